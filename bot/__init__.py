@@ -1,0 +1,1 @@
+"""Frontdesk: a self-hosted support agent. `docs/architecture.md` is the map."""

@@ -1,0 +1,95 @@
+"""Every exception that crosses a boundary of ours.
+
+    FrontdeskError
+    ├── ConfigError            the config cannot be used; carries every problem at once
+    ├── DataError              the data folder or database cannot be used as it is (foreign, newer, damaged, locked)
+    ├── StoreUnavailable       a unit of work was not committed; safe to repeat
+    ├── Overloaded             refused before anything was stored; the sender may repeat it later
+    ├── Refused                an event or a request is not acceptable; carries a stable code and a plain sentence
+    ├── ModelError             a model call failed; says whether repeating may help
+    └── SendError              a platform did not take a message
+        ├── SendRefused        it certainly did not arrive; says whether and when to repeat
+        └── SendUncertain      it may or may not have arrived
+
+Users never see the text of any of these except `Refused.detail`, which is written for them.
+"""
+
+from dataclasses import dataclass
+
+
+class FrontdeskError(Exception):
+    """The root of the tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the config: where, what, and what to do about it."""
+
+    key: str
+    what: str
+    mend: str
+    file: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{where}: {self.key}: {self.what}. {self.mend}" if where else f"{self.key}: {self.what}. {self.mend}"
+
+
+class ConfigError(FrontdeskError):
+    """The config cannot be used. `problems` holds all of them, in the order of the file."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+class DataError(FrontdeskError):
+    """The data folder or its database cannot be used as it is; the text says why and what to do."""
+
+
+class StoreUnavailable(FrontdeskError):
+    """A unit of work was not committed (disk full, locked, closed). Nothing of it is stored; it is safe to repeat."""
+
+
+class Overloaded(FrontdeskError):
+    """Too much work is waiting. Nothing was stored."""
+
+    def __init__(self, detail: str, retry_after_s: float = 1.0) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class Refused(FrontdeskError):
+    """Not acceptable. `code` is stable (documented in docs/protocol.md), `detail` is a plain sentence for the person."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+class ModelError(FrontdeskError):
+    """A model call failed."""
+
+    def __init__(self, detail: str, *, is_retryable: bool, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.is_retryable = is_retryable
+        self.retry_after_s = retry_after_s
+
+
+class SendError(FrontdeskError):
+    """A platform did not take a message."""
+
+
+class SendRefused(SendError):
+    """The platform refused: the message certainly did not arrive."""
+
+    def __init__(self, detail: str, *, is_retryable: bool, retry_after_s: float | None = None) -> None:
+        super().__init__(detail)
+        self.is_retryable = is_retryable
+        self.retry_after_s = retry_after_s
+
+
+class SendUncertain(SendError):
+    """The connection failed after the request left: the message may or may not have arrived."""

@@ -1,0 +1,288 @@
+"""The domain's values: frozen, without I/O, importing nothing of ours.
+
+The words are those of the glossary in `docs/architecture.md`. Times are UTC milliseconds (`*_ms`), ids are opaque strings
+made by `bot.ids`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+ConversationId = NewType("ConversationId", str)
+MessageId = NewType("MessageId", str)
+IdentityId = NewType("IdentityId", str)
+UserId = NewType("UserId", str)
+CaseId = NewType("CaseId", str)
+TurnId = NewType("TurnId", str)
+PassageId = NewType("PassageId", str)
+BlobId = NewType("BlobId", str)
+Seq = NewType("Seq", int)
+
+
+class Author(StrEnum):
+    """Who wrote a message."""
+
+    USER = "user"
+    AGENT = "agent"
+    OPERATOR = "operator"
+    SYSTEM = "system"
+
+
+class Visibility(StrEnum):
+    """Who may read a message: everyone in the conversation, or operators only."""
+
+    PUBLIC = "public"
+    NOTE = "note"
+
+
+class OutboxState(StrEnum):
+    """Where one part of an outbound message stands. `unknown`: it may or may not have arrived."""
+
+    PLANNED = "planned"
+    SENDING = "sending"
+    SENT = "sent"
+    UNKNOWN = "unknown"
+    DEAD = "dead"
+
+
+class ToolCallState(StrEnum):
+    """What is known of one tool call."""
+
+    INTENDED = "intended"
+    SUCCEEDED = "succeeded"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+AGENT_OWNER = "agent"
+QUEUE_OWNER = "queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """One person's account on one channel. `verified` is true when the channel vouches for more than a browser."""
+
+    channel: str
+    account: str
+    external_id: str
+    name: str = ""
+    verified: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to send: a chat (and thread) on one account of a channel."""
+
+    channel: str
+    account: str
+    chat: str
+    thread: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file kept as a blob; `media_type` was found from its content, never taken from the sender."""
+
+    blob: BlobId
+    name: str
+    media_type: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A link from `[number]` in an answer to a passage."""
+
+    number: int
+    passage: PassageId
+    title: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A choice offered under a message."""
+
+    id: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One entry of a conversation, in the order of `seq`."""
+
+    id: MessageId
+    seq: Seq
+    author: Author
+    text: str
+    at_ms: int
+    visibility: Visibility = Visibility.PUBLIC
+    name: str = ""
+    case: CaseId = CaseId("")
+    attachments: tuple[Attachment, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    buttons: tuple[Button, ...] = ()
+    feedback: str = ""  # "", "up" or "down"
+    is_edited: bool = False
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Everything said at one address. `owner` is "agent", "queue" or an operator's id; `version` counts its changes."""
+
+    id: ConversationId
+    address: Address
+    agent: str
+    owner: str
+    version: int
+    last_seq: Seq
+    case: CaseId  # "" when the last case has ended: the next message opens a new one
+    identity: IdentityId  # the first speaker
+    is_person_wanted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A stretch of a conversation, oldest first, with the conversation as it stands (None before its first message)."""
+
+    conversation: Conversation | None
+    messages: tuple[Message, ...]
+    has_earlier: bool = False
+
+
+# --- events: anything an adapter reports -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A person wrote. `external_id` dedupes within (channel, account); `sent_at_ms` is the platform's time (0: unknown)."""
+
+    sender: Identity
+    at: Address
+    external_id: str
+    text: str
+    attachments: tuple[BlobId, ...] = ()
+    sent_at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEdited:
+    """A person changed an earlier message, named by its external id. The latest `edited_at_ms` wins."""
+
+    sender: Identity
+    at: Address
+    external_id: str
+    text: str
+    edited_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDeleted:
+    """A person withdrew an earlier message: its text is never shown to a model again."""
+
+    sender: Identity
+    at: Address
+    external_id: str
+    deleted_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonPressed:
+    """A person chose a button of a message. Each button of a message counts once."""
+
+    sender: Identity
+    at: Address
+    external_id: str
+    message: MessageId
+    button: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackGiven:
+    """A verdict ("up" or "down") on one message or one case; the latest counts."""
+
+    sender: Identity
+    at: Address
+    value: str
+    message: MessageId | None = None
+    case: CaseId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The receiver holds everything at this address up to and including `seq`."""
+
+    at: Address
+    seq: Seq
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEnded:
+    """The person ended the case: the next message opens a new one."""
+
+    sender: Identity
+    at: Address
+
+
+@dataclass(frozen=True, slots=True)
+class TypingSeen:
+    """The person is typing: transient, never stored; a turn that waits for quiet waits a little longer."""
+
+    at: Address
+
+
+Event = (
+    MessageReceived
+    | MessageEdited
+    | MessageDeleted
+    | ButtonPressed
+    | FeedbackGiven
+    | Delivered
+    | CaseEnded
+    | TypingSeen
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of an event. `message` and `seq` name the message it made or repeated; `case` the case it belongs to."""
+
+    message: MessageId = MessageId("")
+    seq: Seq = Seq(0)
+    case: CaseId = CaseId("")
+    is_duplicate: bool = False
+
+
+# --- knowledge -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a knowledge document. `title` is its heading path, `url` where a person can read the document."""
+
+    id: PassageId
+    document: str
+    title: str
+    text: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage that a search found. `score` is higher for better; `coverage` (0 to 1) is the share of the query's
+    informative words that the passage holds."""
+
+    passage: Passage
+    score: float
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A stored file. `name` is what the sender called it, cleaned, for display only."""
+
+    id: BlobId
+    name: str
+    media_type: str
+    size_bytes: int
