@@ -151,10 +151,26 @@ class ShowsCase(Protocol):
     async def case_ended(self, to: Address, case: CaseId) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class HostLimits:
+    """The caps of the config's `[limits]` that adapters keep."""
+
+    message_chars: int = 16_000
+    frame_bytes: int = 131_072
+    upload_bytes: int = 10_485_760
+    uploads_per_message: int = 5
+    messages_per_minute: int = 30
+    frames_per_minute: int = 600
+    connections_per_visitor: int = 10
+    hello_s: float = 10.0
+    history_messages: int = 200
+
+
 class Host(Protocol):
     """All that an adapter may ask of the house."""
 
     clock: Clock
+    limits: HostLimits
 
     async def receive(self, event: Event) -> Accepted:
         """Returns after commit; acknowledge to the platform only then. Safe to repeat.
@@ -322,7 +338,13 @@ class Store(Protocol):
 class Scheduler(Protocol):
     """Runs one turn per conversation at a time, many conversations side by side, in the order they were woken."""
 
-    def wake(self, conversation: str, quiet_s: float = 0.0) -> None: ...
+    def wake(self, conversation: str, quiet_s: float = 0.0) -> None:
+        """There is work: run a turn once nothing has come for `quiet_s`."""
+        ...
+
+    def wait_longer(self, conversation: str, quiet_s: float) -> None:
+        """The person is still typing: begin the quiet time of a waiting turn anew."""
+        ...
 
 
 @dataclass(slots=True)

@@ -1,0 +1,413 @@
+"""One open socket: reads the client's frames in order, and writes without ever waiting for the client.
+
+aiohttp reads and does the handshake; frames are written to the transport as whole bytes, because a writer that waits (as
+`send_str` does above its limit) would let one slow reader hold up everybody whom the sender serves next. A client that
+leaves too much unread is cut off instead and resumes by `seq` when it comes back. Small pieces that may wait for the end
+of the loop's round (deltas, typing) share a write with what follows them. There is no task beside aiohttp's own.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from aiohttp import WSMsgType, web
+from aiohttp.abc import AbstractStreamWriter
+
+from adapters.web import frames
+from adapters.web.frames import BadFrame, Frame
+from adapters.web.presence import Visitor
+from adapters.web.room import Room, opened
+from bot.errors import Overloaded, Refused, StoreUnavailable
+from bot.ids import time_of_id
+from bot.model import (
+    Accepted,
+    Attachment,
+    Author,
+    BlobId,
+    ButtonPressed,
+    CaseEnded,
+    CaseId,
+    Delivered,
+    FeedbackGiven,
+    Message,
+    MessageId,
+    MessageReceived,
+    PassageId,
+    Seq,
+    Transcript,
+    TypingSeen,
+)
+
+UNREAD_BYTES: Final = 256 * 1024  # more than this unread by a client, and it is cut off
+HELD_FRAMES: Final = 1000
+BAD_FRAMES: Final = 10
+PAGE: Final = 200
+CLOSE_S: Final = 3.0
+WELCOME_S: Final = 30.0
+DAY_MS: Final = 24 * 3600 * 1000
+
+GOING_AWAY: Final = 1001
+POLICY: Final = 1008
+TRY_LATER: Final = 1013
+PROTOCOL: Final = 4400
+UNKNOWN_PERSON: Final = 4401
+
+
+class _Closed(Exception):  # noqa: N818  an end, not an error
+    """The socket is closed, or is to be closed with `code`, after telling the client `frame`."""
+
+    def __init__(self, code: int = 1000, frame: bytes = b"") -> None:
+        self.code = code
+        self.frame = frame
+
+
+def _closed(code: int, name: str, detail: str) -> _Closed:
+    return _Closed(code, frames.error(name, detail))
+
+
+class Session:
+    """One socket, from the upgrade to its end. `serve` reads; `send` and its kin may be called from anywhere."""
+
+    __slots__ = (
+        "_bad_frames",
+        "_frames",
+        "_held",
+        "_later",
+        "_room",
+        "_transport",
+        "_visitor",
+        "_window_start",
+        "_writer",
+        "_ws",
+        "is_heard",
+        "is_pinged",
+    )
+
+    def __init__(
+        self, room: Room, ws: web.WebSocketResponse, transport: asyncio.Transport, writer: AbstractStreamWriter
+    ) -> None:
+        self._room = room
+        self._ws = ws
+        self._transport = transport
+        self._writer = writer
+        self._visitor: Visitor | None = None
+        self._held: list[tuple[int, bytes]] | None = []  # what comes before the welcome is out; None afterwards
+        self._later: list[bytes] = []
+        self._frames = 0
+        self._window_start = room.host.clock.monotonic()
+        self._bad_frames = 0
+        self.is_heard = True
+        self.is_pinged = False
+
+    # --- writing ---------------------------------------------------------------------------------------------------
+
+    def send(self, frame: bytes) -> None:
+        """Writes at once, after what was put off. Does nothing on a closed socket; cuts off a client that reads too slowly."""
+        transport = self._transport
+        if transport.is_closing() or self._ws.closed:
+            return
+        if transport.get_write_buffer_size() > UNREAD_BYTES:
+            self.cut(TRY_LATER)
+            return
+        later = self._later
+        if later:
+            later.append(frame)
+            frame = b"".join(later)
+            later.clear()
+        transport.write(frame)
+
+    def send_soon(self, frame: bytes) -> None:
+        """Writes at the end of this round of the loop, or together with the next `send`."""
+        if self._held is not None:
+            return  # a draft that began earlier follows the welcome as a whole
+        if not self._later:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._later.append(frame)
+
+    def deliver(self, seq: int, frame: bytes) -> None:
+        """Sends what belongs into the conversation at `seq` (0: nowhere in particular), never before the welcome."""
+        if self._held is None:
+            self.send(frame)
+        elif len(self._held) < HELD_FRAMES:
+            self._held.append((seq, frame))
+        else:
+            self.cut(TRY_LATER)
+
+    def cut(self, code: int) -> None:
+        """Closes without waiting: the client has a moment to read what is under way and why."""
+        if self._visitor is not None:
+            self._room.presence.leave(self._visitor, self)
+        transport = self._transport
+        if transport.is_closing():
+            return
+        transport.write(frames.closing(code))
+        transport.close()
+        self._room.host.clock.call_later(CLOSE_S, transport.abort)
+
+    def probe(self) -> None:
+        """Called at a steady pace: pings a silent client, and cuts one off that did not answer the last ping."""
+        if self.is_heard:
+            self.is_heard = self.is_pinged = False
+        elif not self.is_pinged:
+            self.is_pinged = True
+            self.send(frames.PING)
+        else:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        if self._later:
+            frame = self._later.pop()
+            self.send(frame)
+
+    # --- from hello to the end -------------------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Reads until the socket closes."""
+        try:
+            visitor = await self._open()
+            while True:
+                await self._take(visitor, await self._receive())
+        except _Closed as end:
+            await self._close(end)
+        finally:
+            if self._visitor is not None:
+                self._room.presence.leave(self._visitor, self)
+
+    async def _close(self, end: _Closed) -> None:
+        if end.frame:
+            self.send(end.frame)
+        elif self._later:
+            self._flush()
+        await self._ws.close(code=end.code, drain=False)
+
+    async def _receive(self) -> str:
+        """The text of the next frame; answers pings. Raises _Closed at the end."""
+        ws = self._ws
+        while True:
+            message = await ws.receive()
+            kind = message.type
+            if kind is WSMsgType.TEXT:
+                self._count()
+                return message.data  # type: ignore[no-any-return]  # a str, which aiohttp does not say
+            if kind is WSMsgType.PING:
+                self._count()
+                self.send(frames.pong(message.data))
+            elif kind is WSMsgType.PONG:
+                self._count()
+            elif kind is WSMsgType.BINARY:
+                self._count()
+                self._complain(BadFrame("Frames are text."))
+            else:
+                raise _Closed
+
+    def _count(self) -> None:
+        """Every frame counts; the clock is asked only once a minute's worth of them has come."""
+        self.is_heard = True
+        self._frames += 1
+        if self._frames <= self._room.limits.frames_per_minute:
+            return
+        now = self._room.host.clock.monotonic()
+        if now - self._window_start < 60.0:
+            raise _Closed(POLICY)
+        self._frames, self._window_start = 1, now
+
+    def _complain(self, bad: BadFrame) -> None:
+        self._bad_frames += 1
+        self.send(frames.error("bad_frame", bad.detail, bad.id))
+        if self._bad_frames >= BAD_FRAMES:
+            raise _Closed(POLICY)
+
+    async def _open(self) -> Visitor:
+        """Hello to welcome."""
+        room = self._room
+        try:
+            async with room.host.clock.timeout(room.limits.hello_s):
+                hello = await self._hello()
+        except TimeoutError:
+            raise _closed(PROTOCOL, "hello_first", "The first frame must be hello.") from None
+        if hello["version"] != frames.VERSION:
+            raise _closed(PROTOCOL, "bad_version", "This chat needs a newer page. Please reload it.")
+        try:
+            admission = room.credentials.admit(hello.get("token", ""), hello.get("identity", ""))
+        except Refused as refusal:
+            raise _closed(UNKNOWN_PERSON, refusal.code, refusal.detail) from None
+        visitor = room.presence.visitor(admission.identity)
+        if len(visitor.sessions) >= room.limits.connections_per_visitor:
+            raise _closed(TRY_LATER, "busy", "This chat is open in too many places. Close one of them first.")
+        self._visitor = visitor
+        room.presence.enter(visitor, self)  # before the history is read, so that nothing falls between the two
+        after = 0 if admission.is_new else hello.get("after", 0)
+        await self._welcome(visitor, admission.token, after, admission.is_new)
+        return visitor
+
+    async def _hello(self) -> Frame:
+        while True:
+            try:
+                frame = frames.parse(await self._receive())
+            except BadFrame as bad:
+                self._complain(bad)
+                continue
+            if frame["type"] != "hello":
+                raise _closed(PROTOCOL, "hello_first", "The first frame must be hello.")
+            return frame
+
+    async def _welcome(self, visitor: Visitor, token: str, after: int, is_new: bool) -> None:
+        try:
+            last = await self._catch_up(visitor, token, after, is_new)
+        except (Overloaded, StoreUnavailable) as failure:
+            raise _Closed(TRY_LATER, _busy(failure)) from None
+        except TimeoutError:
+            raise _Closed(TRY_LATER) from None
+        held, self._held = self._held or (), None
+        for seq, frame in held:
+            if not seq or seq > last:
+                self.send(frame)
+        for message, pieces in visitor.drafts.items():
+            self.send_soon(frames.delta(message, "".join(pieces)))
+
+    async def _catch_up(self, visitor: Visitor, token: str, after: int, is_new: bool) -> int:
+        """Sends the welcome and everything after `after`, a page at a time; returns the last `seq` that went out."""
+        host = self._room.host
+        transcript = Transcript(None, ()) if is_new else await host.history(visitor.at, Seq(after), PAGE)
+        self.send(frames.welcome(token, transcript, transcript.messages))
+        if after:
+            await host.receive(Delivered(visitor.at, Seq(after)))
+        for message in transcript.messages if visitor.drafts else ():
+            visitor.drafts.pop(message.id, None)
+        last = transcript.messages[-1].seq if transcript.messages else after
+        while after and len(transcript.messages) == PAGE:
+            await self._drain()
+            transcript = await host.history(visitor.at, Seq(last), PAGE)
+            for message in transcript.messages:
+                self.send(frames.message(message))
+                last = message.seq
+        await self._drain()
+        return last
+
+    async def _drain(self) -> None:
+        """Waits for this client, in its own task, to take what it was sent: a long history is no slow reader."""
+        if self._transport.get_write_buffer_size():
+            async with self._room.host.clock.timeout(WELCOME_S):
+                await self._writer.drain()
+
+    # --- the client's frames ---------------------------------------------------------------------------------------
+
+    async def _take(self, visitor: Visitor, text: str) -> None:
+        try:
+            frame = frames.parse(text)
+            await _TAKERS[frame["type"]](self, visitor, frame)
+        except BadFrame as bad:
+            self._complain(bad)
+        except Refused as refusal:
+            self.send(frames.error(refusal.code, refusal.detail))
+        except (Overloaded, StoreUnavailable) as failure:
+            self.send(_busy(failure))
+
+    async def _take_message(self, visitor: Visitor, frame: Frame) -> None:
+        id_: str = frame["id"]
+        refusal = self._refusal(visitor, frame)
+        if refusal:
+            self.send(refusal)
+            return
+        try:
+            accepted = await self._room.host.receive(self._received(visitor, frame))
+        except Refused as refused:
+            self.send(frames.error(refused.code, refused.detail, id_))
+            return
+        except (Overloaded, StoreUnavailable) as failure:
+            self.send(_busy(failure, id_))
+            return
+        self.send(frames.ack(id_, accepted.message, accepted.seq))
+        if len(visitor.sessions) > 1 and not accepted.is_duplicate:
+            await self._echo(visitor, frame, accepted)
+
+    def _refusal(self, visitor: Visitor, frame: Frame) -> bytes:
+        """The error that answers a message which cannot be taken; nothing for one that can."""
+        limits, text, files = self._room.limits, frame["text"], frame.get("attachments", ())
+        if len(text) > limits.message_chars:
+            detail = f"Your message is too long: {limits.message_chars} characters at most."
+            return frames.error("too_long", detail, frame["id"])
+        if not files and not text.strip():
+            return frames.error("empty", "Your message is empty.", frame["id"])
+        if len(files) > limits.uploads_per_message:
+            raise BadFrame(f"A message carries at most {limits.uploads_per_message} files.", frame["id"])
+        wait_s = visitor.messages.take(limits.messages_per_minute, self._room.host.clock.monotonic())
+        if wait_s:
+            detail = "You are writing faster than we can read. Please wait a moment."
+            return frames.error("too_fast", detail, frame["id"], round(wait_s + 0.05, 1))
+        return b""
+
+    def _received(self, visitor: Visitor, frame: Frame) -> MessageReceived:
+        id_: str = frame["id"]
+        now_ms, sent_at_ms = self._room.host.clock.now_ms(), time_of_id(id_)
+        is_plausible = now_ms - 30 * DAY_MS < sent_at_ms < now_ms + DAY_MS
+        return MessageReceived(
+            visitor.identity,
+            visitor.at,
+            f"{visitor.at.chat}:{id_}",
+            frame["text"],
+            tuple(frame.get("attachments", ())),
+            sent_at_ms if is_plausible else 0,
+        )
+
+    async def _echo(self, visitor: Visitor, frame: Frame, accepted: Accepted) -> None:
+        """Shows the visitor's own message on the visitor's other open pages."""
+        files = [await self._attachment(visitor, BlobId(blob)) for blob in frame.get("attachments", ())]
+        now_ms = self._room.host.clock.now_ms()
+        message = Message(accepted.message, accepted.seq, Author.USER, frame["text"], now_ms, attachments=tuple(files))
+        echo = frames.message(message)
+        for other in visitor.sessions:
+            if other is not self:
+                other.deliver(accepted.seq, echo)
+
+    async def _attachment(self, visitor: Visitor, blob: BlobId) -> Attachment:
+        async with opened(self._room.host, blob, visitor.identity) as (file, _):
+            return Attachment(file.id, file.name, file.media_type, file.size_bytes)
+
+    async def _take_received(self, visitor: Visitor, frame: Frame) -> None:
+        await self._room.host.receive(Delivered(visitor.at, frame["seq"]))
+
+    async def _take_typing(self, visitor: Visitor, frame: Frame) -> None:
+        await self._room.host.receive(TypingSeen(visitor.at))
+
+    async def _take_press(self, visitor: Visitor, frame: Frame) -> None:
+        message, button = frame["message"], frame["button"]
+        external_id = f"press:{message}:{button}"
+        await self._room.host.receive(ButtonPressed(visitor.identity, visitor.at, external_id, message, button))
+
+    async def _take_feedback(self, visitor: Visitor, frame: Frame) -> None:
+        message, case = frame.get("message"), frame.get("case")
+        event = FeedbackGiven(
+            visitor.identity,
+            visitor.at,
+            frame["value"],
+            MessageId(message) if message else None,
+            CaseId(case) if case else None,
+        )
+        await self._room.host.receive(event)
+
+    async def _take_passage(self, visitor: Visitor, frame: Frame) -> None:
+        self.send(frames.passage(await self._room.host.passage(PassageId(frame["id"]))))
+
+    async def _take_end(self, visitor: Visitor, frame: Frame) -> None:
+        await self._room.host.receive(CaseEnded(visitor.identity, visitor.at))
+
+    async def _take_hello(self, visitor: Visitor, frame: Frame) -> None:
+        raise BadFrame("Hello was said already.")
+
+
+_TAKERS: Mapping[str, Callable[[Session, Visitor, Frame], Awaitable[None]]] = {
+    "hello": Session._take_hello,
+    "message": Session._take_message,
+    "press": Session._take_press,
+    "feedback": Session._take_feedback,
+    "typing": Session._take_typing,
+    "received": Session._take_received,
+    "passage": Session._take_passage,
+    "end": Session._take_end,
+}
+
+
+def _busy(failure: Overloaded | StoreUnavailable, id: str = "") -> bytes:  # noqa: A002  the protocol's name for it
+    retry_after_s = failure.retry_after_s if isinstance(failure, Overloaded) else 1.0
+    return frames.error("busy", "There is a lot going on right now. Please try again in a moment.", id, retry_after_s)

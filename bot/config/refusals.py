@@ -1,0 +1,130 @@
+"""Turns what pydantic says of a value into problems in our words. The value itself is never repeated: it may be a secret."""
+
+import json
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from bot.config.lines import Path
+from bot.config.settings import default_text
+from bot.config.shape import Leaf, Shape, find, variable
+from bot.config.sources import Origins
+from bot.errors import Problem
+
+S = TypeVar("S", bound=BaseModel)
+_TYPES = {
+    "int_type": "a whole number",
+    "int_parsing_size": "a whole number of ordinary size",
+    "float_type": "a number",
+    "string_type": "text in quotes",
+    "bool_type": "true or false",
+    "tuple_type": "a list in [ ]",
+    "list_type": "a list in [ ]",
+    "set_type": "a list in [ ]",
+    "frozen_set_type": "a list in [ ]",
+    "model_type": "a table",
+    "dict_type": "a table",
+}
+_BOUNDS = {
+    "greater_than_equal": ("smaller than {ge}", "Write {ge} or more."),
+    "greater_than": ("not above {gt}", "Write a number above {gt}."),
+    "less_than_equal": ("larger than {le}", "Write {le} or less."),
+    "less_than": ("not below {lt}", "Write a number below {lt}."),
+}
+
+
+def parse(model: type[S], raw: object) -> S:
+    """`raw` as `model`, without conversions between types. Raises pydantic's ValidationError.
+
+    It goes through JSON because that is the strict mode in which a list may become a tuple and text a path or a secret."""
+    return model.model_validate_json(json.dumps(raw, default=_foreign), strict=True)
+
+
+def explain(
+    error: ValidationError, at: Path, raw: object, shape: Shape, origins: Origins, *, is_whole: bool = True
+) -> Iterator[Problem]:
+    """One problem for each wrong key of the table at `at`. Unknown keys are left out: `unknown_key` tells of those.
+
+    Unless `is_whole`, missing keys and what concerns the table as a whole are left out too."""
+    seen = set()
+    for detail in error.errors(include_url=False, include_input=False):
+        path = (*at, *_within(detail, raw))
+        is_left_out = not is_whole and (detail["type"] == "missing" or not detail["loc"])
+        if detail["type"] != "extra_forbidden" and path not in seen and not is_left_out:
+            seen.add(path)
+            yield origins.problem(path, *_sentence(detail, path, find(shape, path)))
+
+
+def unknown_key(path: Path, known: list[str], origins: Origins) -> Problem:
+    """A key that is not known, with the nearest name that is."""
+    near = get_close_matches(str(path[-1]).lower(), known, n=1, cutoff=0.6)
+    choices = ", ".join(known)
+    mend = f'Did you mean "{near[0]}"?' if near else f"Remove it. Known here: {choices}."
+    what = "is not a section of the config" if len(path) == 1 else "is not a key of this section"
+    if len(path) == 2 and path[0] == "channels":
+        what = "is not a channel that is installed"
+    return origins.problem(path, what, mend)
+
+
+def _within(detail: ErrorDetails, raw: Any) -> Path:  # any TOML value
+    """The error's place, cut where it goes on into pydantic's own names. A missing key stays in."""
+    path: Path = ()
+    for part in detail["loc"]:
+        if not _holds(raw, part):
+            return (*path, part) if detail["type"] == "missing" else path
+        raw = raw[part]
+        path = (*path, part)
+    return path
+
+
+def _holds(raw: Any, part: str | int) -> bool:  # any TOML value
+    if isinstance(raw, list):
+        return isinstance(part, int) and part < len(raw)
+    return isinstance(raw, dict) and part in raw
+
+
+def _sentence(detail: ErrorDetails, path: Path, shape: Shape | None) -> tuple[str, str]:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "missing":
+        return "is missing", f"Set it here, or in the environment as {variable(path)}."
+    if kind in _TYPES:
+        return f"must be {_TYPES[kind]}", _example(path, shape)
+    if kind in _BOUNDS:
+        what, mend = _BOUNDS[kind]
+        return f"is {what.format(**context)}", mend.format(**context)
+    if kind == "literal_error":
+        choices = str(context["expected"]).replace("'", '"')
+        return (
+            f"must be {choices}",
+            "Write one of these." if " or " in choices else "Nothing else exists in this version.",
+        )
+    if kind == "finite_number":
+        return "must be an ordinary number", _example(path, shape)
+    if kind in ("too_short", "string_too_short"):
+        return "is empty", _example(path, shape)
+    if kind == "value_error":
+        return _own_words(str(context["error"]))
+    return _own_words(detail["msg"])
+
+
+def _own_words(text: str) -> tuple[str, str]:
+    """Splits a validator's text into what is wrong (its first sentence) and the mend."""
+    what, _, mend = text.strip().rstrip(".").partition(". ")
+    return what[:1].lower() + what[1:], f"{mend or 'Correct it'}."
+
+
+def _example(path: Path, shape: Shape | None) -> str:
+    if isinstance(shape, Leaf) and not shape.is_required and not shape.is_secret and shape.default is not None:
+        return f"For example: {path[-1]} = {default_text(shape)}"
+    return "Correct it; docs/configuration.md says what it takes."
+
+
+def _foreign(value: object) -> object:
+    """TOML's dates and times have no place in the config; as a table they are refused by every key."""
+    if isinstance(value, date | time | datetime):
+        return {"date": str(value)}
+    raise TypeError(type(value).__name__)

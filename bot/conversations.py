@@ -1,0 +1,116 @@
+"""The conversations that are being worked on, kept in memory so that a turn reads nothing it has just been told.
+
+Only committed rows get in. What stands here is a copy and never decides: the unit of work that ends a turn checks owner, version and
+the exact rows it handles, and when they differ the copy is dropped and read again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from bot.model import Conversation, ConversationId, Message
+from bot.ports import Store
+from bot.store import records
+from bot.store.records import Inbound
+
+
+@dataclass(slots=True)
+class Working:
+    """One conversation as committed. `unhandled` in seq order; `history` is the case so far, oldest first, without `unhandled`."""
+
+    conversation: Conversation
+    unhandled: list[Inbound] = field(default_factory=list)
+    history: list[Message] = field(default_factory=list)
+
+
+class Conversations:
+    """The most recently used of them; one that is not here is read from the store."""
+
+    def __init__(self, store: Store, *, most: int = 10_000, history_most: int = 200) -> None:
+        self._store = store
+        self._most = most
+        self._history_most = history_most
+        self._known: OrderedDict[str, Working] = OrderedDict()
+        self._arrivals: dict[str, int] = {}  # conversations being read: how many messages were committed meanwhile
+
+    def arrived(self, conversation: Conversation, inbound: Inbound, *, is_new: bool) -> None:
+        """A message was committed as `inbound`. Anything but the very next message drops the copy."""
+        key = conversation.id
+        if key in self._arrivals:
+            self._arrivals[key] += 1
+        working = self._known.get(key)
+        if working is None:
+            if is_new:
+                self._keep(Working(conversation, [inbound]))
+            return
+        if inbound.message.seq != working.conversation.last_seq + 1:
+            self.forget(key)
+            return
+        if conversation.case != working.conversation.case:
+            working.history.clear()
+        working.conversation = conversation
+        working.unhandled.append(inbound)
+        self._known.move_to_end(key)
+
+    async def get(self, conversation: ConversationId) -> Working | None:
+        """The conversation with its unhandled messages; None when there is no such conversation."""
+        working = self._known.get(conversation)
+        if working is None:
+            working = await self._load(conversation)
+        return working
+
+    def handled(
+        self, working: Working, conversation: Conversation, handled: Iterable[Inbound], replies: Iterable[Message]
+    ) -> None:
+        """A turn was committed: `handled` and `replies` have become history."""
+        if self._known.get(conversation.id) is not working:
+            return
+        done = list(handled)
+        last = done[-1].message.seq if done else 0
+        working.unhandled = [inbound for inbound in working.unhandled if inbound.message.seq > last]
+        working.history.extend(inbound.message for inbound in done)
+        working.history.extend(replies)
+        del working.history[: -self._history_most]
+        working.conversation = conversation
+
+    def forget(self, conversation: str) -> None:
+        """The copy may differ from the store: the next `get` reads it again."""
+        self._known.pop(conversation, None)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    async def _load(self, conversation: ConversationId) -> Working | None:
+        while True:
+            self._arrivals[conversation] = 0
+            try:
+                working = await self._read(conversation)
+                is_current = not self._arrivals[conversation]
+            finally:
+                self._arrivals.pop(conversation, None)
+            if working is None or is_current:
+                break
+        if working is not None:
+            self._keep(working)
+        return working
+
+    async def _read(self, conversation: ConversationId) -> Working | None:
+        rows = await self._store.read(records.CONVERSATION_BY_ID, {"id": conversation})
+        if not rows:
+            return None
+        found = records.conversation_of(rows[0])
+        waiting = await self._store.read(records.UNHANDLED, {"conversation": conversation})
+        unhandled = [records.inbound_of(row) for row in waiting]
+        before = unhandled[0].message.seq if unhandled else found.last_seq + 1
+        past = await self._store.read(
+            records.MESSAGES_OF_CASE,
+            {"conversation": conversation, "case": found.case, "before": before, "limit": self._history_most},
+        )
+        last = unhandled[-1].message.seq if unhandled else found.last_seq
+        found = replace(found, last_seq=max(found.last_seq, last))
+        return Working(found, unhandled, [records.message_of(row) for row in reversed(past)])
+
+    def _keep(self, working: Working) -> None:
+        self._known[working.conversation.id] = working
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)

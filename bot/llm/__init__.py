@@ -1,0 +1,1 @@
+"""Models that answer: each module implements `bot.ports.ChatModel` for one provider."""

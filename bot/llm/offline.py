@@ -1,0 +1,275 @@
+"""The answerer without a model: searches, quotes what it finds, and says plainly when it finds nothing.
+
+It needs no key and no network, so it also stands in when every other model is down. It never invents: each sentence about
+the company's matters stands word for word in a passage.
+"""
+
+import json
+import re
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from bot.knowledge.quoting import quote
+from bot.knowledge.words import split_words
+from bot.model import Author, Found
+from bot.ports import ChatMessage, ChatRequest, Chunk, Finished, TextDelta, ToolCall
+
+SEARCH = "search_knowledge"
+MOST_QUERY_CHARS = 2000
+_WORDS_A_PIECE = 4
+
+
+class OfflineModel:
+    """Implements `bot.ports.ChatModel`. Pure but for the id of its one tool call; raises nothing."""
+
+    provider = "offline"
+
+    def __init__(self, name: str = "offline") -> None:
+        self.name = name
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+        match decide(request):
+            case Search(query):
+                yield ToolCall(f"call_{uuid.uuid4().hex}", SEARCH, json.dumps({"query": query}, ensure_ascii=False))
+                yield Finished("tools")
+            case Say() as say:
+                for piece in _pieces(say.text):
+                    yield TextDelta(piece)
+                yield Finished("stop", is_offering_person=say.is_offering_person, is_answered=say.is_answered)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Look it up first."""
+
+    query: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Answer now."""
+
+    text: str
+    is_offering_person: bool = False
+    is_answered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Phrases:
+    """Everything that it says in its own words."""
+
+    hello: str
+    thanks: str
+    who: str
+    empty: str
+    file: str
+    wish: str
+    opening: str
+    not_found: str
+    no_documents: str
+
+
+_ENGLISH = _Phrases(
+    hello="Hello! I am an assistant that quotes the documentation. What would you like to know?",
+    thanks="You are welcome. I am here if there is anything else.",
+    who="I am an assistant, not a person: I search the documentation and quote what fits. What would you like to know?",
+    empty="I found no words in that. I am an assistant that quotes the documentation: what would you like to know?",
+    file="I cannot read files; I am an assistant that quotes the documentation. Would you like to talk to a person?",
+    wish="I will note that you would like to talk to a person.",
+    opening="From the documentation:",
+    not_found="I did not find an answer to that in my documents. Would you like to talk to a person?",
+    no_documents="I have no documents that I could answer from. Would you like to talk to a person?",
+)
+_GERMAN = _Phrases(
+    hello="Hallo! Ich bin ein Assistent, der aus der Dokumentation zitiert. Was möchten Sie wissen?",
+    thanks="Gern geschehen. Ich bin da, wenn noch etwas ist.",
+    who="Ich bin ein Assistent, kein Mensch: Ich suche in der Dokumentation und zitiere, was passt. Was möchten Sie wissen?",
+    empty="Darin fand ich keine Wörter. Ich bin ein Assistent, der aus der Dokumentation zitiert: Was möchten Sie wissen?",
+    file="Dateien kann ich nicht lesen; ich bin ein Assistent, der aus der Dokumentation zitiert. Möchten Sie mit einem Menschen sprechen?",
+    wish="Ich vermerke, dass Sie mit einem Menschen sprechen möchten.",
+    opening="Aus der Dokumentation:",
+    not_found="Dazu habe ich in meinen Dokumenten keine Antwort gefunden. Möchten Sie mit einem Menschen sprechen?",
+    no_documents="Ich habe keine Dokumente, aus denen ich antworten könnte. Möchten Sie mit einem Menschen sprechen?",
+)
+_OFFERS = tuple(
+    text.rsplit(". ", 1)[1] for phrases in (_ENGLISH, _GERMAN) for text in (phrases.not_found, phrases.file)
+)
+
+
+def decide(request: ChatRequest) -> Search | Say:
+    """What to do with a request, from nothing but the request."""
+    asked = _Asked.from_messages(request.messages)
+    results = [result for message in request.messages[asked.end :] for result in message.results]
+    if not results and (reply := _small_talk(asked)) is not None:
+        return reply
+    phrases = _phrases(asked.text)
+    numbered = [(result.first_number + place, one) for result in results for place, one in enumerate(result.found)]
+    if numbered:
+        return _answer(asked.query, numbered, phrases)
+    if SEARCH in {call.name for message in request.messages[asked.end :] for call in message.calls} and results:
+        return Say(phrases.not_found, is_offering_person=True, is_answered=False)
+    if SEARCH in {tool.name for tool in request.tools}:
+        return Search(asked.query)
+    return Say(phrases.no_documents, is_offering_person=True, is_answered=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The last run of the user's messages: a burst is one question. `end` is the place after it."""
+
+    text: str
+    before: str  # what the user said before that
+    reply_to: str  # what the agent said before that
+    has_files: bool
+    end: int
+
+    @classmethod
+    def from_messages(cls, messages: Sequence[ChatMessage]) -> "_Asked":
+        end = next((n for n in range(len(messages), 0, -1) if messages[n - 1].author is Author.USER), 0)
+        start = end
+        while start and messages[start - 1].author is Author.USER:
+            start -= 1
+        run, earlier = messages[start:end], messages[:start]
+        return cls(
+            text="\n".join(message.text for message in run if message.text.strip()),
+            before=_last_text(earlier, Author.USER),
+            reply_to=_last_text(earlier, Author.AGENT),
+            has_files=any(message.attachments for message in run),
+            end=end,
+        )
+
+    @property
+    def query(self) -> str:
+        """What to look for; "and on Slack?" is understood with the question before it."""
+        text = _LEADING_GREETING.sub("", self.text)
+        words = split_words(text)
+        is_follow_up = len(words) <= 5 and _FOLLOW_UP.match(" ".join(words)) is not None
+        return (f"{text} {self.before}" if is_follow_up else text or self.text)[:MOST_QUERY_CHARS]
+
+
+# --- what a message wants, by its words (split_words of it, joined by spaces) -----------------------------------------
+
+_GREETINGS = frozenset(
+    split_words("""
+    hello hi hey hiya howdy greetings good morning afternoon evening day there all everyone team dear
+    hallo moin servus grüezi guten tag morgen abend zusammen
+    """)
+)
+_THANKS = frozenset(
+    split_words("""
+    thanks thank you thx ty cheers great perfect awesome very much so a lot many ok okay cool nice super good for the your help bye goodbye
+    danke vielen dank dankeschön schön sehr lieben besten prima tschüss für die ihre deine hilfe
+    """)
+)
+_THANKING = frozenset(
+    {"thanks", "thank", "thx", "ty", "cheers", "danke", "dank", "dankeschön", "bye", "goodbye", "tschüss"}
+)
+_YES = frozenset({"yes", "yeah", "yep", "sure", "ok", "okay", "please", "do", "ja", "gerne", "gern", "bitte", "klar"})
+_GERMAN_WORDS = frozenset(
+    split_words("""
+    ich du sie wir ihr mich mir ist sind und oder der die das den dem ein eine einen einem einer nicht kein keine wie wo
+    wann warum wer welche kann können möchte brauche für mit auf bitte danke dank hallo moin servus guten tag mensch
+    menschen mitarbeiter gibt es mein meine bist was
+    """)
+)
+_ENGLISH_WORDS = frozenset(
+    split_words("""
+    i you we they me is are and or the a an not no how where when why who which can could want need for with on please
+    thanks hello to person human agent there my what do does it die was
+    """)
+)
+_LEADING_GREETING = re.compile(
+    r"^\W*(?:(?:hello|hi|hey|hiya|hallo|moin|servus|good (?:morning|afternoon|evening|day)|guten (?:tag|morgen|abend))\b\W*)+",
+    re.IGNORECASE,
+)
+_FOLLOW_UP = re.compile(r"(?:and|or|but|what about|how about|und|oder|aber|was ist mit|wie ist es)\b")
+_IDENTITY = re.compile(
+    r"(?:who|what) (?:are|r) (?:you|u)$|are you (?:an? |real|human|ai\b|there a)|am i (?:talking|speaking|chatting) (?:to|with) an? |"
+    r"what can you do$|what is your name$|what s your name$|"
+    r"(?:wer|was) (?:bist du|sind sie)$|(?:bist du|sind sie) (?:ein|eine|echt|real)\b|was (?:kannst du|können sie)$|"
+    r"(?:spreche|rede|schreibe) ich (?:hier )?mit (?:einem|einer)\b"
+)
+_PERSON = (
+    r"(?:(?:an? |the |your |some |one of your |real |live |actual |human |support |customer |service )*"
+    r"(?:person|human|humans|human being|people|agent|operator|representative|rep|someone|somebody|staff|supervisor|colleague|employee)\b)"
+)
+_MENSCH = (
+    r"(?:(?:einem |einen |einer |eine |ein |nem |den |dem |der |echten |echter |richtigen |realen |menschlichen )*"
+    r"(?:menschen|mensch|person|mitarbeiter|mitarbeiterin|berater|beraterin|kollegen|kollegin|jemandem|jemanden|kundenservice|kundendienst)\b)"
+)
+_WISH = re.compile(
+    rf"\b(?:talk|speak|chat|write)(?: directly)? (?:to|with) {_PERSON}|"
+    rf"\b(?:connect|transfer|put|pass|forward|hand|escalate) (?:me |this |us )?(?:through |over )?(?:to|with) {_PERSON}|"
+    rf"\b(?:i |we )(?:just |really )?(?:want|need|would like|d like|prefer|demand) (?:an? )?(?:real |live |actual |human )*"
+    r"(?:person|human|agent|operator|representative|rep)\b(?! \w+ing\b)|"
+    rf"\b(?:get|give) me {_PERSON}|\bcan (?:i|we) (?:have|get|reach) {_PERSON}|"
+    rf"\b(?:mit|zu|an) {_MENSCH}(?: \w+){{0,4}} (?:sprechen|reden|chatten|schreiben|telefonieren|verbinden|verbunden|weiterleiten)\b|"
+    rf"\b(?:verbinde|verbinden sie|spreche|sprechen|reden) (?:mich |ich )?(?:bitte )?mit {_MENSCH}|"
+    rf"\b(?:will|möchte|brauche|hätte gern|hätte gerne) (?:bitte )?{_MENSCH}(?: (?:bitte|sprechen))?$"
+)
+_BARE_WISH = re.compile(
+    rf"(?:please |bitte |now |jetzt )*(?:{_PERSON}|(?:live )?(?:chat|support) agent|{_MENSCH})(?: please| bitte| now| jetzt)*$"
+)
+_NOT_A_WISH = re.compile(
+    r"\b(?:visitors?|users?|customers?|clients?|they|besucher|kunden?|nutzer|benutzer)\b.{0,60}\b(?:talk|speak|chat|write|sprechen|reden)\b|"
+    r"\b(?:not|don t|dont|never|no need|without|nicht|kein|keinen)\b.{0,30}\b(?:person|human|agent|operator|someone|menschen?|mitarbeiter)\b"
+)
+
+
+def _small_talk(asked: _Asked) -> Say | None:
+    """A reply that needs no document, or None for a question."""
+    phrases, words = _phrases(asked.text), split_words(asked.text)
+    said = " ".join(words)
+    if not words:
+        return Say(phrases.file, is_offering_person=True, is_answered=False) if asked.has_files else Say(phrases.empty)
+    if _is_wish(said) or (set(words) <= _YES and asked.reply_to.strip().endswith(_OFFERS)):
+        return Say(_phrases(asked.text or asked.reply_to).wish, is_offering_person=True)
+    if len(words) <= 12 and _IDENTITY.search(said):
+        return Say(phrases.who)
+    if set(words) <= _GREETINGS:
+        return Say(phrases.hello)
+    if set(words) <= _THANKS | _GREETINGS and _THANKING & set(words):
+        return Say(phrases.thanks)
+    return None
+
+
+def _is_wish(said: str) -> bool:
+    """Whether the person asks for a person now, rather than about how that works."""
+    if _NOT_A_WISH.search(said):
+        return False
+    return _WISH.search(said) is not None or _BARE_WISH.match(said) is not None
+
+
+def _phrases(text: str) -> _Phrases:
+    words = split_words(text)
+    german = sum(word in _GERMAN_WORDS for word in words)
+    return _GERMAN if german > sum(word in _ENGLISH_WORDS for word in words) else _ENGLISH
+
+
+# --- the answer --------------------------------------------------------------------------------------------------------
+
+
+def _answer(question: str, numbered: Sequence[tuple[int, Found]], phrases: _Phrases) -> Say:
+    quotes = quote(question, [found for _, found in numbered])
+    if not quotes:
+        return Say(phrases.not_found, is_offering_person=True, is_answered=False)
+    return Say("\n\n".join([phrases.opening, *(_cited(one.text, numbered[one.found][0]) for one in quotes)]))
+
+
+def _cited(text: str, number: int) -> str:
+    """The marker stands after the words; never within a code block, where it would be taken for code."""
+    lead, gap, block = text.partition("\n\n")
+    if gap:
+        return f"{lead} [{number}]\n\n{block}"
+    return f"{text}\n[{number}]" if text.rstrip().endswith(("```", "~~~")) else f"{text} [{number}]"
+
+
+def _pieces(text: str) -> list[str]:
+    """The text a few words at a time; joined, they are the text."""
+    words = re.findall(r"\s*\S+", text)
+    return ["".join(words[at : at + _WORDS_A_PIECE]) for at in range(0, len(words), _WORDS_A_PIECE)]
+
+
+def _last_text(messages: Sequence[ChatMessage], author: Author) -> str:
+    return next((message.text for message in reversed(messages) if message.author is author and message.text), "")

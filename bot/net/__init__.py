@@ -1,0 +1,1 @@
+"""The ways in and out: listeners, and the control socket."""

@@ -1,0 +1,1 @@
+"""Storage: one SQLite database, written by one thread in groups, read apart."""

@@ -1,0 +1,132 @@
+"""Files that people send: kept under names of ours, typed by their content, read only by their owner."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import filetype
+
+from bot import ids
+from bot.errors import Refused
+from bot.model import Blob, BlobId, Identity
+from bot.ports import Clock, Cursor, Store, Value
+from bot.store import records
+from bot.text import clean
+
+HEAD_BYTES = 262  # what the type detection reads
+NAME_CHARS = 120
+CHUNK_BYTES = 65_536
+TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf"})
+
+
+class Blobs:
+    """The `blobs` folder and its rows. A row is written after its file is durable; a file without a row is left over and harmless."""
+
+    def __init__(self, folder: Path, store: Store, clock: Clock, size_most: int) -> None:
+        self._folder = folder
+        self._store = store
+        self._clock = clock
+        self._size_most = size_most
+
+    async def save(self, data: AsyncIterator[bytes], name: str, owner: Identity) -> Blob:
+        """Raises Refused("bad_type" | "too_large" | "empty"); nothing is kept then."""
+        now = self._clock.now_ms()
+        blob_id = BlobId(ids.new_id(now))
+        partial = self._folder / f"{blob_id}.part"
+        file = await asyncio.to_thread(_create, partial)
+        try:
+            size, digest, head = await self._receive(data, file)
+            media_type = type_of(head)
+            await asyncio.to_thread(_keep, file, partial, self._path(blob_id))
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(file)
+        blob = Blob(blob_id, shown_name(name), media_type, size)
+        row: dict[str, Value] = {
+            "name": blob.name,
+            "media_type": media_type,
+            "size": size,
+            "sha256": digest,
+            "now": now,
+        }
+        await self._store.run(add, row | records.blob_key(blob_id, owner))
+        return blob
+
+    async def open(self, blob_id: BlobId, reader: Identity) -> tuple[Blob, AsyncIterator[bytes]]:
+        """Raises Refused("no_blob") unless `reader` owns it."""
+        rows = await self._store.read(records.BLOB_OF_OWNER, records.blob_key(blob_id, reader))
+        path = self._path(BlobId(rows[0][0])) if rows else None
+        if path is None or not path.is_file():
+            raise Refused("no_blob", "That file is not there (any more).")
+        return records.blob_of(rows[0]), _read(path)
+
+    async def _receive(self, data: AsyncIterator[bytes], file: int) -> tuple[int, str, bytes]:
+        size, digest, head = 0, hashlib.sha256(), b""
+        async for chunk in data:
+            size += len(chunk)
+            if size > self._size_most:
+                raise Refused("too_large", f"The file is too large: at most {self._size_most // 1_048_576} MB.")
+            if len(head) < HEAD_BYTES:
+                head += chunk[:HEAD_BYTES]
+                if len(head) >= HEAD_BYTES:
+                    type_of(head)
+            digest.update(chunk)
+            await asyncio.to_thread(_write, file, chunk)
+        if not size:
+            raise Refused("empty", "The file is empty.")
+        return size, digest.hexdigest(), head
+
+    def _path(self, blob_id: BlobId) -> Path:
+        return self._folder / blob_id[-2:] / blob_id
+
+
+def add(cursor: Cursor, row: dict[str, Value]) -> None:
+    cursor.execute(records.ADD_BLOB, row)
+
+
+def type_of(head: bytes) -> str:
+    """The media type by content. Raises Refused("bad_type")."""
+    kind = filetype.guess_mime(head)
+    if kind not in TYPES:
+        raise Refused("bad_type", "Please send an image (PNG, JPEG, GIF, WebP) or a PDF.")
+    return str(kind)
+
+
+def shown_name(name: str) -> str:
+    """For display only: one line, no path, of bounded length. It never names a file of ours."""
+    last = clean(name).replace("\\", "/").rsplit("/", 1)[-1]
+    return " ".join(last.split())[:NAME_CHARS] or "file"
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+
+def _write(file: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _keep(file: int, partial: Path, final: Path) -> None:
+    os.fsync(file)
+    final.parent.mkdir(mode=0o700, exist_ok=True)
+    partial.rename(final)
+    folder = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+async def _read(path: Path) -> AsyncIterator[bytes]:
+    file = await asyncio.to_thread(path.open, "rb")
+    try:
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+            yield chunk
+    finally:
+        file.close()

@@ -1,0 +1,435 @@
+"""The SQL of the core, once: named statements, and rows to domain values.
+
+The text runs on SQLite and PostgreSQL. Functions that take a `Cursor` are pieces of units of work: they read, decide and write only
+through it, so a unit may run twice.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bot.model import (
+    AGENT_OWNER,
+    Address,
+    Attachment,
+    Author,
+    Blob,
+    BlobId,
+    Button,
+    CaseId,
+    Citation,
+    Conversation,
+    ConversationId,
+    Identity,
+    IdentityId,
+    Message,
+    MessageId,
+    PassageId,
+    Seq,
+    Visibility,
+)
+from bot.ports import Cursor, Row, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One unhandled inbox row with its message. `button` is the id of the button that was pressed, if one was."""
+
+    message: Message
+    button: str = ""
+    attempts: int = 0
+    sent_ms: int = 0
+
+
+# --- conversations -------------------------------------------------------------------------------------------------
+
+_CONVERSATION = (
+    "id, channel, account, chat, thread, identity_id, agent, owner, version, last_seq, case_id, is_person_wanted"
+)
+
+CONVERSATION_BY_ID = f"SELECT {_CONVERSATION} FROM conversations WHERE id = :id"
+
+NEXT_SEQ = f"""
+    UPDATE conversations SET last_seq = last_seq + 1 WHERE id = :id
+    RETURNING {_CONVERSATION}, updated_ms"""
+
+GIVE_BACK_SEQ = "UPDATE conversations SET last_seq = last_seq - 1 WHERE id = :id"
+
+ADD_CONVERSATION = """
+    INSERT INTO conversations (id, channel, account, chat, thread, identity_id, agent, owner, last_seq, created_ms, updated_ms)
+    VALUES (:id, :channel, :account, :chat, :thread, :identity, :agent, 'agent', 1, :now, :now)"""
+
+ADVANCE_IF_OWNED = """
+    UPDATE conversations SET last_seq = last_seq + :count, updated_ms = :now
+    WHERE id = :id AND owner = :owner AND version = :version
+    RETURNING last_seq"""
+
+ADVANCE = "UPDATE conversations SET last_seq = last_seq + :count, updated_ms = :now WHERE id = :id RETURNING last_seq"
+
+SET_CASE = "UPDATE conversations SET case_id = :case, is_person_wanted = 0 WHERE id = :id"
+
+WANT_PERSON = "UPDATE conversations SET is_person_wanted = 1 WHERE id = :id"
+
+
+def conversation_of(row: Row) -> Conversation:
+    return Conversation(
+        id=ConversationId(row[0]),
+        address=Address(row[1], row[2], row[3], row[4]),
+        identity=IdentityId(row[5]),
+        agent=row[6],
+        owner=row[7],
+        version=row[8],
+        last_seq=Seq(row[9]),
+        case=CaseId(row[10]),
+        is_person_wanted=bool(row[11]),
+    )
+
+
+def new_conversation(id_: ConversationId, at: Address, identity: IdentityId, agent: str, case: CaseId) -> Conversation:
+    """The conversation as `ADD_CONVERSATION` leaves it, with its first seq taken."""
+    return Conversation(id_, at, agent, AGENT_OWNER, 1, Seq(1), case, identity)
+
+
+# --- people --------------------------------------------------------------------------------------------------------
+
+ADD_USER = """
+    INSERT INTO users (id, name, created_ms) VALUES (:user, :name, :now) ON CONFLICT (id) DO NOTHING"""
+
+ADD_IDENTITY = """
+    INSERT INTO identities (id, channel, account, external_id, user_id, name, is_verified, created_ms)
+    VALUES (:id, :channel, :account, :external, :user, :name, :verified, :now)
+    ON CONFLICT (channel, account, external_id) DO NOTHING"""
+
+
+def add_identity(cursor: Cursor, id_: IdentityId, user: str, who: Identity, now_ms: int) -> None:
+    cursor.execute(ADD_USER, {"user": user, "name": who.name, "now": now_ms})
+    cursor.execute(
+        ADD_IDENTITY,
+        {
+            "id": id_,
+            "channel": who.channel,
+            "account": who.account,
+            "external": who.external_id,
+            "user": user,
+            "name": who.name,
+            "verified": int(who.verified),
+            "now": now_ms,
+        },
+    )
+
+
+# --- cases ---------------------------------------------------------------------------------------------------------
+
+ADD_CASE = """
+    INSERT INTO cases (id, conversation_id, first_seq, opened_ms) VALUES (:id, :conversation, :seq, :now)"""
+
+END_CASE = "UPDATE cases SET ended_ms = :now, outcome = :outcome WHERE id = :id AND ended_ms IS NULL"
+
+CASE_WANTS_PERSON = "UPDATE cases SET person_wanted_ms = :now WHERE id = :id AND person_wanted_ms IS NULL"
+
+CASE_FEEDBACK = "UPDATE cases SET feedback = :value WHERE id = :id AND conversation_id = :conversation"
+
+
+# --- messages ------------------------------------------------------------------------------------------------------
+
+_MESSAGE = """m.id, m.seq, m.author, m.text, m.created_ms, m.visibility, m.name, m.case_id, m.attachments, m.citations, m.buttons,
+    m.feedback, m.changed_ms, m.is_deleted"""
+
+ADD_MESSAGE = """
+    INSERT INTO messages (id, conversation_id, seq, case_id, author, visibility, identity_id, name, text, raw_hash, attachments,
+                          citations, buttons, turn_id, created_ms, sent_ms)
+    VALUES (:id, :conversation, :seq, :case, :author, :visibility, :identity, :name, :text, :raw_hash, :attachments,
+            :citations, :buttons, :turn, :now, :sent)
+    ON CONFLICT (id) DO NOTHING"""
+
+MESSAGE_BY_ID = f"SELECT {_MESSAGE} FROM messages m WHERE m.id = :id AND m.conversation_id = :conversation"
+
+MESSAGES_AFTER = f"""
+    SELECT {_MESSAGE} FROM messages m
+    WHERE m.conversation_id = :conversation AND m.seq > :after AND m.visibility = 'public' ORDER BY m.seq LIMIT :limit"""
+
+MESSAGES_NEWEST = f"""
+    SELECT {_MESSAGE} FROM messages m
+    WHERE m.conversation_id = :conversation AND m.visibility = 'public' ORDER BY m.seq DESC LIMIT :limit"""
+
+MESSAGES_OF_CASE = f"""
+    SELECT {_MESSAGE} FROM messages m
+    WHERE m.conversation_id = :conversation AND m.case_id = :case AND m.visibility = 'public'
+      AND m.seq < :before ORDER BY m.seq DESC LIMIT :limit"""
+
+MESSAGE_FEEDBACK = """
+    UPDATE messages SET feedback = :value WHERE id = :id AND conversation_id = :conversation AND author IN ('agent', 'operator')"""
+
+CHANGE_MESSAGE = """
+    UPDATE messages SET text = :text, attachments = CASE WHEN :deleted = 1 THEN '' ELSE attachments END,
+                        is_deleted = :deleted, changed_ms = :changed
+    WHERE id = :id AND changed_ms < :changed AND is_deleted = 0"""
+
+
+def message_of(row: Row) -> Message:
+    return Message(
+        id=MessageId(row[0]),
+        seq=Seq(row[1]),
+        author=Author(row[2]),
+        text=row[3],
+        at_ms=row[4],
+        visibility=Visibility(row[5]),
+        name=row[6],
+        case=CaseId(row[7]),
+        attachments=_attachments(row[8]) if row[8] else (),
+        citations=_citations(row[9]) if row[9] else (),
+        buttons=tuple(Button(*item) for item in json.loads(row[10])) if row[10] else (),
+        feedback=row[11],
+        is_edited=bool(row[12]) and not row[13],
+        is_deleted=bool(row[13]),
+    )
+
+
+def add_message(
+    cursor: Cursor,
+    message: Message,
+    conversation: ConversationId,
+    *,
+    identity: str = "",
+    turn: str = "",
+    raw_hash: str = "",
+    sent_ms: int = 0,
+) -> bool:
+    """False, with nothing done, when a message of that id is there already."""
+    changed = cursor.execute(
+        ADD_MESSAGE,
+        {
+            "id": message.id,
+            "conversation": conversation,
+            "seq": message.seq,
+            "case": message.case,
+            "author": message.author.value,
+            "visibility": message.visibility.value,
+            "identity": identity,
+            "name": message.name,
+            "text": message.text,
+            "raw_hash": raw_hash,
+            "attachments": _json([[a.blob, a.name, a.media_type, a.size_bytes] for a in message.attachments]),
+            "citations": _json([[c.number, c.passage, c.title, c.url] for c in message.citations]),
+            "buttons": _json([[b.id, b.label] for b in message.buttons]),
+            "turn": turn,
+            "now": message.at_ms,
+            "sent": sent_ms,
+        },
+    )
+    return changed > 0
+
+
+def _json(items: list[Any]) -> str:
+    return json.dumps(items, ensure_ascii=False, separators=(",", ":")) if items else ""
+
+
+def _attachments(text: str) -> tuple[Attachment, ...]:
+    return tuple(Attachment(BlobId(blob), name, kind, size) for blob, name, kind, size in json.loads(text))
+
+
+def _citations(text: str) -> tuple[Citation, ...]:
+    return tuple(Citation(number, PassageId(passage), title, url) for number, passage, title, url in json.loads(text))
+
+
+# --- inbox ---------------------------------------------------------------------------------------------------------
+
+ADD_INBOX = """
+    INSERT INTO inbox (channel, account, external_id, kind, conversation_id, message_id, seq, received_ms)
+    VALUES (:channel, :account, :external, :kind, :conversation, :message, :seq, :now)
+    ON CONFLICT (channel, account, external_id) DO NOTHING"""
+
+INBOX_BY_KEY = """
+    SELECT message_id, seq, conversation_id FROM inbox
+    WHERE channel = :channel AND account = :account AND external_id = :external"""
+
+UNHANDLED = f"""
+    SELECT {_MESSAGE}, i.kind, i.attempts, m.sent_ms FROM inbox i JOIN messages m ON m.id = i.message_id
+    WHERE i.conversation_id = :conversation AND i.handled_ms IS NULL AND i.dead_ms IS NULL ORDER BY i.seq"""
+
+HANDLE = """
+    UPDATE inbox SET handled_ms = :now, turn_id = :turn, alone_ms = NULL
+    WHERE conversation_id = :conversation AND seq BETWEEN :first AND :last AND handled_ms IS NULL AND dead_ms IS NULL"""
+
+COUNT_FAILURE = """
+    UPDATE inbox SET attempts = attempts + 1, error = :error, alone_ms = NULL
+    WHERE conversation_id = :conversation AND seq BETWEEN :first AND :last AND handled_ms IS NULL AND dead_ms IS NULL"""
+
+GIVE_UP = """
+    UPDATE inbox SET dead_ms = :now, turn_id = :turn
+    WHERE conversation_id = :conversation AND seq BETWEEN :first AND :last AND attempts >= :tries
+      AND handled_ms IS NULL AND dead_ms IS NULL"""
+
+WAITING_CONVERSATIONS = """
+    SELECT conversation_id, max(attempts), min(received_ms) FROM inbox
+    WHERE handled_ms IS NULL AND dead_ms IS NULL GROUP BY conversation_id ORDER BY 3"""
+
+FORGET_KEY = "DELETE FROM inbox WHERE channel = :channel AND account = :account AND external_id = :external"
+
+MARK_ALONE = """
+    UPDATE inbox SET alone_ms = :now WHERE conversation_id = :conversation AND handled_ms IS NULL AND dead_ms IS NULL
+      AND seq = (SELECT min(seq) FROM inbox WHERE conversation_id = :conversation AND handled_ms IS NULL AND dead_ms IS NULL)"""
+
+COUNT_ALONE = """
+    UPDATE inbox SET attempts = attempts + 1, alone_ms = NULL, error = 'the process ended while this ran alone'
+    WHERE alone_ms IS NOT NULL AND handled_ms IS NULL AND dead_ms IS NULL"""
+
+COUNT_INTERRUPTED = """
+    UPDATE inbox SET attempts = attempts + 1, error = 'the process ended while this was unhandled'
+    WHERE handled_ms IS NULL AND dead_ms IS NULL AND attempts < :most"""
+
+UNMARK_ALONE = "UPDATE inbox SET alone_ms = NULL WHERE alone_ms IS NOT NULL"
+
+PRUNE_INBOX = "DELETE FROM inbox WHERE received_ms < :before AND (handled_ms IS NOT NULL OR dead_ms IS NOT NULL)"
+
+
+def inbound_of(row: Row) -> Inbound:
+    kind: str = row[14]
+    return Inbound(message_of(row), kind.removeprefix("press:") if kind.startswith("press:") else "", row[15], row[16])
+
+
+# --- early changes -------------------------------------------------------------------------------------------------
+
+ADD_EARLY_CHANGE = """
+    INSERT INTO early_changes (channel, account, external_id, text, is_deleted, changed_ms, received_ms)
+    VALUES (:channel, :account, :external, :text, :deleted, :changed, :now)
+    ON CONFLICT (channel, account, external_id) DO UPDATE
+    SET text = excluded.text, is_deleted = excluded.is_deleted, changed_ms = excluded.changed_ms
+    WHERE excluded.changed_ms > early_changes.changed_ms AND early_changes.is_deleted = 0"""
+
+EARLY_CHANGE = """
+    SELECT text, is_deleted, changed_ms FROM early_changes
+    WHERE channel = :channel AND account = :account AND external_id = :external"""
+
+PRUNE_EARLY_CHANGES = "DELETE FROM early_changes WHERE received_ms < :before"
+
+
+# --- outbox --------------------------------------------------------------------------------------------------------
+
+ADD_OUTBOX = """
+    INSERT INTO outbox (message_id, part, conversation_id, seq, channel, text, due_ms)
+    VALUES (:message, :part, :conversation, :seq, :channel, :text, :now)"""
+
+ACKNOWLEDGE = """
+    UPDATE outbox SET state = 'sent', sent_ms = :now
+    WHERE conversation_id = :conversation AND seq <= :seq AND state IN ('planned', 'sending', 'unknown')"""
+
+OPEN_OUTBOX = f"""
+    SELECT o.message_id, o.part, o.text, o.state, o.attempts, o.due_ms, o.attempted_ms, {_MESSAGE}
+    FROM outbox o JOIN messages m ON m.id = o.message_id
+    WHERE o.conversation_id = :conversation AND o.state IN ('planned', 'sending', 'unknown') AND o.is_held = 0
+    ORDER BY o.seq, o.part LIMIT :limit"""
+
+OPEN_OUTBOX_CONVERSATIONS = """
+    SELECT DISTINCT o.conversation_id FROM outbox o
+    WHERE o.state IN ('planned', 'sending', 'unknown') AND o.is_held = 0"""
+
+INTERRUPTED_SENDS = "UPDATE outbox SET state = 'unknown', due_ms = :now WHERE state = 'sending'"
+
+MARK_SENDING = """
+    UPDATE outbox SET state = 'sending', attempted_ms = :now, attempts = attempts + 1
+    WHERE message_id = :message AND part = :part AND state = 'planned'"""
+
+MARK_SENT = """
+    UPDATE outbox SET state = 'sent', sent_ms = :now, external_id = :external
+    WHERE message_id = :message AND part = :part AND state IN ('sending', 'unknown')"""
+
+MARK = """
+    UPDATE outbox SET state = :state, due_ms = :due, error = :error WHERE message_id = :message AND part = :part"""
+
+COUNT_LOOKUP = """
+    UPDATE outbox SET attempts = attempts + 1, due_ms = :due, error = :error WHERE message_id = :message AND part = :part"""
+
+HOLD = "UPDATE outbox SET is_held = 1, error = :error WHERE message_id = :message AND part = :part"
+
+DROP_REST = """
+    UPDATE outbox SET state = 'dead', error = 'an earlier part could not be delivered'
+    WHERE message_id = :message AND part > :part AND state = 'planned'"""
+
+HOLD_ALL = (
+    "UPDATE outbox SET is_held = 1, error = 'restored from a backup' WHERE state IN ('planned', 'sending', 'unknown')"
+)
+
+RELEASE_HELD = (
+    "UPDATE outbox SET is_held = 0, state = 'planned', due_ms = :now, attempts = 0, error = '' WHERE is_held = 1"
+)
+
+DISCARD_HELD = "UPDATE outbox SET is_held = 0, state = 'dead', error = 'discarded by an operator' WHERE is_held = 1"
+
+
+def add_outbox(
+    cursor: Cursor, message: Message, conversation: ConversationId, channel: str, parts: Iterable[str | None]
+) -> None:
+    for part, text in enumerate(parts):
+        cursor.execute(
+            ADD_OUTBOX,
+            {
+                "message": message.id,
+                "part": part,
+                "conversation": conversation,
+                "seq": message.seq,
+                "channel": channel,
+                "text": text,
+                "now": message.at_ms,
+            },
+        )
+
+
+# --- turns, tool calls, incidents, audit, meta ---------------------------------------------------------------------
+
+ADD_TURN = """
+    INSERT INTO turns (id, conversation_id, case_id, agent, outcome, started_ms, ended_ms, trace)
+    VALUES (:id, :conversation, :case, :agent, :outcome, :started, :ended, :trace)"""
+
+ADD_TOOL_CALL = """
+    INSERT INTO tool_calls (id, turn_id, conversation_id, step, name, arguments, state, result, started_ms, ended_ms)
+    VALUES (:id, :turn, :conversation, :step, :name, :arguments, :state, :result, :started, :ended)"""
+
+ADD_INCIDENT = """
+    INSERT INTO incidents (id, kind, subject, conversation_id, detail, created_ms, updated_ms)
+    VALUES (:id, :kind, :subject, :conversation, :detail, :now, :now)
+    ON CONFLICT (kind, subject) DO UPDATE
+    SET count = incidents.count + 1, detail = excluded.detail, updated_ms = excluded.updated_ms"""
+
+ADD_AUDIT = "INSERT INTO audit (id, actor, action, subject, at_ms) VALUES (:id, :actor, :action, :subject, :now)"
+
+SET_META = """
+    INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value"""
+
+GET_META = "SELECT value FROM meta WHERE key = :key"
+
+FORGET_META = "DELETE FROM meta WHERE key = :key"
+
+
+def add_incident(
+    cursor: Cursor, id_: str, kind: str, subject: str, detail: str, now_ms: int, conversation: str = ""
+) -> None:
+    cursor.execute(
+        ADD_INCIDENT,
+        {"id": id_, "kind": kind, "subject": subject, "conversation": conversation, "detail": detail, "now": now_ms},
+    )
+
+
+# --- blobs ---------------------------------------------------------------------------------------------------------
+
+ADD_BLOB = """
+    INSERT INTO blobs (id, channel, account, owner, name, media_type, size_bytes, sha256, created_ms)
+    VALUES (:id, :channel, :account, :owner, :name, :media_type, :size, :sha256, :now)"""
+
+BLOB_OF_OWNER = """
+    SELECT id, name, media_type, size_bytes FROM blobs
+    WHERE id = :id AND channel = :channel AND account = :account AND owner = :owner"""
+
+
+def find_blob(cursor: Cursor, blob: BlobId, owner: Identity) -> Blob | None:
+    rows = cursor.fetch(BLOB_OF_OWNER, blob_key(blob, owner))
+    return blob_of(rows[0]) if rows else None
+
+
+def blob_key(blob: BlobId, owner: Identity) -> dict[str, Value]:
+    return {"id": blob, "channel": owner.channel, "account": owner.account, "owner": owner.external_id}
+
+
+def blob_of(row: Row) -> Blob:
+    return Blob(BlobId(row[0]), row[1], row[2], row[3])

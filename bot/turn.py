@@ -1,0 +1,476 @@
+"""Stage 2: handle one conversation's unhandled messages: route, act, commit.
+
+Promises: the rows that a turn read are marked handled together with its reply, in one unit of work, or not at all; when a person
+has taken over meanwhile, the reply becomes a note; a message that keeps failing ends as a dead letter with a plain sentence to the
+user, and stops nobody else.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Any
+
+from bot import ids
+from bot.agent.loop import PERSON_BUTTON, Agent, Answer
+from bot.channels import Channel
+from bot.conversations import Conversations, Working
+from bot.delivery import Delivery
+from bot.errors import FrontdeskError, ModelError, Overloaded, StoreUnavailable
+from bot.model import AGENT_OWNER, Author, Conversation, ConversationId, Message, MessageId, Seq, TurnId, Visibility
+from bot.ports import Clock, Cursor, Store, Timer, Value
+from bot.store import records
+from bot.store.records import Inbound
+from bot.telemetry.logs import bound
+from bot.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+TYPING_AFTER_S = 0.25  # an answer that begins sooner needs no typing sign
+COMMIT_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # an answer that cost a model call is not thrown away for a busy disk
+WISH_NOTED = (
+    "I have noted that you would like to talk to a person. Nobody is connected to this chat yet, so I cannot say when somebody "
+    "will answer; your messages are kept here. Until then, please go on asking me."
+)
+APOLOGY = (
+    "I am sorry: something went wrong on our side, and I could not answer your last message. It is kept for our team to look at. "
+    "You can go on asking me."
+)
+
+
+class Action(Enum):
+    """What a turn does with what it read."""
+
+    ANSWER = auto()
+    NOTE_WISH = auto()  # the person asked for a person by the button
+    RECORD = auto()  # nothing to say: a person owns the conversation, or everything was deleted
+
+
+def route(conversation: Conversation, unhandled: Sequence[Inbound]) -> Action:
+    """Decides, from committed rows alone."""
+    if conversation.owner != AGENT_OWNER:
+        return Action.RECORD
+    if any(inbound.button == PERSON_BUTTON.id for inbound in unhandled):
+        return Action.NOTE_WISH
+    if all(inbound.message.is_deleted for inbound in unhandled):
+        return Action.RECORD
+    return Action.ANSWER
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What turns need of the config."""
+
+    turn_s: float = 60.0
+    tries: int = 3
+    retry_s: tuple[float, ...] = (1.0, 5.0)
+
+
+class Batch:
+    """The unhandled messages of one turn: all of them, growing while it runs; or, before the last try, the first alone."""
+
+    def __init__(self, working: Working, tries: int) -> None:
+        self._working = working
+        self._is_alone = any(inbound.attempts >= tries - 1 for inbound in working.unhandled)
+        self.first = working.unhandled[0]
+        self.read: list[Inbound] = []
+        self.take()
+
+    def take(self) -> Sequence[Message]:
+        """What this turn covers now, in the order in which it was written."""
+        self.read = self._working.unhandled[:1] if self._is_alone else list(self._working.unhandled)
+        if len(self.read) == 1:
+            return (self.read[0].message,)
+        return [i.message for i in sorted(self.read, key=lambda i: (i.sent_ms or i.message.at_ms, i.message.seq))]
+
+    @property
+    def last(self) -> Inbound:
+        return self.read[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Everything that the unit of work which ends a turn has to know."""
+
+    turn: TurnId
+    conversation: Conversation
+    case: str
+    first: Seq
+    last: Seq
+    count: int
+    reply: Message | None
+    parts: tuple[str | None, ...]
+    outcome: str
+    wants_person: bool
+    started_ms: int
+    now_ms: int
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What it did."""
+
+    conversation: Conversation
+    reply: Message | None
+
+
+class Conflict(FrontdeskError):
+    """The rows are not as the turn read them: nothing was done, read again."""
+
+
+class Turns:
+    """Runs turns. `run` never raises, whatever a model or a message does."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        conversations: Conversations,
+        agents: Mapping[str, Agent],
+        channels: Mapping[str, Channel],
+        delivery: Delivery,
+        rules: Rules,
+        metrics: Metrics,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._conversations = conversations
+        self._agents = agents
+        self._channels = channels
+        self._delivery = delivery
+        self._rules = rules
+        self._metrics = metrics
+        self._spawn = spawn
+        self._outcomes = {
+            name: metrics.turns.of(name)
+            for name in ("answered", "unanswered", "wish", "recorded", "late", "dead", "failed")
+        }
+
+    async def run(self, conversation_id: str) -> float | None:
+        """One turn. Returns None, or the seconds after which the conversation wants another."""
+        turn = TurnId(ids.new_id(self._clock.now_ms()))
+        with bound(conversation=conversation_id, turn=turn):
+            try:
+                working = await self._conversations.get(ConversationId(conversation_id))
+            except StoreUnavailable:
+                return self._rules.retry_s[0]
+            if working is None or not working.unhandled:
+                return None
+            return await self._run_batch(turn, working, Batch(working, self._rules.tries))
+
+    async def run_alone(self, conversation_id: str) -> float | None:
+        """One turn of a suspect of having ended the process: says so on disk first, so that the next start knows who was at it."""
+        try:
+            await self._store.run(mark_alone, conversation_id, self._clock.now_ms())
+        except (StoreUnavailable, Overloaded):
+            return self._rules.retry_s[0]
+        return await self.run(conversation_id)
+
+    async def _run_batch(self, turn: TurnId, working: Working, batch: Batch) -> float | None:
+        started = self._clock.monotonic()
+        started_ms = self._clock.now_ms()
+        draft = _Draft(
+            self._channels.get(working.conversation.address.channel),
+            working.conversation,
+            batch,
+            self._clock,
+            self._spawn,
+        )
+        if batch.first.attempts >= self._rules.tries:
+            return await self._fail(turn, working, batch, RuntimeError("the process ended each time"), started_ms)
+        try:
+            ending = await self._act(turn, working, batch, draft, started_ms)
+            await self._commit(working, batch, ending)
+        except (Conflict, StoreUnavailable, Overloaded) as error:
+            log.warning("turn not committed, runs again: %s", type(error).__name__)
+            await draft.withdraw()
+            self._conversations.forget(working.conversation.id)
+            return 0.0 if isinstance(error, Conflict) else self._rules.retry_s[0]
+        except Exception as error:  # noqa: BLE001 - the turn boundary: whatever went wrong is counted, told and survived
+            log.exception("turn failed")
+            await draft.withdraw()
+            return await self._fail(turn, working, batch, error, started_ms)
+        self._metrics.turn_seconds.observe(self._clock.monotonic() - started)
+        return 0.0 if working.unhandled else None
+
+    # --- acting ----------------------------------------------------------------------------------------------------
+
+    async def _act(self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", started_ms: int) -> Ending:
+        match route(working.conversation, batch.read):
+            case Action.RECORD:
+                return self._ending(turn, working, batch, None, "recorded", started_ms)
+            case Action.NOTE_WISH:
+                reply = self._reply(batch, working, Answer(text=WISH_NOTED), Author.SYSTEM)
+                return self._ending(turn, working, batch, reply, "wish", started_ms)
+            case Action.ANSWER:
+                return await self._answer(turn, working, batch, draft, started_ms)
+
+    async def _answer(self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", started_ms: int) -> Ending:
+        agent = self._agents.get(working.conversation.agent) or self._agents["main"]
+        history = tuple(working.history)
+        draft.expect()
+        try:
+            async with self._clock.timeout(self._rules.turn_s):
+                answer = await agent.answer(working.conversation.id, history, batch.take, draft.show)
+        finally:
+            draft.stop_waiting()
+        if answer.first_token_s is not None:
+            self._metrics.first_token_seconds.observe(answer.first_token_s)
+        reply = self._reply(batch, working, answer, Author.AGENT, agent.rules.name)
+        outcome = "answered" if answer.is_answered else "unanswered"
+        return self._ending(turn, working, batch, reply, outcome, started_ms, answer)
+
+    def _reply(self, batch: Batch, working: Working, answer: Answer, author: Author, name: str = "") -> Message:
+        return Message(
+            id=reply_id(batch.first.message.id),
+            seq=Seq(0),  # assigned by the unit of work
+            author=author,
+            text=answer.text,
+            at_ms=self._clock.now_ms(),
+            name=name,
+            case=batch.last.message.case or working.conversation.case,
+            citations=answer.citations,
+            buttons=answer.buttons,
+        )
+
+    def _ending(
+        self,
+        turn: TurnId,
+        working: Working,
+        batch: Batch,
+        reply: Message | None,
+        outcome: str,
+        started_ms: int,
+        answer: Answer | None = None,
+    ) -> Ending:
+        now = self._clock.now_ms()
+        return Ending(
+            turn=turn,
+            conversation=working.conversation,
+            case=batch.last.message.case or working.conversation.case,
+            first=batch.first.message.seq,
+            last=batch.last.message.seq,
+            count=len(batch.read),
+            reply=reply,
+            parts=self._parts(working.conversation, reply),
+            outcome=outcome,
+            wants_person=outcome == "wish",
+            started_ms=started_ms,
+            now_ms=now,
+            trace=trace(batch.read, reply, answer),
+        )
+
+    def _parts(self, conversation: Conversation, reply: Message | None) -> tuple[str | None, ...]:
+        channel = self._channels.get(conversation.address.channel)
+        if reply is None:
+            return ()
+        if channel is not None and channel.splits is not None:
+            return tuple(channel.splits.split(reply.text))
+        return (None,)
+
+    # --- committing ------------------------------------------------------------------------------------------------
+
+    async def _commit(self, working: Working, batch: Batch, ending: Ending) -> None:
+        ended = await self._patiently(finish, ending)
+        is_late = ending.reply is not None and ended.reply is None
+        self._outcomes["late" if is_late else ending.outcome].inc()
+        if is_late:
+            self._conversations.forget(ending.conversation.id)
+            return
+        replies = () if ended.reply is None else (ended.reply,)
+        self._conversations.handled(working, ended.conversation, batch.read, replies)
+        if ended.reply is not None:
+            await self._delivery.planned(ended.conversation, ended.reply)
+
+    async def _patiently(self, unit: Callable[[Cursor, Ending], Ended], ending: Ending) -> Ended:
+        for wait_s in COMMIT_WAITS_S:
+            try:
+                return await self._store.run(unit, ending)
+            except (StoreUnavailable, Overloaded):
+                await self._clock.sleep(wait_s)
+        return await self._store.run(unit, ending)
+
+    async def _fail(
+        self, turn: TurnId, working: Working, batch: Batch, error: Exception, started_ms: int
+    ) -> float | None:
+        """Counts the failure; the last allowed one makes a dead letter and tells the user."""
+        self._conversations.forget(working.conversation.id)
+        reason = f"{type(error).__name__}: {error}"[:500]
+        apology = self._reply(batch, working, Answer(text=APOLOGY, is_answered=False), Author.SYSTEM)
+        ending = self._ending(turn, working, batch, apology, "dead", started_ms)
+        try:
+            ended = await self._store.run(fail, ending, reason, self._rules.tries)
+        except (StoreUnavailable, Overloaded, Conflict):
+            return self._rules.retry_s[-1]
+        self._outcomes["failed" if ended is None else "dead"].inc()
+        if ended is None:
+            return self._wait_s(batch, error)
+        self._metrics.incidents.of("dead letter").inc()
+        if ended.reply is not None:
+            await self._delivery.planned(ended.conversation, ended.reply)
+        return 0.0
+
+    def _wait_s(self, batch: Batch, error: Exception) -> float:
+        if isinstance(error, ModelError) and error.retry_after_s is not None:
+            return error.retry_after_s
+        return self._rules.retry_s[min(batch.first.attempts, len(self._rules.retry_s) - 1)]
+
+
+class _Draft:
+    """An answer while it is being written, where the channel can show it."""
+
+    def __init__(
+        self,
+        channel: Channel | None,
+        conversation: Conversation,
+        batch: Batch,
+        clock: Clock,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._drafts = channel.drafts if channel else None
+        self._typing = channel.typing if channel else None
+        self._to = conversation.address
+        self._batch = batch
+        self._clock = clock
+        self._spawn = spawn
+        self._timer: Timer | None = None
+        self._id = reply_id(batch.first.message.id)
+        self._is_shown = False
+
+    def expect(self) -> None:
+        """An answer is coming: show a typing sign if it takes its time."""
+        typing = self._typing
+        if typing is not None:
+
+            def show_sign() -> None:
+                self._spawn(typing.typing(self._to))
+
+            self._timer = self._clock.call_later(TYPING_AFTER_S, show_sign)
+
+    def stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def show(self, text: str) -> None:
+        self.stop_waiting()
+        if self._drafts is not None:
+            self._is_shown = True
+            await self._drafts.draft(self._to, self._id, text)
+
+    async def withdraw(self) -> None:
+        self.stop_waiting()
+        if self._drafts is not None and self._is_shown:
+            await self._drafts.withdraw(self._to, self._id)
+
+
+def reply_id(first: MessageId) -> MessageId:
+    """A rerun of the turn derives the same id, so that its draft and its answer replace those of the run before."""
+    return MessageId(ids.derived_id("reply", first))
+
+
+def trace(read: Sequence[Inbound], reply: Message | None, answer: Answer | None) -> str:
+    """What is kept of the turn, by reference to messages."""
+    kept: dict[str, Any] = {"messages": [inbound.message.id for inbound in read]}
+    if reply is not None:
+        kept["reply"] = reply.id
+    if answer is not None:
+        kept["model"] = answer.model
+        kept["steps"] = answer.steps
+        kept["calls"] = answer.calls
+        kept["first_token_ms"] = None if answer.first_token_s is None else round(answer.first_token_s * 1000, 2)
+        kept["passages"] = [
+            {
+                "id": one.passage.id,
+                "title": one.passage.title,
+                "score": round(one.score, 4),
+                "coverage": round(one.coverage, 3),
+            }
+            for one in answer.found
+        ]
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+
+
+# --- units of work ---------------------------------------------------------------------------------------------------
+
+
+def finish(cursor: Cursor, ending: Ending) -> Ended:
+    """Marks handled exactly what was read and appends the reply; a reply that comes after a person took over becomes a note."""
+    handled = cursor.execute(
+        records.HANDLE,
+        {
+            "now": ending.now_ms,
+            "turn": ending.turn,
+            "conversation": ending.conversation.id,
+            "first": ending.first,
+            "last": ending.last,
+        },
+    )
+    if handled != ending.count:
+        raise Conflict("other rows are unhandled than the turn read")
+    return append_reply(cursor, ending)
+
+
+def append_reply(cursor: Cursor, ending: Ending) -> Ended:
+    conversation = ending.conversation
+    count = 0 if ending.reply is None else 1
+    position: dict[str, Value] = {"id": conversation.id, "count": count, "now": ending.now_ms}
+    rows = cursor.fetch(
+        records.ADVANCE_IF_OWNED, {**position, "owner": conversation.owner, "version": conversation.version}
+    )
+    is_owned = bool(rows)
+    last_seq = Seq((rows or cursor.fetch(records.ADVANCE, position))[0][0])
+    reply = None
+    if ending.reply is not None:
+        visibility = Visibility.PUBLIC if is_owned else Visibility.NOTE
+        reply = replace(ending.reply, seq=last_seq, visibility=visibility)
+        records.add_message(cursor, reply, conversation.id, turn=ending.turn)
+        if is_owned:
+            records.add_outbox(cursor, reply, conversation.id, conversation.address.channel, ending.parts)
+    if ending.wants_person:
+        cursor.execute(records.WANT_PERSON, {"id": conversation.id})
+        cursor.execute(records.CASE_WANTS_PERSON, {"id": ending.case, "now": ending.now_ms})
+    add_turn(cursor, ending)
+    return Ended(replace(conversation, last_seq=last_seq), reply if is_owned else None)
+
+
+def add_turn(cursor: Cursor, ending: Ending) -> None:
+    cursor.execute(
+        records.ADD_TURN,
+        {
+            "id": ending.turn,
+            "conversation": ending.conversation.id,
+            "case": ending.case,
+            "agent": ending.conversation.agent,
+            "outcome": ending.outcome,
+            "started": ending.started_ms,
+            "ended": ending.now_ms,
+            "trace": ending.trace,
+        },
+    )
+
+
+def mark_alone(cursor: Cursor, conversation: str, now_ms: int) -> None:
+    cursor.execute(records.MARK_ALONE, {"conversation": conversation, "now": now_ms})
+
+
+def fail(cursor: Cursor, ending: Ending, reason: str, tries: int) -> Ended | None:
+    """Counts a failure of the rows read. None: they will be tried again. After `tries` they are a dead letter, and the user is told."""
+    rows: dict[str, Value] = {"conversation": ending.conversation.id, "first": ending.first, "last": ending.last}
+    cursor.execute(records.COUNT_FAILURE, {**rows, "error": reason})
+    dead = cursor.execute(records.GIVE_UP, {**rows, "now": ending.now_ms, "turn": ending.turn, "tries": tries})
+    if not dead:
+        return None
+    records.add_incident(
+        cursor,
+        ending.turn,
+        "dead letter",
+        ending.conversation.id,
+        f"{dead} message(s) failed {tries} times; the last time with {reason}. See: frontdesk trace {ending.turn}",
+        ending.now_ms,
+        ending.conversation.id,
+    )
+    return append_reply(cursor, ending)

@@ -1,0 +1,1 @@
+"""Proofs: each test's docstring is the promise that it holds."""

@@ -1,0 +1,1 @@
+"""The widget and the demo page in a real browser."""
