@@ -5,11 +5,12 @@ Promise: `receive` returns after the commit, and the same event again changes no
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from bot import ids
+from bot.channels import Channel
 from bot.conversations import Conversations
 from bot.errors import Refused
 from bot.model import (
@@ -94,6 +95,7 @@ class Intake:
         scheduler: Scheduler,
         rules: Rules,
         metrics: Metrics,
+        channels: Mapping[str, Channel],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -101,6 +103,7 @@ class Intake:
         self._scheduler = scheduler
         self._rules = rules
         self._metrics = metrics
+        self._channels = channels
         self._receipts: dict[ConversationId, Seq] = {}
         self._has_receipts = asyncio.Event()
 
@@ -201,6 +204,9 @@ class Intake:
         conversation = conversation_id(at)
         accepted = await self._store.run(end_case, conversation, self._clock.now_ms())
         self._conversations.forget(conversation)
+        channel = self._channels.get(at.channel)
+        if accepted.case and channel is not None and channel.shows_case is not None:
+            await channel.shows_case.case_ended(at, accepted.case)
         return accepted
 
     async def _changed(self, event: MessageEdited | MessageDeleted) -> Accepted:

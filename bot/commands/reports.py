@@ -65,12 +65,12 @@ async def turns(read: Read, limit: int) -> list[Report]:
 
 
 async def outbox(read: Read, limit: int) -> list[Report]:
-    """Messages not sent yet, held, or given up, oldest first."""
+    """Messages not sent yet or held, oldest first; then those given up."""
     sql = f"""
         SELECT o.message_id, o.part, o.conversation_id, o.channel, o.state, o.is_held, o.attempts, o.due_ms, o.error,
                COALESCE(o.text, m.text)
         FROM outbox o LEFT JOIN messages m ON m.id = o.message_id
-        WHERE o.{_OPEN} OR o.state = 'dead' ORDER BY o.due_ms, o.message_id, o.part LIMIT :limit"""
+        WHERE o.{_OPEN} OR o.state = 'dead' ORDER BY o.state = 'dead', o.due_ms, o.message_id, o.part LIMIT :limit"""
     names = (
         *("message", "part", "conversation", "channel", "state", "is_held"),
         *("attempts", "due_ms", "error", "text"),
@@ -116,7 +116,8 @@ async def _find_turn(read: Read, turn: str) -> Report:
         rows = await read(f"SELECT {columns} FROM turns ORDER BY id DESC LIMIT 1", {})
     else:
         sql = f"SELECT {columns} FROM turns WHERE id >= :low AND id < :high ORDER BY id LIMIT 2"
-        rows = await read(sql, {"low": turn, "high": turn + "~"}) if turn else []
+        # ids are made of hexadecimal digits, and g follows them all
+        rows = await read(sql, {"low": turn, "high": turn + "g"}) if turn else []
     if not rows:
         raise NoSuchReport(f'there is no turn "{turn}". frontdesk turns lists the latest')
     if len(rows) > 1 and rows[0][0] != turn:
@@ -125,7 +126,7 @@ async def _find_turn(read: Read, turn: str) -> Report:
 
 
 async def _messages(read: Read, message: str) -> list[Report]:
-    sql = f"""
+    sql = """
         SELECT id, seq, author, name, visibility, text, created_ms, is_deleted
         FROM messages WHERE id = :message"""
     names = ("message", "seq", "author", "name", "visibility", "text", "at_ms", "is_deleted")

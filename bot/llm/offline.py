@@ -10,13 +10,15 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
-from bot.knowledge.quoting import quote
-from bot.knowledge.words import split_words
+from bot.knowledge.blocks import sentences
+from bot.knowledge.quoting import Quote, quote
+from bot.knowledge.words import informative_words, split_words
 from bot.model import Author, Found
 from bot.ports import ChatMessage, ChatRequest, Chunk, Finished, TextDelta, ToolCall
 
 SEARCH = "search_knowledge"
 MOST_QUERY_CHARS = 2000
+MOST_FOCUSED_WORDS = 10  # informative words; a longer message is searched by its questions alone
 _WORDS_A_PIECE = 4
 
 
@@ -142,7 +144,7 @@ class _Asked:
     @property
     def query(self) -> str:
         """What to look for; "and on Slack?" is understood with the question before it."""
-        text = _LEADING_GREETING.sub("", self.text)
+        text = _focus(_LEADING_GREETING.sub("", self.text))
         words = split_words(text)
         is_follow_up = len(words) <= 5 and _FOLLOW_UP.match(" ".join(words)) is not None
         return (f"{text} {self.before}" if is_follow_up else text or self.text)[:MOST_QUERY_CHARS]
@@ -183,6 +185,10 @@ _LEADING_GREETING = re.compile(
     r"^\W*(?:(?:hello|hi|hey|hiya|hallo|moin|servus|good (?:morning|afternoon|evening|day)|guten (?:tag|morgen|abend))\b\W*)+",
     re.IGNORECASE,
 )
+_OPENER = re.compile(
+    r"(?:please )?(?:help|help me|i need (?:some |your )?help|(?:can|could) you (?:please )?help(?: me)?|i have an? (?:quick )?question|"
+    r"hilfe|ich brauche (?:mal )?hilfe|können sie mir helfen|kannst du mir helfen|ich habe (?:mal )?eine frage)(?: please| bitte)?$"
+)
 _FOLLOW_UP = re.compile(r"(?:and|or|but|what about|how about|und|oder|aber|was ist mit|wie ist es)\b")
 _IDENTITY = re.compile(
     r"(?:who|what) (?:are|r) (?:you|u)$|are you (?:an? |real|human|ai\b|there a)|am i (?:talking|speaking|chatting) (?:to|with) an? |"
@@ -217,6 +223,12 @@ _NOT_A_WISH = re.compile(
 )
 
 
+def _focus(text: str) -> str:
+    """What a long message asks: its sentences with a question mark, where it has any."""
+    questions = [one for one in sentences(text) if "?" in one[-3:]]
+    return " ".join(questions) if questions and len(informative_words(text)) > MOST_FOCUSED_WORDS else text
+
+
 def _small_talk(asked: _Asked) -> Say | None:
     """A reply that needs no document, or None for a question."""
     phrases, words = _phrases(asked.text), split_words(asked.text)
@@ -227,7 +239,7 @@ def _small_talk(asked: _Asked) -> Say | None:
         return Say(_phrases(asked.text or asked.reply_to).wish, is_offering_person=True)
     if len(words) <= 12 and _IDENTITY.search(said):
         return Say(phrases.who)
-    if set(words) <= _GREETINGS:
+    if set(words) <= _GREETINGS or _OPENER.match(" ".join(split_words(_LEADING_GREETING.sub("", asked.text)))):
         return Say(phrases.hello)
     if set(words) <= _THANKS | _GREETINGS and _THANKING & set(words):
         return Say(phrases.thanks)
@@ -254,15 +266,14 @@ def _answer(question: str, numbered: Sequence[tuple[int, Found]], phrases: _Phra
     quotes = quote(question, [found for _, found in numbered])
     if not quotes:
         return Say(phrases.not_found, is_offering_person=True, is_answered=False)
-    return Say("\n\n".join([phrases.opening, *(_cited(one.text, numbered[one.found][0]) for one in quotes)]))
+    return Say("\n\n".join([phrases.opening, *(_cited(one, numbered[one.found][0]) for one in quotes)]))
 
 
-def _cited(text: str, number: int) -> str:
+def _cited(one: Quote, number: int) -> str:
     """The marker stands after the words; never within a code block, where it would be taken for code."""
-    lead, gap, block = text.partition("\n\n")
-    if gap:
-        return f"{lead} [{number}]\n\n{block}"
-    return f"{text}\n[{number}]" if text.rstrip().endswith(("```", "~~~")) else f"{text} [{number}]"
+    if one.lead:
+        return f"{one.lead} [{number}]\n\n{one.text}"
+    return f"{one.text}\n[{number}]" if one.text.rstrip().endswith(("```", "~~~")) else f"{one.text} [{number}]"
 
 
 def _pieces(text: str) -> list[str]:

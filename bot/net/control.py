@@ -101,11 +101,19 @@ class ControlServer:
         self.ready.set()
         try:
             async with server:
-                await server.serve_forever()
+                try:
+                    await server.serve_forever()
+                finally:
+                    await self._send_away()
         finally:
-            for caller in list(self._callers):
-                caller.cancel()
             _remove(self.path, mine)
+
+    async def _send_away(self) -> None:
+        callers = list(self._callers)
+        for caller in callers:
+            caller.cancel()
+        if callers:
+            await asyncio.wait(callers)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -113,7 +121,9 @@ class ControlServer:
             return
         self._callers.add(task)
         try:
-            answer = await self._answer(reader, writer) if len(self._callers) <= CALLERS else _error("is busy. Try again")
+            answer = (
+                await self._answer(reader, writer) if len(self._callers) <= CALLERS else _error("is busy. Try again")
+            )
             writer.write(answer)
             async with asyncio.timeout(self._request_s):
                 await writer.drain()
@@ -154,7 +164,9 @@ def _listen(path: Path) -> socket.socket:
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        os.fchmod(listener.fileno(), 0o600)  # Linux gives the file these rights as it is made: never a moment open to others
+        os.fchmod(
+            listener.fileno(), 0o600
+        )  # Linux gives the file these rights as it is made: never a moment open to others
         listener.bind(str(path))
         path.chmod(0o600)
         listener.listen(CALLERS)
@@ -168,7 +180,9 @@ def _make_private(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise DataError(f"{folder} belongs to another account. Remove it, or set RUNTIME_DIRECTORY to a folder of ours.")
+        raise DataError(
+            f"{folder} belongs to another account. Remove it, or set RUNTIME_DIRECTORY to a folder of ours."
+        )
     if found.st_mode & 0o077:
         folder.chmod(0o700)
 
@@ -250,7 +264,9 @@ def _connect(connection: socket.socket, path: Path) -> None:
     try:
         connection.connect(str(path))
     except PermissionError as error:
-        raise CommandFailed(f"{path} belongs to another account. Run this as that account: sudo -u NAME frontdesk ...") from error
+        raise CommandFailed(
+            f"{path} belongs to another account. Run this as that account: sudo -u NAME frontdesk ..."
+        ) from error
     except TimeoutError as error:
         raise CommandFailed("the daemon does not take calls. Its log may say why") from error
     except OSError as error:

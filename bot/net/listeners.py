@@ -6,18 +6,17 @@ body and handler `body_s`. Handlers never see a forged client address, and no ca
 
 import asyncio
 import errno
-import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 
 from bot.errors import ConfigError, Overloaded, Problem, Refused, StoreUnavailable
-from bot.ports import Route
+from bot.ports import Clock, Route
 
 Report = Callable[[], tuple[int, dict[str, Any]]]  # a status and a JSON object, made where the parts are known
 Metrics = Callable[[], tuple[bytes, str]]  # the body and its content type
@@ -74,14 +73,15 @@ class Listeners:
         health: Report,
         ready: Report,
         metrics: Metrics,
+        clock: Clock,
         limits: ListenerLimits | None = None,
         trusted_proxies: Iterable[str] = (),
     ) -> None:
         limits, proxies = limits or ListenerLimits(), Proxies(trusted_proxies)
         own = [Route(hdrs.METH_GET, "/healthz", _reporting(health)), Route(hdrs.METH_GET, "/readyz", _reporting(ready))]
         inner = [Route(hdrs.METH_GET, "/metrics", _measuring(metrics))]
-        self._public = _Listener(public, [*own, *routes], limits, proxies)
-        self._private = _Listener(private, [*inner, *private_routes], limits, proxies)
+        self._public = _Listener(public, [*own, *routes], limits, proxies, clock)
+        self._private = _Listener(private, [*inner, *private_routes], limits, proxies, clock)
 
     @property
     def public_port(self) -> int:
@@ -110,6 +110,9 @@ class Proxies:
 
     def __init__(self, networks: Iterable[str]) -> None:
         self._networks = tuple(ip_network(network, strict=False) for network in networks)
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
 
     def __contains__(self, address: IpAddress | None) -> bool:
         return address is not None and any(address in network for network in self._networks)
@@ -182,14 +185,19 @@ class _Listener:
     """One port with its application."""
 
     def __init__(
-        self, config: ListenerConfig, routes: Sequence[Route], limits: ListenerLimits, proxies: Proxies
+        self,
+        config: ListenerConfig,
+        routes: Sequence[Route],
+        limits: ListenerLimits,
+        proxies: Proxies,
+        clock: Clock,
     ) -> None:
         self._config = config
         self._gate = Gate(limits)
         self._proxies = proxies
-        app = web.Application(middlewares=[_shield(limits.body_s)], client_max_size=limits.body_bytes)
+        app = web.Application(middlewares=[_shield(limits.body_s, clock)], client_max_size=limits.body_bytes)
         if proxies:
-            app.middlewares.append(_unproxied(proxies, self._gate))
+            app.middlewares.append(_behind(proxies, self._gate))
         for route in routes:
             app.router.add_route(route.method, route.path, route.handler)
         app.on_response_prepare.append(_unbranded)
@@ -212,9 +220,11 @@ class _Listener:
     async def start(self) -> None:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
-        host, port = self._config.host, self._config.port
+        manager = cast(web.Server, self._runner.server)  # there since setup
+        connection = partial(_Connection, manager, self._gate, self._proxies, self._options)
         try:
-            self._server = await loop.create_server(self._connection, host, port, backlog=_BACKLOG)
+            host, port = self._config.host, self._config.port
+            self._server = await loop.create_server(connection, host, port, backlog=_BACKLOG)
         except OSError as failure:
             await self._runner.cleanup()
             raise ConfigError([_unheard(self._config, failure)]) from failure
@@ -230,7 +240,165 @@ class _Listener:
         await self._runner.cleanup()
         self._server = None
 
-    def _connection(self) -> asyncio.Protocol:
-        manager = self._runner.server
-        assert manager is not None
-        return _Connection(manager, self._gate, self._proxies, self._options)
+
+class _Connection(web.RequestHandler):
+    """One connection: counted from its first moment, and plain in what it says of a request that cannot be parsed."""
+
+    __slots__ = ("_client", "_gate", "_is_admitted", "_proxies")
+
+    def __init__(self, manager: web.Server, gate: Gate, proxies: Proxies, options: dict[str, Any]) -> None:
+        super().__init__(manager, loop=asyncio.get_running_loop(), **options)
+        self._gate = gate
+        self._proxies = proxies
+        self._client = ""  # "" for a proxy, whose requests are counted by their own clients
+        self._is_admitted = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._admit(transport):
+            super().connection_made(transport)
+        else:
+            transport = cast(asyncio.Transport, transport)
+            transport.write(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+            transport.close()
+
+    def _admit(self, transport: asyncio.BaseTransport) -> bool:
+        peer = (transport.get_extra_info("peername") or ("",))[0]
+        if not self._gate.admit():
+            return False
+        if not (self._proxies and parsed(peer) in self._proxies):
+            client = counted(peer)
+            if not self._gate.admit_client(client):
+                self._gate.release()
+                return False
+            self._client = client
+        self._is_admitted = True
+        return True
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._is_admitted:
+            self._is_admitted = False
+            self._gate.release()
+            if self._client:
+                self._gate.release_client(self._client)
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answers what never reached a handler. What strangers send is no event for the log."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer is under way already")
+        _log.debug("a request could not be served: %s", type(exc).__name__)
+        response = _plain(status)
+        response.headers[hdrs.SERVER] = ""  # keeps aiohttp from naming itself and its version
+        response.force_close()
+        return response
+
+
+# --- around every handler ------------------------------------------------------------------------------------------
+
+
+def _shield(body_s: float, clock: Clock) -> Any:  # aiohttp's decorator loses the type of what it wraps
+    """Answers every failure with a plain sentence, and gives a request with a body `body_s` from head to answer."""
+
+    @web.middleware
+    async def shield(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            if not request.body_exists:
+                return await handler(request)
+            async with clock.timeout(body_s):
+                answer = await handler(request)
+        except Exception as failure:  # noqa: BLE001  the boundary to strangers: nothing passes but a plain sentence
+            return _answer(request, failure)
+        return answer
+
+    return shield
+
+
+def _answer(request: web.Request, failure: Exception) -> web.Response:
+    match failure:
+        case web.HTTPException() if failure.status >= 400:
+            return _plain(failure.status, failure.headers.get(hdrs.ALLOW, ""))
+        case web.HTTPException() | ConnectionError():
+            raise failure
+        case Refused():
+            return web.json_response({"code": failure.code, "detail": failure.detail}, status=400)
+        case Overloaded() | StoreUnavailable():
+            return _ended(request, 503)
+        case TimeoutError():
+            return _ended(request, 408)
+    _log.error("%s %r failed", request.method, request.path, exc_info=failure)
+    return _ended(request, 500)
+
+
+def _ended(request: web.Request, status: int) -> web.Response:
+    """The plain answer, where there is not another one under way: then only the connection can end."""
+    if request.writer.output_size > 0:
+        raise ConnectionResetError("an answer is under way already")
+    response = _plain(status)
+    response.force_close()
+    return response
+
+
+def _plain(status: int, allow: str = "") -> web.Response:
+    code, detail = _PLAIN.get(status, _PLAIN[400 if status < 500 else 500])
+    headers = {"X-Content-Type-Options": "nosniff"}
+    if allow:
+        headers[hdrs.ALLOW] = allow
+    if status == 503:
+        headers[hdrs.RETRY_AFTER] = "1"
+    return web.json_response({"code": code, "detail": detail}, status=status, headers=headers)
+
+
+def _behind(proxies: Proxies, gate: Gate) -> Any:  # aiohttp's decorator loses the type of what it wraps
+    """Gives handlers the client's own address as `request.remote`, and counts it for as long as the request lasts."""
+
+    @web.middleware
+    async def unproxied(request: web.Request, handler: Handler) -> web.StreamResponse:
+        peer = request.remote or ""
+        if parsed(peer) not in proxies:
+            return await handler(request)
+        address = proxies.client(peer, request.headers.getall("X-Forwarded-For", []))
+        client = counted(address)
+        if not gate.admit_client(client):
+            return _plain(503)
+        try:
+            return await handler(request.clone(remote=address))
+        finally:
+            gate.release_client(client)
+
+    return unproxied
+
+
+async def _unbranded(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop(hdrs.SERVER, None)
+
+
+def _reporting(report: Report) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        status, body = report()
+        return web.json_response(body, status=status, headers={hdrs.CACHE_CONTROL: "no-store"})
+
+    return answer
+
+
+def _measuring(metrics: Metrics) -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        body, content_type = metrics()
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type, hdrs.CACHE_CONTROL: "no-store"})
+
+    return answer
+
+
+def _unheard(config: ListenerConfig, failure: OSError) -> Problem:
+    where = f"{config.host}:{config.port}"
+    if failure.errno == errno.EADDRINUSE:
+        what = f"another program listens on {where} already"
+        return Problem(f"{config.key}.port", what, "Stop it, or choose another port.")
+    if failure.errno == errno.EACCES:
+        return Problem(f"{config.key}.port", f"this user may not listen on {where}", "Choose a port above 1023.")
+    return Problem(f"{config.key}.host", f"this machine cannot listen on {where}", "Write an address of this machine.")

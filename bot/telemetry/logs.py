@@ -140,10 +140,11 @@ class LogSetup:
 
 
 def configure(
-    level: str, redact: Iterable[str] = (), *, stream: TextIO | None = None, capacity: int = CAPACITY
+    level: str | int, redact: Iterable[str] = (), *, stream: TextIO | None = None, capacity: int = CAPACITY
 ) -> LogSetup:
     """Sends all logging of level ("debug", "info", ...) and above to stderr, with the values in `redact` hidden."""
-    return LogSetup(logging.getLevelNamesMapping()[level.upper()], Redactor(redact), stream or sys.stderr, capacity)
+    number = level if isinstance(level, int) else logging.getLevelNamesMapping()[level.upper()]
+    return LogSetup(number, Redactor(redact), stream or sys.stderr, capacity)
 
 
 class _Sink(logging.Handler):

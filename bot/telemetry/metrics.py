@@ -26,7 +26,7 @@ class Metrics:
         self.accepted = self._counters("messages_accepted", "Messages durably stored.", "channel")
         self.duplicates = self._counters("messages_duplicate", "Events that came again and changed nothing.", "channel")
         self.ack_seconds = self._histogram("ack_seconds", "From an event's arrival to its commit.", SHORT_S)
-        self.inbox_waiting = self._gauges("inbox_waiting", "Messages stored that no turn has handled yet.")
+        self.inbox_waiting = self._gauges("inbox_waiting", "Conversations with messages that wait for a turn.")
 
         self.turns = self._counters("turns", "Turns that ended, by how.", "outcome")
         self.turn_seconds = self._histogram("turn_seconds", "From a turn's start to its commit.", LONG_S)

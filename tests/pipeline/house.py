@@ -106,7 +106,7 @@ class Core:
         )
         self.scheduler = TurnScheduler(self.turns.run, clock, alone=self.turns.run_alone)
         rules = IntakeRules(16_000, 86_400_000, lambda channel: "main", lambda channel: quiet_s)
-        self.intake = Intake(store, clock, self.conversations, self.scheduler, rules, self.metrics)
+        self.intake = Intake(store, clock, self.conversations, self.scheduler, rules, self.metrics, channels)
 
     def _spawn(self, call: object) -> object:
         assert self.tasks is not None

@@ -352,7 +352,7 @@ async def test_nothing_is_read_from_the_store_for_an_active_conversation(tmp_pat
             reads += 1
             return await real(*args)  # type: ignore[arg-type]  # passed on as it came
 
-        house.conversations._store.read = counted  # type: ignore[method-assign]
+        setattr(house.store, "read", counted)  # noqa: B010 - mypy forbids the assignment
         await house.say("two", "2")
         await house.rest()
         assert (await texts(house))[-1] == "You said: two"

@@ -1,0 +1,91 @@
+// Files: those chosen in the composer, and how any file is shown.
+import { button, h } from "./dom.js";
+import { clean } from "./markdown.js";
+
+const MOST = 5;
+const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+
+export const files = ({ $, t, icon, connection, warn, changed }) => {
+	const blobs = new Map();
+	let chosen = [];
+
+	/** A thumbnail or a chip. A file is only ever saved, never opened: the host page must not run what somebody sent. */
+	const show = ({ id, name, media_type: type, size_bytes: size }) => {
+		name = clean(name);
+		const image = IMAGES.includes(type);
+		const amount = size < 1e6 ? Math.ceil(size / 1e3) + " KB" : (size / 1e6).toFixed(1) + " MB";
+		const link = h("a", { class: "file", download: name, title: name }, icon("file"), h("span", { dir: "auto" }, name, h("small", {}, amount)));
+		if (!blobs.has(id)) blobs.set(id, connection.blob(id));
+		blobs.get(id).then((blob) => {
+			link.href = URL.createObjectURL(new Blob([blob], { type: image ? type : "application/octet-stream" }));
+			if (image) link.prepend(h("img", { alt: name, onerror: ({ target }) => target.remove(), src: link.href }));
+		}, () => blobs.delete(id));
+		return link;
+	};
+
+	const draw = () => {
+		$("tray").replaceChildren(...chosen.map((entry) => {
+			const node = entry.id ? show(entry) : h("span", { class: "file" }, icon("sending"), t("uploading"));
+			node.append(button("off", { "aria-label": t("remove", { name: clean(entry.name) }), onclick: (event) => {
+				event.preventDefault();
+				drop(entry);
+				$("input").focus();
+			} }, icon("close")));
+			return node;
+		}));
+		changed();
+	};
+	const drop = (entry) => {
+		chosen = chosen.filter((other) => other !== entry);
+		draw();
+	};
+
+	const add = (list) => {
+		if (chosen.length + list.length > MOST) warn(t("files"));
+		for (const file of [...list].slice(0, MOST - chosen.length)) {
+			const entry = { name: file.name };
+			chosen.push(entry);
+			connection.upload(file).then((stored) => {
+				blobs.set(stored.id, Promise.resolve(file));
+				Object.assign(entry, stored);
+				draw();
+			}, ({ detail }) => {
+				warn(detail || t("uploadFailed", { name: clean(file.name) }));
+				drop(entry);
+			});
+		}
+		draw();
+	};
+
+	$("attach").onclick = () => $("picker").click();
+	$("picker").onchange = ({ target }) => {
+		add([...target.files]);
+		target.value = "";
+	};
+	$("input").onpaste = (event) => {
+		if (!event.clipboardData.files.length) return;
+		event.preventDefault();
+		add(event.clipboardData.files);
+	};
+	$("panel").ondragover = (event) => {
+		if (!event.dataTransfer.types.includes("Files")) return;
+		event.preventDefault();
+		$("over").hidden = false;
+	};
+	$("panel").ondragleave = ({ relatedTarget }) => ($("over").hidden = !$("panel").contains(relatedTarget));
+	$("panel").ondrop = (event) => {
+		event.preventDefault();
+		$("over").hidden = true;
+		add(event.dataTransfer.files);
+	};
+
+	return {
+		show,
+		chosen: () => chosen,
+		ready: () => chosen.every(({ id }) => id),
+		set: (list) => {
+			chosen = list;
+			draw();
+		},
+	};
+};

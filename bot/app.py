@@ -1,0 +1,493 @@
+"""The composition root: builds every object once and owns the one TaskGroup.
+
+A start takes the data folder's lock, opens the store, takes up what the last run left, and listens. A stop (SIGTERM, SIGINT) refuses
+further events, lets running turns finish for up to `drain_s`, and leaves the rest in its rows for the next start.
+"""
+
+import asyncio
+import gc
+import importlib
+import logging
+import os
+import signal
+import sys
+
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from bot import __version__, ids
+from bot.agent.loop import Agent
+from bot.agent.loop import Rules as AgentRules
+from bot.channels import Channel
+from bot.clock import SystemClock
+from bot.commands import reports
+from bot.config import Config, changed_keys, find_settings, load
+from bot.conversations import Conversations
+from bot.delivery import Delivery
+from bot.errors import ConfigError, DataError, FrontdeskError
+from bot.host import House
+from bot.intake import KEY_LIFE_MS, Intake
+from bot.intake import Rules as IntakeRules
+from bot.knowledge import FolderKnowledge
+from bot.llm.offline import OfflineModel
+from bot.net.control import ControlServer, socket_path
+from bot.net.listeners import ListenerConfig, ListenerLimits, Listeners
+from bot.ports import Adapter, ChatModel, Clock, Cursor, Health, HostLimits, Knowledge, Route, Value
+from bot.recovery import discard, recover, release, stopped_cleanly, wake_waiting
+from bot.scheduler import TurnScheduler
+from bot.store import records
+from bot.store.blobs import Blobs
+from bot.store.folder import BLOBS, INDEX, Lock, prepare
+from bot.store.sqlite import SqliteStore
+from bot.supervisor import supervise
+from bot.telemetry.logs import LogSetup, configure
+from bot.telemetry.metrics import Metrics
+from bot.tools import Tool
+from bot.tools.search import SearchKnowledge
+from bot.turn import Rules as TurnRules
+from bot.turn import Turns
+from bot.watchdog import Systemd, Watchdog
+
+log = logging.getLogger(__name__)
+
+KEEP_HOUSE_S = 15.0  # between two rounds of housekeeping
+PRUNE_EVERY = 240  # rounds: an hour
+EXIT_CONFIG, EXIT_DATA = 2, 4
+
+Loader = Callable[[], Config]
+
+
+class NoKnowledge:
+    """Stands in for knowledge where none is configured."""
+
+    async def search(self, query: str, limit: int = 5) -> tuple[()]:
+        return ()
+
+    async def passage(self, passage: str) -> None:
+        return None
+
+
+class App:
+    """One running Frontdesk. `run` returns after a clean stop; `stop` asks for one."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        reload: Loader | None = None,
+        models: Mapping[str, ChatModel] | None = None,
+        adapters: Callable[[House], list[Adapter]] | None = None,
+        logs: LogSetup | None = None,
+    ) -> None:
+        self.config = config
+        self.clock: Clock = SystemClock()
+        self.metrics = Metrics()
+        self.health = Health()
+        self.ready = asyncio.Event()
+        self._reload = reload
+        self._models = dict(models or {})
+        self._make_adapters = adapters
+        self._logs = logs
+        self._systemd = Systemd()
+        self._stopping = asyncio.Event()
+        self._started = self.clock.monotonic()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serves until `stop`. Raises DataError or ConfigError when it cannot start."""
+        data = self.config.data.path
+        prepare(data)
+        lock = Lock(data)
+        lock.take()
+        try:
+            self.store = await self._open_store(data)
+            try:
+                await self._serve(data)
+            finally:
+                await self.store.close()
+        finally:
+            lock.release()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    @property
+    def port(self) -> int:
+        """Of the public listener, once ready."""
+        return self.listeners.public_port
+
+    async def _serve(self, data: Path) -> None:
+        self._build(data)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                running = [tasks.create_task(part, name=name) for name, part in self._parts().items()]
+                await recover(self.store, self.scheduler, self.clock, self.config.limits.tries)
+                await self.delivery.recover()
+                self.health.intake = "open"
+                await self.listeners.start()
+                self._announce()
+                await self._stopping.wait()
+                await self._drain()
+                for task in running:
+                    task.cancel()
+        finally:
+            await self.listeners.stop(1.0)
+            if isinstance(self.knowledge, FolderKnowledge):
+                await self.knowledge.close()
+        await stopped_cleanly(self.store)
+        log.info("stopped")
+
+    async def _drain(self) -> None:
+        """Stops taking in, finishes what runs, and sends what is ready, all within `drain_s`."""
+        self._systemd.stopping()
+        self.health.intake = "stopping"
+        self.house.close()
+        started = self.clock.monotonic()
+        drain_s = self.config.limits.drain_s
+        if not await self.scheduler.drain(drain_s):
+            log.warning("turns were still running after %s s; they run again at the next start", drain_s)
+        await self.delivery.drain(max(1.0, drain_s - (self.clock.monotonic() - started)))
+        await self.intake.flush_receipts()
+
+    def _announce(self) -> None:
+        """Everything is up: said to systemd, to the log, and to whoever started us."""
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
+        self.ready.set()
+        address = self.config.server.public_url or f"http://{_shown(self.config.server.host)}:{self.port}"
+        self._systemd.ready(f"Answering at {address}")
+        log.info("ready", extra={"address": address, "version": __version__})
+        if sys.stdout.isatty() or "NOTIFY_SOCKET" not in os.environ:
+            print(f"Frontdesk {__version__} is ready. Chat with it at {address}/", flush=True)  # noqa: T201 - the promise of `make run`
+
+    # --- building --------------------------------------------------------------------------------------------------
+
+    async def _open_store(self, data: Path) -> SqliteStore:
+        metrics = self.metrics
+
+        def observe(units: int, seconds: float) -> None:
+            metrics.group_units.observe(units)
+            metrics.commit_seconds.observe(seconds)
+
+        def note_health(state: str) -> None:
+            self.health.store = state
+            if state == "open":
+                log.info("the store takes units of work again")
+            else:
+                log.error("the store does not take units of work: %s. Free the disk; it recovers by itself", state)
+
+        waiting_most = self.config.limits.waiting_units
+        store = await SqliteStore.open(data, waiting_most=waiting_most, observe=observe, on_health=note_health)
+        self.health.store = "open"
+        return store
+
+    def _build(self, data: Path) -> None:
+        config, limits = self.config, self.config.limits
+        self.knowledge = self._knowledge(data)
+        self.conversations = Conversations(self.store, history_most=limits.history_messages)
+        channels: dict[str, Channel] = {}
+        self.delivery = Delivery(self.store, self.clock, channels, self.metrics)
+        turn_rules = TurnRules(limits.turn_s, limits.tries, tuple(limits.retry_s))
+        agents = self._agents()
+        self.turns = Turns(
+            self.store,
+            self.clock,
+            self.conversations,
+            agents,
+            channels,
+            self.delivery,
+            turn_rules,
+            self.metrics,
+            self._spawn,
+        )
+        self.scheduler = TurnScheduler(
+            self.turns.run,
+            self.clock,
+            alone=self.turns.run_alone,
+            at_once=limits.turns_at_once,
+            waiting_most=limits.waiting_conversations,
+            burst_s=limits.burst_s,
+        )
+        quiet = {name: getattr(settings, "quiet_ms", 0) / 1000 for name, settings in config.channels.items()}
+        intake_rules = IntakeRules(
+            limits.message_chars,
+            round(limits.case_idle_s * 1000),
+            config.agent_for,
+            lambda channel: quiet.get(channel, 0.0),
+        )
+        self.intake = Intake(
+            self.store, self.clock, self.conversations, self.scheduler, intake_rules, self.metrics, channels
+        )
+        blobs = Blobs(data / BLOBS, self.store, self.clock, limits.upload_bytes)
+        host_limits = HostLimits(**{name: getattr(limits, name) for name in HostLimits.__dataclass_fields__})
+        self.house = House(self.intake, self.store, blobs, self.knowledge, self.clock, data, host_limits)
+        self.adapters = self._load_adapters()
+        channels.update({adapter.name: Channel.of(adapter) for adapter in self.adapters})
+        self.listeners = self._listeners([route for adapter in self.adapters for route in adapter.routes()])
+        self._read_gauges()
+
+    def _knowledge(self, data: Path) -> Knowledge:
+        paths = self.config.knowledge.paths
+        if not paths:
+            return NoKnowledge()
+        return FolderKnowledge(data / INDEX, paths, self.clock, poll_s=self.config.knowledge.poll_s)
+
+    def _agents(self) -> dict[str, Agent]:
+        model = self._model(self.config.roles.answer[0])
+        agents = {}
+        for key, settings in self.config.agents.items():
+            tools: list[Tool] = [SearchKnowledge(self.knowledge)] if settings.knowledge else []
+            agents[key] = Agent(AgentRules(settings.name, settings.instructions), model, tools, self.clock)
+        return agents
+
+    def _model(self, name: str) -> ChatModel:
+        if name not in self._models:
+            self._models[name] = OfflineModel(name)
+        return self._models[name]
+
+    def _load_adapters(self) -> list[Adapter]:
+        if self._make_adapters is not None:
+            return self._make_adapters(self.house)
+        return [
+            importlib.import_module(f"adapters.{name}").create(settings, self.house)
+            for name, settings in self.config.channels.items()
+        ]
+
+    def _listeners(self, routes: list[Route]) -> Listeners:
+        config, limits = self.config, self.config.limits
+        return Listeners(
+            public=ListenerConfig(config.server.host, config.server.port, "server"),
+            private=ListenerConfig(config.admin.host, config.admin.port, "admin"),
+            routes=routes,
+            private_routes=(),
+            health=lambda: (200, {"status": "alive"}),
+            ready=self._readiness,
+            metrics=self.metrics.render,
+            clock=self.clock,
+            limits=ListenerLimits(
+                connections=limits.connections,
+                connections_per_address=limits.connections_per_address,
+                header_s=limits.header_s,
+            ),
+            trusted_proxies=[str(network) for network in config.server.trusted_proxies],
+        )
+
+    def _parts(self) -> dict[str, Coroutine[Any, Any, None]]:
+        """Every long-lived task, by name."""
+        control = ControlServer(socket_path(self.config.data.path, os.environ), self._control)
+        watchdog = Watchdog(
+            self._systemd,
+            on_lag=self.metrics.loop_lag_seconds.observe,
+            on_stall=self.metrics.loop_stalls.of().inc,
+        )
+        parts: dict[str, Coroutine[Any, Any, None]] = {
+            "scheduler": self.scheduler.run(),
+            "delivery": self.delivery.run(),
+            "receipts": self.intake.record_receipts(),
+            "control": control.run(),
+            "watchdog": watchdog.run(),
+            "housekeeping": self._keep_house(),
+            "signals": self._listen_for_signals(),
+        }
+        if isinstance(self.knowledge, FolderKnowledge):
+            parts["knowledge"] = self._know(self.knowledge)
+        for adapter in self.adapters:
+            parts[f"channel {adapter.name}"] = supervise(adapter, self.clock, self.health)
+        return parts
+
+    async def _know(self, knowledge: FolderKnowledge) -> None:
+        """Indexing begins after ready: a start does not wait for it, a search does."""
+        await self.ready.wait()
+        await knowledge.run()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> object:
+        """A short task beside a turn, owned by the one TaskGroup."""
+        if self._tasks is None:
+            work.close()
+            return None
+        return self._tasks.create_task(work)
+
+    # --- while it runs ---------------------------------------------------------------------------------------------
+
+    async def _listen_for_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        reloads = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, reloads.set)
+        try:
+            while True:
+                await reloads.wait()
+                reloads.clear()
+                self.reread_config()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+    def reread_config(self) -> None:
+        """SIGHUP: new secrets and channel settings bite at once; a config with problems is refused and the old one stays."""
+        if self._reload is None:
+            return
+        self._systemd.reloading()
+        try:
+            fresh = self._reload()
+        except ConfigError as error:
+            log.error("the new config is not used: %s", error)
+        else:
+            self._apply(fresh)
+        self._systemd.ready("Answering")
+
+    def _apply(self, fresh: Config) -> None:
+        changed = changed_keys(self.config, fresh)
+        if self._logs is not None:
+            self._logs.set_secrets(secrets_of(fresh))
+        for adapter in self.adapters:
+            settings = fresh.channels.get(adapter.name)
+            take: Callable[[BaseModel], None] | None = getattr(adapter, "reload", None)
+            if settings is not None and take is not None:
+                take(settings)
+        restart = [key for key in changed if not key.startswith("channels.")]
+        log.info("config read again", extra={"changed": ", ".join(changed), "after_restart": ", ".join(restart)})
+        self.config = fresh
+
+    async def _keep_house(self) -> None:
+        """Drops old keys, counts what waits, and wakes what could not be woken."""
+        rounds = 0
+        while True:
+            await self.clock.sleep(KEEP_HOUSE_S)
+            rounds += 1
+            try:
+                await self._round(is_pruning=rounds % PRUNE_EVERY == 1)
+            except FrontdeskError as error:
+                log.warning("housekeeping: %s", error)
+
+    async def _round(self, *, is_pruning: bool) -> None:
+        if self.scheduler.take_overflow():
+            await wake_waiting(self.store, self.scheduler, self.config.limits.tries)
+        if is_pruning:
+            await self.store.run(prune, self.clock.now_ms() - KEY_LIFE_MS)
+
+    def _read_gauges(self) -> None:
+        metrics, health = self.metrics, self.health
+        metrics.inbox_waiting.read_from(self.scheduler.waiting)
+        metrics.store_up.read_from(lambda: health.store == "open")
+        metrics.channel_up.read_from(lambda: {name: state == "up" for name, state in health.channels.items()})
+        if self._logs is not None:
+            logs = self._logs
+            metrics.log_dropped.read_from(lambda: logs.dropped)
+
+    def _readiness(self) -> tuple[int, dict[str, Any]]:
+        is_ready = self.health.store == "open" and self.health.intake == "open"
+        store = "open" if self.health.store == "open" else "not taking work"
+        return (200 if is_ready else 503), {
+            "store": store,
+            "intake": self.health.intake,
+            "channels": self.health.channels,
+        }
+
+    # --- commands --------------------------------------------------------------------------------------------------
+
+    async def _control(self, account: str, command: str, arguments: dict[str, Any]) -> object:
+        """One command of the command line. What changes something is recorded with the local account that called."""
+        match command:
+            case "outbox release":
+                return await self._decide(account, command, lambda cursor: release(cursor, self.clock.now_ms()))
+            case "outbox discard":
+                return await self._decide(account, command, discard)
+            case "status":
+                return await reports.status(self.store.read) | self._vitals()
+        return await reports.answer(self.store.read, command, arguments)
+
+    async def _decide(self, account: str, command: str, unit: Callable[[Cursor], int]) -> int:
+        now = self.clock.now_ms()
+        audit: dict[str, Value] = {
+            "id": ids.new_id(now),
+            "actor": f"local:{account}",
+            "action": command,
+            "subject": "outbox",
+            "now": now,
+        }
+
+        def decide(cursor: Cursor) -> int:
+            cursor.execute(records.ADD_AUDIT, audit)
+            return unit(cursor)
+
+        count = await self.store.run(decide)
+        await wake_waiting(self.store, self.scheduler, self.config.limits.tries)
+        await self.delivery.recover()
+        return count
+
+    def _vitals(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "uptime_s": round(self.clock.monotonic() - self._started, 1),
+            "store": self.health.store,
+            "channels": self.health.channels,
+            "turns_running": self.scheduler.running(),
+        }
+
+
+def prune(cursor: Cursor, before_ms: int) -> None:
+    """Drops inbox keys that have outlived their use."""
+    cursor.execute(records.PRUNE_INBOX, {"before": before_ms})
+    cursor.execute(records.PRUNE_EARLY_CHANGES, {"before": before_ms})
+
+
+def secrets_of(config: Config) -> list[str]:
+    """Every secret value in use: what no log may show."""
+    return [
+        value.get_secret_value()
+        for settings in config.channels.values()
+        for name in type(settings).model_fields
+        if isinstance(value := getattr(settings, name), SecretStr)
+    ]
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def serve(config_path: Path) -> int:
+    """`frontdesk serve`. Returns the exit status; says in one line each what stands in the way."""
+
+    def read() -> Config:
+        return load(config_path, os.environ, adapters=find_settings)
+
+    try:
+        config = read()
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)  # noqa: T201 - before there is a log
+        return EXIT_CONFIG
+    logs = configure(config.log.level, secrets_of(config))
+    status = 0
+    try:
+        asyncio.run(_run(config, read, logs))
+    except* DataError as group:
+        status = _refuse(group, EXIT_DATA)
+    except* ConfigError as group:
+        status = _refuse(group, EXIT_CONFIG)
+    finally:
+        logs.close()
+    return status
+
+
+async def _run(config: Config, read: Loader, logs: LogSetup) -> None:
+    for warning in config.warnings:
+        log.warning(warning)
+    await App(config, reload=read, logs=logs).run()
+
+
+def _refuse(group: BaseExceptionGroup[FrontdeskError], status: int) -> int:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    print(f"frontdesk: {error}", file=sys.stderr)  # noqa: T201 - the one line that says why there is no daemon
+    return status

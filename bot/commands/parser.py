@@ -1,0 +1,123 @@
+"""The command line itself: every command, its arguments, and the help a stranger needs. Imports nothing heavy."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+WELCOME = """\
+Frontdesk answers your customers from your knowledge and hands over to people.
+
+  frontdesk serve           start it; then open http://127.0.0.1:8080/
+  frontdesk check-config    is config.toml right?
+  frontdesk status          is it running, and is anything waiting?
+  frontdesk trace last      what did the agent read, find and say in its latest turn?
+  frontdesk backup FOLDER   copy all data, while it runs
+
+frontdesk --help lists every command.
+"""
+NEXT = """\
+what to do next:
+  frontdesk serve           in the folder of config.toml, then open http://127.0.0.1:8080/
+  frontdesk COMMAND --help  says what a command takes
+
+exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 not running, 4 data folder unusable
+"""
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        sys.stdout.write(f"frontdesk {version()}\n")
+        parser.exit()
+
+
+def version() -> str:
+    from importlib import metadata
+
+    return metadata.version("frontdesk")
+
+
+def build() -> argparse.ArgumentParser:
+    """`command` in the result of parsing is "module:function" of `bot.commands`, or None."""
+    parser = argparse.ArgumentParser(
+        prog="frontdesk",
+        description="A self-hosted support agent: answers from your knowledge, hands over to people.",
+        epilog=NEXT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and stop")
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_running(commands)
+    _add_reading(commands)
+    _add_knowledge(commands)
+    _add_outbox(commands)
+    _add_keeping(commands)
+    return parser
+
+
+def _add_running(commands: "Commands") -> None:
+    _command(commands, "serve", "serve:run", "start everything and run until stopped")
+    _command(commands, "check-config", "check_config:run", "list everything wrong with the config")
+
+
+def _add_reading(commands: "Commands") -> None:
+    _as_listing(_command(commands, "status", "status:run", "is it running, and is anything waiting?"))
+    _as_listing(_command(commands, "turns", "turns:run", "list the latest turns"), limit=20)
+    trace = _as_listing(_command(commands, "trace", "trace:run", "show one turn: what was read, found, done and said"))
+    trace.add_argument("turn", metavar="TURN", help='an id from "frontdesk turns", its beginning, or "last"')
+    _as_listing(_command(commands, "incidents", "incidents:run", "list what somebody should look at"), limit=50)
+
+
+def _add_knowledge(commands: "Commands") -> None:
+    inner = _group(commands, "knowledge", "list the documents, or search them as the agent does")
+    _as_listing(_command(inner, "list", "knowledge:run_list", "list every document"))
+    search = _as_listing(_command(inner, "search", "knowledge:run_search", "find passages as the agent does"), limit=5)
+    search.add_argument("query", metavar="QUERY", nargs="+", help="what a customer would ask")
+
+
+def _add_outbox(commands: "Commands") -> None:
+    inner = _group(commands, "outbox", "messages waiting to be sent, and those held after a restore")
+    _as_listing(_command(inner, "list", "outbox:run_list", "list what is not sent"), limit=100)
+    _command(inner, "release", "outbox:run_release", "send all held messages")
+    _command(inner, "discard", "outbox:run_discard", "give all held messages up, for good")
+
+
+def _add_keeping(commands: "Commands") -> None:
+    backup = _command(commands, "backup", "backup:run_backup", "copy all data to a folder, while it runs or not")
+    backup.add_argument("folder", metavar="FOLDER", type=Path, help="a new or empty folder")
+    restore = _command(commands, "restore", "backup:run_restore", "put a backup in place, while it does not run")
+    restore.add_argument("folder", metavar="FOLDER", type=Path, help="a folder that frontdesk backup made")
+    salvage = _command(commands, "salvage", "backup:run_salvage", "save what can be read of a damaged database")
+    salvage.add_argument("folder", metavar="FOLDER", type=Path, help="a new or empty folder")
+
+
+def _group(commands: "Commands", name: str, what: str) -> "Commands":
+    parser = commands.add_parser(name, help=what, description=what)
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _command(commands: "Commands", name: str, runs: str, what: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=what, description=what[:1].upper() + what[1:])
+    help_text = "the config file (default: config.toml in this folder)"
+    parser.add_argument("--config", metavar="FILE", type=Path, default=Path("config.toml"), help=help_text)
+    parser.set_defaults(command=runs)
+    return parser
+
+
+def _as_listing(parser: argparse.ArgumentParser, limit: int = 0) -> argparse.ArgumentParser:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    if limit:
+        parser.add_argument("--limit", metavar="N", type=_count, default=limit, help=f"at most N (default: {limit})")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError("write a whole number from 1 to 10000")
+    return int(text)

@@ -1,0 +1,112 @@
+"""`frontdesk trace`: one turn as a person reads it: what it read, what it found, what it did, what it said."""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from bot.commands.output import clock, console, lasting, safe, show_json, show_table, when
+from bot.commands.reach import report
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Report = Mapping[str, Any]  # JSON, as `reports.trace` gives it
+
+
+def run(arguments: argparse.Namespace) -> int:
+    value, _ = report(arguments.config, "trace", {"turn": arguments.turn})
+    if arguments.json:
+        show_json(value)
+        return 0
+    found: dict[str, Any] = value if isinstance(value, dict) else {}  # JSON
+    out = console()
+    _show_header(out, found)
+    _show_messages(out, found)
+    _show_passages(out, found)
+    _show_reply(out, found)
+    _show_timeline(out, found)
+    return 0
+
+
+def _show_header(out: "Console", found: Report) -> None:
+    out.print(safe(f"Turn {found['turn']}", "bold"))
+    took = lasting(found["ended_ms"] - found["started_ms"])
+    first = found.get("first_token_ms")
+    out.print(safe(f"  {found['outcome']} by {found['agent']} in {took}, {when(found['started_ms'])}"))
+    if found.get("model"):
+        word = "" if first is None else f", first word after {lasting(first)}"
+        out.print(safe(f"  model {found['model']}, {found['steps']} call(s){word}"))
+    out.print(safe(f"  conversation {found['conversation']}, case {found['case'] or '-'}", "dim"))
+
+
+def _show_messages(out: "Console", found: Report) -> None:
+    _title(out, "Read")
+    for each in found["messages"]:
+        _show_message(out, each)
+    if not found["messages"]:
+        out.print(safe("  nothing that is still kept", "dim"))
+
+
+def _show_message(out: "Console", message: Report) -> None:
+    who = message["name"] or message["author"]
+    note = ", a note" if message["visibility"] == "note" else ""
+    out.print(safe(f"  {clock(message['at_ms'])} {who} (#{message['seq']}{note})", "cyan"))
+    text = "(deleted by its author)" if message["is_deleted"] else message["text"]
+    for line in text.splitlines() or [""]:
+        out.print(safe(f"    {line}"))
+
+
+def _show_passages(out: "Console", found: Report) -> None:
+    if not found["passages"]:
+        return
+    _title(out, "Found")
+    rows = [
+        (number, f"{each['score']:.3f}", f"{each['coverage']:.0%}", each["title"], each["id"])
+        for number, each in enumerate(found["passages"], 1)
+    ]
+    show_table(("", "score", "words", "passage", "id"), rows, "")
+
+
+def _show_reply(out: "Console", found: Report) -> None:
+    _title(out, "Said")
+    if found["reply"] is None:
+        out.print(safe("  nothing", "dim"))
+    else:
+        _show_message(out, found["reply"])
+
+
+def _show_timeline(out: "Console", found: Report) -> None:
+    _title(out, "Timeline")
+    for at_ms, what in timeline(found):
+        after = at_ms - found["started_ms"]
+        out.print(safe(f"  {clock(at_ms)}  {after:+7.0f} ms  {what}"))
+    for part in found["delivery"]:
+        if not part["sent_ms"]:
+            state = "held" if part["is_held"] else part["state"]
+            why = f": {part['error']}" if part["error"] else ""
+            out.print(safe(f"  part {part['part'] + 1} is {state}{why}", "yellow"))
+
+
+def timeline(found: Report) -> list[tuple[float, str]]:
+    """Everything with a time, in order."""
+    return sorted(_moments(found), key=lambda moment: moment[0])
+
+
+def _moments(found: Report) -> Iterator[tuple[float, str]]:
+    for message in found["messages"]:
+        yield message["at_ms"], f"message #{message['seq']} stored"
+    yield found["started_ms"], "turn begins"
+    if found.get("first_token_ms") is not None:
+        yield found["started_ms"] + found["first_token_ms"], "first word of the answer"
+    for call in found["tool_calls"]:
+        yield call["started_ms"], f"tool {call['name']} called"
+        if call["ended_ms"]:
+            yield call["ended_ms"], f"tool {call['name']} {call['state']}"
+    yield found["ended_ms"], f"turn ends: {found['outcome']}"
+    for part in found["delivery"]:
+        if part["sent_ms"]:
+            yield part["sent_ms"], f"part {part['part'] + 1} delivered"
+
+
+def _title(out: "Console", title: str) -> None:
+    out.print(safe(f"\n{title}", "bold"))

@@ -1,0 +1,1 @@
+"""The HTTP listeners, over real sockets."""

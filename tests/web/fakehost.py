@@ -1,0 +1,113 @@
+"""A house of the same shape as the real one, that keeps everything in dictionaries."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+from bot.errors import Refused
+from bot.model import (
+    Accepted,
+    Address,
+    Author,
+    Blob,
+    BlobId,
+    CaseId,
+    Conversation,
+    ConversationId,
+    Event,
+    Identity,
+    IdentityId,
+    Message,
+    MessageId,
+    MessageReceived,
+    Passage,
+    PassageId,
+    Seq,
+    Transcript,
+)
+from bot.ports import Clock
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
+
+
+class FakeHost:
+    """`events` is what arrived; `failure` is raised by the next `receive`; `is_held` keeps `receive` and `history` waiting."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.events: list[Event] = []
+        self.failure: Exception | None = None
+        self.is_held = asyncio.Event()
+        self.is_held.set()
+        self.is_asked = asyncio.Event()
+        self.passages = {"p1": Passage(PassageId("p1"), "guide.md", "Guide", "Read <this> first.", "https://x.test/g")}
+        self.owner = "agent"
+        self._accepted: dict[str, Accepted] = {}
+        self._messages: dict[str, list[Message]] = {}
+        self._blobs: dict[str, tuple[Blob, bytes, Identity]] = {}
+
+    async def receive(self, event: Event) -> Accepted:
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
+        self.is_asked.set()
+        await self.is_held.wait()
+        self.events.append(event)
+        if not isinstance(event, MessageReceived):
+            return Accepted()
+        if event.external_id in self._accepted:
+            return replace(self._accepted[event.external_id], is_duplicate=True)
+        for blob in event.attachments:
+            if blob not in self._blobs or self._blobs[blob][2] != event.sender:
+                raise Refused("no_blob", "This file is not here any more. Please send it again.")
+        message = self.append(event.at, Author.USER, event.text)
+        self._accepted[event.external_id] = Accepted(message.id, message.seq, CaseId("c1"))
+        return self._accepted[event.external_id]
+
+    def append(self, at: Address, author: Author, text: str) -> Message:
+        """Writes into a conversation."""
+        messages = self._messages.setdefault(at.chat, [])
+        seq = len(messages) + 1
+        messages.append(Message(MessageId(f"m-{at.chat}-{seq}"), Seq(seq), author, text, self.clock.now_ms()))
+        return messages[-1]
+
+    async def history(self, at: Address, after: Seq, limit: int = 200) -> Transcript:
+        messages = [message for message in self._messages.get(at.chat, []) if message.seq > after]
+        shown = messages[:limit] if after else messages[-limit:]
+        self.is_asked.set()
+        await self.is_held.wait()
+        if not self._messages.get(at.chat):
+            return Transcript(None, ())
+        last = self._messages[at.chat][-1].seq
+        conversation = Conversation(
+            ConversationId("k-" + at.chat), at, "main", self.owner, 1, last, CaseId("c1"), IdentityId("i1")
+        )
+        return Transcript(conversation, tuple(shown), has_earlier=not after and len(messages) > limit)
+
+    async def passage(self, passage: PassageId) -> Passage:
+        if passage not in self.passages:
+            raise Refused("no_passage", "This passage no longer exists.")
+        return self.passages[passage]
+
+    async def save_blob(self, data: AsyncIterator[bytes], name: str, owner: Identity) -> Blob:
+        content = b"".join([chunk async for chunk in data])
+        if not content:
+            raise Refused("empty", "This file is empty.")
+        if not content.startswith(PNG[:8]):
+            raise Refused("bad_type", "Only images and PDF files can be sent.")
+        blob = Blob(BlobId(f"b{len(self._blobs) + 1}"), name, "image/png", len(content))
+        self._blobs[blob.id] = (blob, content, owner)
+        return blob
+
+    async def open_blob(self, blob: BlobId, reader: Identity) -> tuple[Blob, AsyncIterator[bytes]]:
+        found = self._blobs.get(blob)
+        if found is None or found[2] != reader:
+            raise Refused("no_blob", "There is no such file.")
+        return found[0], _chunks(found[1])
+
+    def secret(self, name: str) -> bytes:
+        return name.encode().ljust(32, b"!")
+
+
+async def _chunks(content: bytes) -> AsyncIterator[bytes]:
+    yield content
