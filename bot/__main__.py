@@ -23,7 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     module, _, function = arguments.command.partition(":")
     try:
-        return int(getattr(importlib.import_module(f"bot.commands.{module}"), function)(arguments))
+        status = int(getattr(importlib.import_module(f"bot.commands.{module}"), function)(arguments))
+        sys.stdout.flush()
     except FrontdeskError as error:
         return _explain(error)
     except KeyboardInterrupt:
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    return status
 
 
 def _explain(error: FrontdeskError) -> int:

@@ -85,11 +85,12 @@ def _memory_file() -> BinaryIO:
 
 
 def _take(file: BinaryIO) -> str:
+    """What was written, the oldest thread first, which is the loop's: it must not be lost where a log cuts."""
     file.seek(0)
     text = file.read().decode(errors="replace")
     file.seek(0)
     file.truncate()
-    return text
+    return "\n\n".join(reversed(text.strip().split("\n\n")))
 
 
 class Systemd:

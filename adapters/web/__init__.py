@@ -5,7 +5,6 @@ parts load with `create`.
 """
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
@@ -54,22 +53,8 @@ class Settings(BaseModel, extra="forbid"):
         return secret
 
 
-@dataclass(frozen=True, slots=True)
-class WebLimits:
-    """The caps of `[limits]` that bind the web channel."""
-
-    frame_bytes: int = 131_072
-    message_chars: int = 16_000
-    upload_bytes: int = 10 * 1024 * 1024
-    uploads_per_message: int = 5
-    messages_per_minute: int = 30
-    frames_per_minute: int = 600
-    connections_per_visitor: int = 10
-    hello_s: float = 10.0
-
-
-def create(settings: Settings, host: Host, limits: WebLimits | None = None) -> "WebAdapter":
+def create(settings: Settings, host: Host) -> "WebAdapter":
     """The web channel. Reads the static files once; opens nothing."""
     from adapters.web.adapter import WebAdapter
 
-    return WebAdapter(settings, host, limits or WebLimits())
+    return WebAdapter(settings, host)

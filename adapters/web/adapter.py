@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from pydantic import BaseModel
 
-from adapters.web import Settings, WebLimits, frames
+from adapters.web import Settings, frames
 from adapters.web.origins import Origins
 from adapters.web.pages import Pages
 from adapters.web.presence import Presence
@@ -29,21 +30,30 @@ class WebAdapter:
 
     name = CHANNEL
 
-    def __init__(self, settings: Settings, host: Host, limits: WebLimits, static: Path = STATIC) -> None:
+    def __init__(self, settings: Settings, host: Host, static: Path = STATIC) -> None:
+        limits = host.limits
         self.limits = Limits(text_chars=1_000_000, attachment_bytes=limits.upload_bytes, is_deduped=True)
-        identity_secret = settings.identity_secret.get_secret_value() if settings.identity_secret else ""
         self._room = Room(
             host,
             limits,
-            Origins(settings.origins),
-            Credentials(host.secret("visitors"), identity_secret, host.clock),
+            Origins(),
+            Credentials(host.secret("visitors"), host.clock),
             Presence(host.clock, limits.messages_per_minute),
         )
-        self._pages = Pages(static, settings)
+        self._pages = Pages(static)
         self._uploads = Uploads(self._room)
         self._beats: list[set[Session]] = [set() for _ in range(_HEARTBEAT_S)]  # a thirtieth is probed each second
         self._opened = 0
         self._is_stopping = False
+        self.reload(settings)
+
+    def reload(self, settings: BaseModel) -> None:
+        """Other settings, from now on. Sockets that are open stay open."""
+        settings = Settings.model_validate(settings.model_dump())
+        self._room.origins.listed = settings.origins
+        secret = settings.identity_secret
+        self._room.credentials.identity_secret = secret.get_secret_value() if secret else ""
+        self._pages.describe(settings)
 
     def routes(self) -> Sequence[Route]:
         return [Route("GET", "/ws", self._serve), *self._uploads.routes(), *self._pages.routes()]

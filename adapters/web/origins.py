@@ -16,10 +16,16 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 class Origins:
     """The server's own origin, and those of the config."""
 
-    __slots__ = ("_listed",)
+    def __init__(self, listed: Iterable[str] = ()) -> None:
+        self.listed = listed
 
-    def __init__(self, listed: Iterable[str]) -> None:
-        self._listed = frozenset(map(_normal, listed))
+    @property
+    def listed(self) -> Iterable[str]:
+        return self._listed
+
+    @listed.setter
+    def listed(self, origins: Iterable[str]) -> None:
+        self._listed = frozenset(map(_normal, origins))
 
     def is_allowed(self, request: web.BaseRequest) -> bool:
         """Whether the page that asks is ours, listed, or no page at all."""

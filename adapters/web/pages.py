@@ -43,15 +43,20 @@ class _Page:
 class Pages:
     """Everything that is the same for everybody. The widget's own files may be loaded by any site, the demo page by none."""
 
-    def __init__(self, static: Path, settings: Settings) -> None:
+    def __init__(self, static: Path) -> None:
         self._pages = {
             "/": _read(static / "index.html", _DEMO),
             "/demo.css": _read(static / "demo.css", _DEMO),
             "/favicon.svg": _read(static / "favicon.svg", _DEMO),
             "/widget.js": _read(static / "widget.js", _ANYWHERE),
-            "/widget.json": _page(_describe(settings), ".json", _ANYWHERE),
+            "/widget.json": None,
         }
         self._modules = {path.name: _read(path, _ANYWHERE) for path in sorted(static.glob("widget/*.js"))}
+
+    def describe(self, settings: Settings) -> None:
+        """Sets what the widget shows before anything is said."""
+        shown = settings.model_dump(include={"name", "color", "greeting", "suggestions"})
+        self._pages["/widget.json"] = _page(json.dumps(shown, ensure_ascii=False).encode(), ".json", _ANYWHERE)
 
     def routes(self) -> Sequence[Route]:
         return [
@@ -64,12 +69,6 @@ class Pages:
 
     async def _module(self, request: web.Request) -> web.StreamResponse:
         return _answer(request, self._modules.get(request.match_info["name"]))
-
-
-def _describe(settings: Settings) -> bytes:
-    """What the widget shows before anything is said."""
-    shown = settings.model_dump(include={"name", "color", "greeting", "suggestions"})
-    return json.dumps(shown, ensure_ascii=False).encode()
 
 
 def _read(path: Path, headers: Mapping[str, str]) -> _Page | None:

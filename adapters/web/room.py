@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from adapters.web import WebLimits
 from adapters.web.origins import Origins
 from adapters.web.presence import Presence
 from adapters.web.visitors import Credentials
 from bot.model import Blob, BlobId, Identity
-from bot.ports import Host
+from bot.ports import Host, HostLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +16,7 @@ class Room:
     """The house, the caps, who may come in and who is here."""
 
     host: Host
-    limits: WebLimits
+    limits: HostLimits
     origins: Origins
     credentials: Credentials
     presence: Presence

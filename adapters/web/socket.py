@@ -41,7 +41,6 @@ from bot.model import (
 UNREAD_BYTES: Final = 256 * 1024  # more than this unread by a client, and it is cut off
 HELD_FRAMES: Final = 1000
 BAD_FRAMES: Final = 10
-PAGE: Final = 200
 CLOSE_S: Final = 3.0
 WELCOME_S: Final = 30.0
 DAY_MS: Final = 24 * 3600 * 1000
@@ -267,17 +266,17 @@ class Session:
 
     async def _catch_up(self, visitor: Visitor, token: str, after: int, is_new: bool) -> int:
         """Sends the welcome and everything after `after`, a page at a time; returns the last `seq` that went out."""
-        host = self._room.host
-        transcript = Transcript(None, ()) if is_new else await host.history(visitor.at, Seq(after), PAGE)
+        host, page = self._room.host, self._room.limits.history_messages
+        transcript = Transcript(None, ()) if is_new else await host.history(visitor.at, Seq(after), page)
         self.send(frames.welcome(token, transcript, transcript.messages))
         if after:
             await host.receive(Delivered(visitor.at, Seq(after)))
         for message in transcript.messages if visitor.drafts else ():
             visitor.drafts.pop(message.id, None)
         last = transcript.messages[-1].seq if transcript.messages else after
-        while after and len(transcript.messages) == PAGE:
+        while after and len(transcript.messages) == page:
             await self._drain()
-            transcript = await host.history(visitor.at, Seq(last), PAGE)
+            transcript = await host.history(visitor.at, Seq(last), page)
             for message in transcript.messages:
                 self.send(frames.message(message))
                 last = message.seq

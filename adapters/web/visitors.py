@@ -43,10 +43,10 @@ class Admission:
 class Credentials:
     """Makes and checks tokens and identities. `identity_secret` is empty where no host page signs people in."""
 
-    def __init__(self, key: bytes, identity_secret: str, clock: Clock) -> None:
+    def __init__(self, key: bytes, clock: Clock, identity_secret: str = "") -> None:
         self._key = key
-        self._identity_secret = identity_secret
         self._clock = clock
+        self.identity_secret = identity_secret
 
     def admit(self, token: str = "", identity: str = "") -> Admission:
         """Raises Refused("bad_identity" | "bad_token"). An identity wins over a token; without either, a new visitor."""
@@ -79,11 +79,11 @@ class Credentials:
         return Admission(_signed(subject, shown), self._token(_SIGNED, subject_text))
 
     def _claims(self, identity: str) -> dict[str, Any]:  # JWT claims are untyped JSON
-        if not self._identity_secret:
+        if not self.identity_secret:
             raise _bad_identity()
         options: Any = {"require": ["exp", "sub", "aud"], "verify_exp": False, "verify_nbf": False, "verify_iat": False}
         try:
-            claims = jwt.decode(identity, self._identity_secret, ["HS256"], options, audience=AUDIENCE)
+            claims = jwt.decode(identity, self.identity_secret, ["HS256"], options, audience=AUDIENCE)
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise _bad_identity() from None
         now_s = self._clock.now_ms() / 1000

@@ -1,26 +1,31 @@
-"""`frontdesk knowledge`: which documents the agents know, and what they would find."""
+"""`frontdesk knowledge`: which documents the agents know, and what they would find.
+
+The search index is a file of its own that anyone may read while the daemon writes it, so no daemon is asked.
+"""
 
 import argparse
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import sqlite3
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.commands.output import console, safe, show_json, show_table
 from bot.commands.reach import INDEX, data_folder
-from bot.errors import FrontdeskError
-from bot.net.control import NotRunning, call, find_socket
+from bot.errors import DataError
 
 if TYPE_CHECKING:
-    from bot.knowledge import DocumentSummary
+    from bot.knowledge import IndexReader
     from bot.model import Found
+
+T = TypeVar("T")
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    found = _ask(arguments.config, "knowledge.list", {})
+    found = _read(arguments, lambda index: index.documents())
     if arguments.json:
-        show_json(found)
+        show_json([asdict(each) for each in found])
         return 0
-    rows = [(each["name"], each["title"], each["passages"], each["size_bytes"]) for each in found]
+    rows = [(each.name, each.title, each.passages, each.size_bytes) for each in found]
     empty = "No documents. Put Markdown, text or HTML files into a folder of [knowledge] paths."
     show_table(("document", "title", "passages", "bytes"), rows, empty)
     return 0
@@ -28,68 +33,34 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def run_search(arguments: argparse.Namespace) -> int:
     query = " ".join(arguments.query)
-    found = _ask(arguments.config, "knowledge.search", {"query": query, "limit": arguments.limit})
+    found = _read(arguments, lambda index: index.search(query, arguments.limit))
     if arguments.json:
-        show_json(found)
+        show_json([as_json(each) for each in found])
         return 0
     out = console()
     if not found:
         out.print(safe(f"Nothing found for: {query}"))
     for number, each in enumerate(found, 1):
-        out.print(
-            safe(f"{number}. {each['title']}", "bold"),
-            safe(f"  score {each['score']:.3f}, {each['coverage']:.0%}", "dim"),
-        )
-        out.print(safe(f"   {each['document']} {each['url']}".rstrip(), "dim"))
-        out.print(safe(each["text"]), "")
+        out.print(safe(f"{number}. {each.passage.title}", "bold"))
+        out.print(safe(f"   score {each.score:.3f}, {each.coverage:.0%} of the words, {each.passage.document}", "dim"))
+        for line in each.passage.text.splitlines():
+            out.print(safe(f"   {line}"))
     return 0
 
 
-def _ask(config: Path, command: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-    data = data_folder(config)
-    try:
-        value = call(find_socket(data, os.environ), command, arguments)
-    except NotRunning:
-        value = read_index(data / INDEX, command, arguments)
-    return value if isinstance(value, list) else []
+def as_json(found: "Found") -> dict[str, Any]:
+    """One found passage, flat."""
+    return {**asdict(found.passage), "score": found.score, "coverage": found.coverage}
 
 
-def read_index(path: Path, command: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
-    """The same answer from the index itself. Raises DataError, FrontdeskError."""
-    import sqlite3
-
+def _read(arguments: argparse.Namespace, query: "Callable[[IndexReader], T]") -> T:
     from bot.knowledge import open_index
 
+    path = data_folder(arguments.config) / INDEX
     index = open_index(path)
     try:
-        if command == "knowledge.list":
-            return [document_row(each) for each in index.documents()]
-        return [found_row(each) for each in index.search(arguments["query"], arguments["limit"])]
+        return query(index)
     except sqlite3.Error as error:
-        raise FrontdeskError(f"{path} cannot be searched ({error}). frontdesk serve rebuilds it.") from error
+        raise DataError(f"{path} cannot be searched ({error}). frontdesk serve rebuilds it.") from error
     finally:
         index.close()
-
-
-def document_row(document: "DocumentSummary") -> dict[str, Any]:
-    """One document as JSON, for the daemon's answer too."""
-    return {
-        "name": document.name,
-        "title": document.title,
-        "url": document.url,
-        "size_bytes": document.size_bytes,
-        "passages": document.passages,
-    }
-
-
-def found_row(found: "Found") -> dict[str, Any]:
-    """One found passage as JSON, for the daemon's answer too."""
-    return {
-        "id": found.passage.id,
-        "document": found.passage.document,
-        "title": found.passage.title,
-        "text": found.passage.text,
-        "url": found.passage.url,
-        "score": found.score,
-        "coverage": found.coverage,
-    }

@@ -28,15 +28,10 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def run_release(arguments: argparse.Namespace) -> int:
-    say(f"{_count(ask(arguments.config, 'outbox.release'))} held messages will be sent now.")
+    say(f"{ask(arguments.config, 'outbox release')} held message(s) will be sent now.")
     return 0
 
 
 def run_discard(arguments: argparse.Namespace) -> int:
-    say(f"{_count(ask(arguments.config, 'outbox.discard'))} held messages will never be sent.")
+    say(f"{ask(arguments.config, 'outbox discard')} held message(s) will never be sent.")
     return 0
-
-
-def _count(value: object) -> int:
-    count = value.get("count", 0) if isinstance(value, dict) else 0
-    return count if isinstance(count, int) else 0

@@ -1,9 +1,10 @@
 """The command line itself: every command, its arguments, and the help a stranger needs. Imports nothing heavy."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bot import __version__
 
 WELCOME = """\
 Frontdesk answers your customers from your knowledge and hands over to people.
@@ -28,20 +29,6 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
-class _Version(argparse.Action):
-    """Looks the version up only when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        sys.stdout.write(f"frontdesk {version()}\n")
-        parser.exit()
-
-
-def version() -> str:
-    from importlib import metadata
-
-    return metadata.version("frontdesk")
-
-
 def build() -> argparse.ArgumentParser:
     """`command` in the result of parsing is "module:function" of `bot.commands`, or None."""
     parser = argparse.ArgumentParser(
@@ -50,7 +37,9 @@ def build() -> argparse.ArgumentParser:
         epilog=NEXT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and stop")
+    parser.add_argument(
+        "--version", action="version", version=f"frontdesk {__version__}", help="show the version and stop"
+    )
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_running(commands)

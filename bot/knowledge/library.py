@@ -56,6 +56,7 @@ class FolderKnowledge:
         self._poll_s = poll_s
         self._indexer = _Indexer(index_path, folders)
         self._reader: IndexReader | None = None
+        self._is_closed = False
         self._search_thread = ThreadPoolExecutor(1, "knowledge-search")
         self._sync_thread = ThreadPoolExecutor(1, "knowledge-sync")
         self._searching = asyncio.Lock()  # held while a search runs, and while the file is exchanged
@@ -93,7 +94,11 @@ class FolderKnowledge:
         return await self._read(IndexReader.documents)
 
     async def close(self) -> None:
-        """Ends both threads; an index pass that is under way stops at the next batch. Nothing may be asked afterwards."""
+        """Ends both threads; an index pass that is under way stops at the next batch. Nothing may be asked afterwards. Safe to
+        repeat."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._indexer.stop()
         await self._in_sync_thread(self._indexer.close)
         async with self._searching:

@@ -29,8 +29,8 @@ STOP_WORDS = frozenset(
 
 FILLER_WORDS = frozenset(
     split_words("""
-    actually anybody anyone anything explain far find get give go guys happen happens help know let
-    like long make many mean means much need often ok okay one please possible question really show someone something tell thing
+    actually anybody anyone anything explain far fast find get give go guys happen happens help know let
+    like long make many mean means much need often ok okay one please possible question quickly really show someone something soon tell thing
     things try trying use used using want way wonder work working works
     bitte brauche erklär erkläre etwas frage geht gibt hilfe jemand mache machen möchte muss soll sollte will
     wissen zeig zeige

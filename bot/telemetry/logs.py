@@ -26,6 +26,7 @@ from bot.telemetry.redaction import Redactor
 
 CAPACITY = 4096  # entries waiting to be written
 MESSAGE_CHARS = 8_000
+FIELD_CHARS = 16_000
 EXCEPTION_CHARS = 16_000
 GATHER_S = 0.01  # how long an entry waits for others, so that the writer wakes seldom
 BATCH_BYTES = 65_536  # what a pipe holds by default on Linux (pipe(7))
@@ -167,7 +168,7 @@ class _Sink(logging.Handler):
 
 def _entry(record: logging.LogRecord) -> Entry:
     fields: dict[str, Field] = {
-        name: value if isinstance(value, _PLAIN) else str(value)[:MESSAGE_CHARS]
+        name: value if isinstance(value, _PLAIN) else str(value)[:FIELD_CHARS]
         for name, value in vars(record).items()
         if name not in _STANDARD_FIELDS
     }

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from tests.browser.scripted import Desk
 
@@ -39,6 +39,14 @@ async def page(browser: Browser) -> AsyncIterator[Page]:
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB", timezone_id="UTC")
     context.set_default_timeout(10_000)
     yield await context.new_page()
+    await context.close()
+
+
+@pytest.fixture
+async def context_still(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """A context of somebody who asked for reduced motion."""
+    context = await browser.new_context(reduced_motion="reduce", locale="en-GB")
+    yield context
     await context.close()
 
 

@@ -144,7 +144,9 @@ class Desk:
         """Stores a person's message once, acknowledges it and shows it to the other pages."""
         if frame["id"] not in self._acks:
             files = [self.uploads[file_id][0] for file_id in frame.get("attachments", [])]
-            message = self._append({"author": "user", "text": frame["text"], **({"attachments": files} if files else {})})
+            message = self._append(
+                {"author": "user", "text": frame["text"], **({"attachments": files} if files else {})}
+            )
             self._acks[frame["id"]] = message
             await self._broadcast("message", message, besides=session)
         stored = self._acks[frame["id"]]
@@ -236,4 +238,6 @@ class Desk:
         if not file.is_relative_to(STATIC) or not file.is_file():
             return web.Response(status=404)
         body = await asyncio.to_thread(file.read_bytes)
-        return web.Response(body=body, content_type=_TYPES.get(file.suffix, "application/octet-stream"), headers=headers)
+        return web.Response(
+            body=body, content_type=_TYPES.get(file.suffix, "application/octet-stream"), headers=headers
+        )

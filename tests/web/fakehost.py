@@ -25,7 +25,7 @@ from bot.model import (
     Seq,
     Transcript,
 )
-from bot.ports import Clock
+from bot.ports import Clock, HostLimits
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
@@ -33,8 +33,9 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 class FakeHost:
     """`events` is what arrived; `failure` is raised by the next `receive`; `is_held` keeps `receive` and `history` waiting."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, limits: HostLimits) -> None:
         self.clock = clock
+        self.limits = limits
         self.events: list[Event] = []
         self.failure: Exception | None = None
         self.is_held = asyncio.Event()
@@ -44,7 +45,7 @@ class FakeHost:
         self.owner = "agent"
         self._accepted: dict[str, Accepted] = {}
         self._messages: dict[str, list[Message]] = {}
-        self._blobs: dict[str, tuple[Blob, bytes, Identity]] = {}
+        self._blobs: dict[str, tuple[Blob, bytes, str]] = {}
 
     async def receive(self, event: Event) -> Accepted:
         failure, self.failure = self.failure, None
@@ -58,7 +59,7 @@ class FakeHost:
         if event.external_id in self._accepted:
             return replace(self._accepted[event.external_id], is_duplicate=True)
         for blob in event.attachments:
-            if blob not in self._blobs or self._blobs[blob][2] != event.sender:
+            if blob not in self._blobs or self._blobs[blob][2] != event.sender.external_id:
                 raise Refused("no_blob", "This file is not here any more. Please send it again.")
         message = self.append(event.at, Author.USER, event.text)
         self._accepted[event.external_id] = Accepted(message.id, message.seq, CaseId("c1"))
@@ -96,12 +97,12 @@ class FakeHost:
         if not content.startswith(PNG[:8]):
             raise Refused("bad_type", "Only images and PDF files can be sent.")
         blob = Blob(BlobId(f"b{len(self._blobs) + 1}"), name, "image/png", len(content))
-        self._blobs[blob.id] = (blob, content, owner)
+        self._blobs[blob.id] = (blob, content, owner.external_id)
         return blob
 
     async def open_blob(self, blob: BlobId, reader: Identity) -> tuple[Blob, AsyncIterator[bytes]]:
         found = self._blobs.get(blob)
-        if found is None or found[2] != reader:
+        if found is None or found[2] != reader.external_id:
             raise Refused("no_blob", "There is no such file.")
         return found[0], _chunks(found[1])
 
