@@ -29,7 +29,7 @@ from bot.conversations import Conversations
 from bot.delivery import Delivery
 from bot.errors import ConfigError, DataError, FrontdeskError
 from bot.host import House
-from bot.intake import KEY_LIFE_MS, Intake
+from bot.intake import OLDEST_MS, Intake
 from bot.intake import Rules as IntakeRules
 from bot.knowledge import FolderKnowledge
 from bot.llm.offline import OfflineModel
@@ -53,6 +53,11 @@ from bot.watchdog import Systemd, Watchdog
 
 log = logging.getLogger(__name__)
 
+COLLECT = (
+    20_000,
+    20,
+    50,
+)  # rarer than CPython's default: a full collection over ten thousand open chats stops the loop
 KEEP_HOUSE_S = 15.0  # between two rounds of housekeeping
 PRUNE_EVERY = 240  # rounds: an hour
 EXIT_CONFIG, EXIT_DATA = 2, 4
@@ -94,7 +99,6 @@ class App:
         self._systemd = Systemd()
         self._stopping = asyncio.Event()
         self._started = self.clock.monotonic()
-        self._tasks: asyncio.TaskGroup | None = None
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -125,10 +129,10 @@ class App:
         self._build(data)
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
                 running = [tasks.create_task(part, name=name) for name, part in self._parts().items()]
                 await recover(self.store, self.scheduler, self.clock, self.config.limits.tries)
                 await self.delivery.recover()
+                await self.intake.recall()
                 self.health.intake = "open"
                 await self.listeners.start()
                 self._announce()
@@ -159,6 +163,7 @@ class App:
         """Everything is up: said to systemd, to the log, and to whoever started us."""
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
+        gc.set_threshold(*COLLECT)
         self.ready.set()
         address = self.config.server.public_url or f"http://{_shown(self.config.server.host)}:{self.port}"
         self._systemd.ready(f"Answering at {address}")
@@ -204,7 +209,6 @@ class App:
             self.delivery,
             turn_rules,
             self.metrics,
-            self._spawn,
         )
         self.scheduler = TurnScheduler(
             self.turns.run,
@@ -288,6 +292,7 @@ class App:
         )
         parts: dict[str, Coroutine[Any, Any, None]] = {
             "scheduler": self.scheduler.run(),
+            "turns": self.turns.watch(),
             "delivery": self.delivery.run(),
             "receipts": self.intake.record_receipts(),
             "control": control.run(),
@@ -305,13 +310,6 @@ class App:
         """Indexing begins after ready: a start does not wait for it, a search does."""
         await self.ready.wait()
         await knowledge.run()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> object:
-        """A short task beside a turn, owned by the one TaskGroup."""
-        if self._tasks is None:
-            work.close()
-            return None
-        return self._tasks.create_task(work)
 
     # --- while it runs ---------------------------------------------------------------------------------------------
 
@@ -371,7 +369,7 @@ class App:
         if self.scheduler.take_overflow():
             await wake_waiting(self.store, self.scheduler, self.config.limits.tries)
         if is_pruning:
-            await self.store.run(prune, self.clock.now_ms() - KEY_LIFE_MS)
+            await self.store.run(prune, self.clock.now_ms() - OLDEST_MS)
 
     def _read_gauges(self) -> None:
         metrics, health = self.metrics, self.health
@@ -435,8 +433,7 @@ class App:
 
 
 def prune(cursor: Cursor, before_ms: int) -> None:
-    """Drops inbox keys that have outlived their use."""
-    cursor.execute(records.PRUNE_INBOX, {"before": before_ms})
+    """Drops changes whose messages never came."""
     cursor.execute(records.PRUNE_EARLY_CHANGES, {"before": before_ms})
 
 

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from bot.agent.context import Past
 from bot.model import Conversation, ConversationId, Message
 from bot.ports import Store
 from bot.store import records
@@ -16,11 +17,11 @@ from bot.store.records import Inbound
 
 @dataclass(slots=True)
 class Working:
-    """One conversation as committed. `unhandled` in seq order; `history` is the case so far, oldest first, without `unhandled`."""
+    """One conversation as committed. `unhandled` in seq order; `past` is the case so far, without them."""
 
     conversation: Conversation
     unhandled: list[Inbound] = field(default_factory=list)
-    history: list[Message] = field(default_factory=list)
+    past: Past = field(default_factory=Past)
 
 
 class Conversations:
@@ -47,7 +48,7 @@ class Conversations:
             self.forget(key)
             return
         if conversation.case != working.conversation.case:
-            working.history.clear()
+            working.past = Past()
         working.conversation = conversation
         working.unhandled.append(inbound)
         self._known.move_to_end(key)
@@ -68,9 +69,9 @@ class Conversations:
         done = list(handled)
         last = done[-1].message.seq if done else 0
         working.unhandled = [inbound for inbound in working.unhandled if inbound.message.seq > last]
-        working.history.extend(inbound.message for inbound in done)
-        working.history.extend(replies)
-        del working.history[: -self._history_most]
+        working.past.extend(inbound.message for inbound in done)
+        working.past.extend(replies)
+        working.past.keep_newest(self._history_most)
         working.conversation = conversation
 
     def forget(self, conversation: str) -> None:
@@ -101,14 +102,21 @@ class Conversations:
         found = records.conversation_of(rows[0])
         waiting = await self._store.read(records.UNHANDLED, {"conversation": conversation})
         unhandled = [records.inbound_of(row) for row in waiting]
-        before = unhandled[0].message.seq if unhandled else found.last_seq + 1
-        past = await self._store.read(
-            records.MESSAGES_OF_CASE,
-            {"conversation": conversation, "case": found.case, "before": before, "limit": self._history_most},
-        )
         last = unhandled[-1].message.seq if unhandled else found.last_seq
         found = replace(found, last_seq=max(found.last_seq, last))
-        return Working(found, unhandled, [records.message_of(row) for row in reversed(past)])
+        rows = await self._store.read(
+            records.MESSAGES_OF_CASE,
+            {
+                "conversation": conversation,
+                "case": found.case,
+                "before": found.last_seq + 1,
+                "limit": self._history_most + len(unhandled),
+            },
+        )
+        # A reply may stand after the first unhandled message, which arrived while it was written: it belongs to the past.
+        waiting_ids = {inbound.message.id for inbound in unhandled}
+        past = [message for row in reversed(rows) if (message := records.message_of(row)).id not in waiting_ids]
+        return Working(found, unhandled, Past(past))
 
     def _keep(self, working: Working) -> None:
         self._known[working.conversation.id] = working

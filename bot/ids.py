@@ -1,48 +1,57 @@
-"""Ids made in Python: UUIDv7 for what happens now, UUIDv5 for what a rerun must derive again."""
+"""Ids made in Python: UUIDv7 for what happens now, a hash for what a rerun must derive again."""
 
 import os
 import threading
-from uuid import UUID, uuid5
+from hashlib import blake2b
 
-_NAMESPACE = UUID("8f0c1c7e-52a5-5b0e-9d3c-6c1f6f9d2a10")
+_POOL_BYTES = 4096
 _MASK_62 = (1 << 62) - 1
 
 
 class _Sequence:
-    """74 random bits of a UUIDv7, of which the upper 12 count up within one millisecond, so that ids sort as made."""
-
-    __slots__ = ("count", "last_ms", "lock")
+    """The bits of a UUIDv7 after its version: 12 that count up within one millisecond, so that ids sort as made, and 62 random
+    ones, asked of the system a page at a time."""
 
     def __init__(self) -> None:
-        self.last_ms = 0
-        self.count = 0
-        self.lock = threading.Lock()
+        self._last_ms = 0
+        self._count = 0
+        self._pool = b""
+        self._at = 0
+        self._lock = threading.Lock()
 
-    def next(self, now_ms: int) -> tuple[int, int]:
-        with self.lock:
-            if now_ms > self.last_ms:
-                self.last_ms, self.count = now_ms, 0
+    def next(self, now_ms: int) -> tuple[int, int, int]:
+        with self._lock:
+            if now_ms > self._last_ms:
+                self._last_ms, self._count = now_ms, 0
             else:
-                self.count += 1
-                if self.count > 0xFFF:
-                    self.last_ms, self.count = self.last_ms + 1, 0
-            return self.last_ms, self.count
+                self._count += 1
+                if self._count > 0xFFF:
+                    self._last_ms, self._count = self._last_ms + 1, 0
+            if self._at >= len(self._pool):
+                self._pool, self._at = os.urandom(_POOL_BYTES), 0
+            self._at += 8
+            return self._last_ms, self._count, int.from_bytes(self._pool[self._at - 8 : self._at], "big") & _MASK_62
+
+    def forget_pool(self) -> None:
+        """A forked child must not repeat its parent's ids."""
+        self._pool, self._at = b"", 0
 
 
 _sequence = _Sequence()
+os.register_at_fork(after_in_child=_sequence.forget_pool)
 
 
 def new_id(now_ms: int) -> str:
     """A UUIDv7 (RFC 9562) for `now_ms`: unique, and sorted by time within this process even when the clock steps back."""
-    ms, count = _sequence.next(now_ms)
-    random = int.from_bytes(os.urandom(8), "big") & _MASK_62
+    ms, count, random = _sequence.next(now_ms)
     text = f"{(ms << 80) | (0x7 << 76) | (count << 64) | (0b10 << 62) | random:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def derived_id(*parts: str) -> str:
-    """The same id for the same parts, always."""
-    return str(uuid5(_NAMESPACE, "\x1f".join(parts)))
+def derived_id(kind: str, *parts: str) -> str:
+    """The same id for the same parts, always; no two different ones share an id (BLAKE2b, 128 bits)."""
+    text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=16, person=kind.encode()).hexdigest()
 
 
 def time_of_id(text: str) -> int:

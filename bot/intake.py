@@ -35,13 +35,15 @@ from bot.model import (
     Seq,
     TypingSeen,
 )
-from bot.ports import Clock, Cursor, Scheduler, Store
+from bot.ports import Clock, Cursor, Scheduler, Store, Value
 from bot.store import records
 from bot.store.records import Inbound
 from bot.telemetry.metrics import Metrics
 from bot.text import clean
 
-KEY_LIFE_MS = 30 * 86_400_000  # inbox keys are kept this long; an event that is older by its platform's time is refused
+OLDEST_MS = (
+    30 * 86_400_000
+)  # an event that is older by its platform's time is refused: what it repeats may have been erased
 RECEIPTS_EVERY_S = 0.05
 
 
@@ -55,7 +57,7 @@ class Rules:
     quiet_s: Callable[[str], float]  # channel -> seconds of quiet that end a burst
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
     """What the unit of work has to know of a new message."""
 
@@ -72,9 +74,10 @@ class Arrival:
     now_ms: int
     sent_ms: int
     case_idle_ms: int
+    has_early_changes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stored:
     """What the unit of work made."""
 
@@ -106,6 +109,7 @@ class Intake:
         self._channels = channels
         self._receipts: dict[ConversationId, Seq] = {}
         self._has_receipts = asyncio.Event()
+        self._has_early_changes = True  # until `recall` has looked
 
     async def receive(self, event: Event) -> Accepted:
         match event:
@@ -125,6 +129,10 @@ class Intake:
             case MessageEdited() | MessageDeleted():
                 return await self._changed(event)
 
+    async def recall(self) -> None:
+        """At a start: whether edits wait for messages that have not come yet; where none do, nobody looks for them."""
+        self._has_early_changes = bool(await self._store.read(records.HAS_EARLY_CHANGES))
+
     async def record_receipts(self) -> None:
         """Writes receipts down in batches, forever; nobody waits for them, and a lost one is only sent again."""
         while True:
@@ -136,13 +144,13 @@ class Intake:
         self._has_receipts.clear()
         receipts, self._receipts = self._receipts, {}
         if receipts:
-            await self._store.run(acknowledge, receipts, self._clock.now_ms())
+            await self._store.run(acknowledge, receipts)
 
     # --- one kind of event each ------------------------------------------------------------------------------------
 
     async def _message(self, event: MessageReceived) -> Accepted:
         now = self._clock.now_ms()
-        if event.sent_at_ms and now - event.sent_at_ms > KEY_LIFE_MS:
+        if event.sent_at_ms and now - event.sent_at_ms > OLDEST_MS:
             raise Refused("too_old", "This message is more than 30 days old.")
         if len(event.text) > self._rules.message_chars:
             raise Refused("too_long", f"Please keep a message under {self._rules.message_chars} characters.")
@@ -163,7 +171,7 @@ class Intake:
         conversation = conversation_id(event.at)
         identity = identity_id(event.sender.channel, event.sender.account, event.sender.external_id)
         return Arrival(
-            message=MessageId(ids.derived_id("message", conversation, event.external_id)),
+            message=message_id(conversation, event.external_id),
             conversation=conversation,
             identity=identity,
             user=identity,
@@ -176,6 +184,7 @@ class Intake:
             now_ms=now,
             sent_ms=sent_ms,
             case_idle_ms=self._rules.case_idle_ms,
+            has_early_changes=self._has_early_changes,
         )
 
     async def _store_message(
@@ -210,10 +219,11 @@ class Intake:
         return accepted
 
     async def _changed(self, event: MessageEdited | MessageDeleted) -> Accepted:
+        self._has_early_changes = True
         change = change_of(event, self._clock.now_ms())
-        accepted = await self._store.run(change_message, change)
+        await self._store.run(change_message, change)
         self._conversations.forget(conversation_id(event.at))
-        return accepted
+        return Accepted(change.message)
 
 
 # --- units of work ---------------------------------------------------------------------------------------------------
@@ -221,35 +231,13 @@ class Intake:
 
 def accept(cursor: Cursor, event: MessageReceived, arrival: Arrival) -> Stored:
     """Appends a message, once."""
-    opened = open_conversation(cursor, event, arrival)
-    if isinstance(opened, Accepted):
-        return Stored(opened)
-    conversation, is_new = opened
-    attachments = attach(cursor, event)
+    attachments = attach(cursor, event) if event.attachments else ()
     text, is_deleted, changed_ms = arrival.text, False, 0
-    early = cursor.fetch(records.EARLY_CHANGE, inbox_key(event.at, arrival.external_id))
-    if early:
-        text, is_deleted, changed_ms = early[0][0], bool(early[0][1]), early[0][2]
-    message = Message(
-        id=arrival.message,
-        seq=conversation.last_seq,
-        author=Author.USER,
-        text=text,
-        at_ms=arrival.now_ms,
-        name=event.sender.name,
-        case=conversation.case,
-        attachments=() if is_deleted else attachments,
-        is_edited=bool(early) and not is_deleted,
-        is_deleted=is_deleted,
-    )
-    if not records.add_message(
-        cursor, message, conversation.id, identity=arrival.identity, raw_hash=arrival.raw_hash, sent_ms=arrival.sent_ms
-    ):
-        return Stored(known_before(cursor, event, arrival))
-    if early:
-        keep_change(cursor, message.id, text, is_deleted, changed_ms)
-    inbound = Inbound(message, sent_ms=arrival.sent_ms)
-    return Stored(Accepted(message.id, message.seq, message.case), conversation, inbound, is_new)
+    if arrival.has_early_changes:
+        early = cursor.fetch(records.EARLY_CHANGE, {"id": arrival.message})
+        if early:
+            text, is_deleted, changed_ms = early[0][0], bool(early[0][1]), early[0][2]
+    return append(cursor, event, arrival, text, () if is_deleted else attachments, changed_ms, is_deleted)
 
 
 def press(cursor: Cursor, event: ButtonPressed, arrival: Arrival) -> Stored:
@@ -259,61 +247,84 @@ def press(cursor: Cursor, event: ButtonPressed, arrival: Arrival) -> Stored:
     label = next((button.label for button in buttons if button.id == event.button), None)
     if label is None:
         raise Refused("no_message", "That button is no longer there.")
-    opened = open_conversation(cursor, event, arrival)
-    if isinstance(opened, Accepted):
-        return Stored(opened)
-    conversation, is_new = opened
+    return append(cursor, event, arrival, label)
+
+
+def append(
+    cursor: Cursor,
+    event: MessageReceived | ButtonPressed,
+    arrival: Arrival,
+    text: str,
+    attachments: tuple[Attachment, ...] = (),
+    changed_ms: int = 0,
+    is_deleted: bool = False,
+) -> Stored:
+    """Takes the next seq of the conversation, which it opens if need be; a message that is there already gives it back."""
+    conversation, is_new = next_seq(cursor, event, arrival)
+    if conversation is None:
+        return Stored(known_before(cursor, arrival))
     message = Message(
         id=arrival.message,
         seq=conversation.last_seq,
         author=Author.USER,
-        text=label,
+        text=text,
         at_ms=arrival.now_ms,
         name=event.sender.name,
         case=conversation.case,
+        attachments=attachments,
+        is_edited=changed_ms > 0 and not is_deleted,
+        is_deleted=is_deleted,
     )
-    if not records.add_message(cursor, message, conversation.id, identity=arrival.identity):
-        return Stored(known_before(cursor, event, arrival))
-    inbound = Inbound(message, button=event.button)
+    row: dict[str, Value] = {
+        "id": message.id,
+        "conversation": conversation.id,
+        "seq": message.seq,
+        "case": message.case,
+        "identity": arrival.identity,
+        "name": message.name,
+        "text": text,
+        "raw_hash": arrival.raw_hash,
+        "attachments": records.attachments_text(attachments),
+        "now": arrival.now_ms,
+        "sent": arrival.sent_ms,
+        "changed": changed_ms,
+        "deleted": int(is_deleted),
+        "external": arrival.external_id,
+        "kind": arrival.kind,
+    }
+    if not cursor.execute(records.ADD_INBOUND, row):
+        return Stored(known_before(cursor, arrival))
+    button = event.button if isinstance(event, ButtonPressed) else ""
+    inbound = Inbound(message, button, sent_ms=arrival.sent_ms)
     return Stored(Accepted(message.id, message.seq, message.case), conversation, inbound, is_new)
 
 
-def open_conversation(
-    cursor: Cursor, event: MessageReceived | ButtonPressed, arrival: Arrival
-) -> tuple[Conversation, bool] | Accepted:
-    """Takes the next seq and claims the event's key; the earlier answer when the event was there before."""
-    rows = cursor.fetch(records.NEXT_SEQ, {"id": arrival.conversation})
-    if rows:
-        conversation, updated_ms, is_new = records.conversation_of(rows[0]), rows[0][12], False
-    else:
-        conversation, updated_ms, is_new = add_conversation(cursor, event, arrival), arrival.now_ms, True
-    key = inbox_key(event.at, arrival.external_id)
-    if not cursor.execute(
-        records.ADD_INBOX,
-        {
-            **key,
-            "kind": arrival.kind,
-            "conversation": conversation.id,
-            "message": arrival.message,
-            "seq": conversation.last_seq,
-            "now": arrival.now_ms,
-        },
-    ):
-        cursor.execute(records.GIVE_BACK_SEQ, {"id": conversation.id})
-        message, seq, _ = cursor.fetch(records.INBOX_BY_KEY, key)[0]
-        return Accepted(MessageId(message), Seq(seq), is_duplicate=True)
-    if arrival.identity != conversation.identity:
-        records.add_identity(cursor, arrival.identity, arrival.user, event.sender, arrival.now_ms)
-    return open_case(cursor, conversation, arrival, updated_ms), is_new
-
-
-def known_before(cursor: Cursor, event: MessageReceived | ButtonPressed, arrival: Arrival) -> Accepted:
-    """The key was pruned long ago, but the message (whose id comes from the key) is still there: a late duplicate."""
-    cursor.execute(records.FORGET_KEY, inbox_key(event.at, arrival.external_id))
+def known_before(cursor: Cursor, arrival: Arrival) -> Accepted:
+    """A duplicate: the seq is given back, and the answer is that of the first time."""
     cursor.execute(records.GIVE_BACK_SEQ, {"id": arrival.conversation})
-    rows = cursor.fetch(records.MESSAGE_BY_ID, {"id": arrival.message, "conversation": arrival.conversation})
-    known = records.message_of(rows[0])
-    return Accepted(known.id, known.seq, known.case, is_duplicate=True)
+    seq, case = cursor.fetch(records.MESSAGE_KEY, {"id": arrival.message})[0]
+    return Accepted(arrival.message, Seq(seq), CaseId(case), is_duplicate=True)
+
+
+def next_seq(
+    cursor: Cursor, event: MessageReceived | ButtonPressed, arrival: Arrival
+) -> tuple[Conversation | None, bool]:
+    """The conversation with its seq taken and its case open, and whether it is new; None for a duplicate that would have opened a
+    case."""
+    rows = cursor.fetch(records.NEXT_SEQ, {"id": arrival.conversation})
+    if not rows:
+        return open_case(cursor, add_conversation(cursor, event, arrival), arrival), True
+    agent, owner, version, last_seq, case, identity, is_wanted, updated_ms = rows[0]
+    conversation = Conversation(
+        arrival.conversation, event.at, agent, owner, version, last_seq, case, identity, bool(is_wanted)
+    )
+    if arrival.identity != identity:
+        records.add_identity(cursor, arrival.identity, arrival.user, event.sender, arrival.now_ms)
+    if case and arrival.now_ms - updated_ms <= arrival.case_idle_ms:
+        return conversation, False
+    if cursor.fetch(records.MESSAGE_KEY, {"id": arrival.message}):
+        return None, False
+    return open_case(cursor, conversation, arrival), False
 
 
 def add_conversation(cursor: Cursor, event: MessageReceived | ButtonPressed, arrival: Arrival) -> Conversation:
@@ -335,10 +346,8 @@ def add_conversation(cursor: Cursor, event: MessageReceived | ButtonPressed, arr
     return records.new_conversation(arrival.conversation, at, arrival.identity, arrival.agent, CaseId(""))
 
 
-def open_case(cursor: Cursor, conversation: Conversation, arrival: Arrival, updated_ms: int) -> Conversation:
-    """The case goes on, unless it was ended or has been idle for too long: then a new one begins with this message."""
-    if conversation.case and arrival.now_ms - updated_ms <= arrival.case_idle_ms:
-        return conversation
+def open_case(cursor: Cursor, conversation: Conversation, arrival: Arrival) -> Conversation:
+    """A new case begins with this message; one that was left idle for too long ends."""
     if conversation.case:
         cursor.execute(records.END_CASE, {"id": conversation.case, "now": arrival.now_ms, "outcome": "idle"})
     cursor.execute(
@@ -387,17 +396,16 @@ def end_case(cursor: Cursor, conversation: ConversationId, now_ms: int) -> Accep
     return Accepted(case=case)
 
 
-def acknowledge(cursor: Cursor, receipts: dict[ConversationId, Seq], now_ms: int) -> None:
+def acknowledge(cursor: Cursor, receipts: dict[ConversationId, Seq]) -> None:
     for conversation, seq in receipts.items():
-        cursor.execute(records.ACKNOWLEDGE, {"conversation": conversation, "seq": seq, "now": now_ms})
+        cursor.execute(records.ACKNOWLEDGE, {"id": conversation, "seq": seq})
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """An edit or a deletion, whichever way round it and its message arrive."""
 
-    at: Address
-    external_id: str
+    message: MessageId
     text: str
     is_deleted: bool
     changed_ms: int
@@ -405,44 +413,35 @@ class Change:
 
 
 def change_of(event: MessageEdited | MessageDeleted, now_ms: int) -> Change:
+    message = message_id(conversation_id(event.at), event.external_id)
     match event:
         case MessageEdited():
-            return Change(event.at, event.external_id, clean(event.text), False, event.edited_at_ms, now_ms)
+            return Change(message, clean(event.text), False, event.edited_at_ms, now_ms)
         case MessageDeleted():
-            return Change(event.at, event.external_id, "", True, event.deleted_at_ms, now_ms)
+            return Change(message, "", True, event.deleted_at_ms, now_ms)
 
 
-def change_message(cursor: Cursor, change: Change) -> Accepted:
-    """The latest change wins; one that comes before its message waits for it."""
-    key = inbox_key(change.at, change.external_id)
-    rows = cursor.fetch(records.INBOX_BY_KEY, key)
-    if rows:
-        keep_change(cursor, rows[0][0], change.text, change.is_deleted, change.changed_ms)
-        return Accepted(MessageId(rows[0][0]), Seq(rows[0][1]))
-    cursor.execute(
-        records.ADD_EARLY_CHANGE,
-        {
-            **key,
-            "text": change.text,
-            "deleted": int(change.is_deleted),
-            "changed": change.changed_ms,
-            "now": change.now_ms,
-        },
-    )
-    return Accepted()
-
-
-def keep_change(cursor: Cursor, message: str, text: str, is_deleted: bool, changed_ms: int) -> None:
-    cursor.execute(
-        records.CHANGE_MESSAGE, {"id": message, "text": text, "deleted": int(is_deleted), "changed": changed_ms}
-    )
+def change_message(cursor: Cursor, change: Change) -> bool:
+    """The latest change wins. False: it came before its message, and waits for it."""
+    values: dict[str, Value] = {
+        "id": change.message,
+        "text": change.text,
+        "deleted": int(change.is_deleted),
+        "changed": change.changed_ms,
+    }
+    if cursor.fetch(records.MESSAGE_KEY, {"id": change.message}):
+        cursor.execute(records.CHANGE_MESSAGE, values)
+        return True
+    cursor.execute(records.ADD_EARLY_CHANGE, values | {"now": change.now_ms})
+    return False
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 
-def inbox_key(at: Address, external_id: str) -> dict[str, str]:
-    return {"channel": at.channel, "account": at.account, "external": external_id}
+def message_id(conversation: ConversationId, external_id: str) -> MessageId:
+    """One event of a platform, one message, always the same id: this is what dedupes."""
+    return MessageId(ids.derived_id("message", conversation, external_id))
 
 
 @lru_cache(maxsize=32_768)

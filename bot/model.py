@@ -126,6 +126,22 @@ class Message:
     is_edited: bool = False
     is_deleted: bool = False
 
+    def placed(self, seq: Seq, visibility: Visibility) -> "Message":
+        """A message that has just been written, in its place."""
+        return Message(
+            self.id,
+            seq,
+            self.author,
+            self.text,
+            self.at_ms,
+            visibility,
+            self.name,
+            self.case,
+            self.attachments,
+            self.citations,
+            self.buttons,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -140,6 +156,20 @@ class Conversation:
     case: CaseId  # "" when the last case has ended: the next message opens a new one
     identity: IdentityId  # the first speaker
     is_person_wanted: bool = False
+
+    def advanced(self, last_seq: Seq) -> "Conversation":
+        """The same with more messages."""
+        return Conversation(
+            self.id,
+            self.address,
+            self.agent,
+            self.owner,
+            self.version,
+            last_seq,
+            self.case,
+            self.identity,
+            self.is_person_wanted,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ has taken over meanwhile, the reply becomes a note; a message that keeps failing
 user, and stops nobody else.
 """
 
+import asyncio
 import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
@@ -18,15 +19,28 @@ from bot.channels import Channel
 from bot.conversations import Conversations, Working
 from bot.delivery import Delivery
 from bot.errors import FrontdeskError, ModelError, Overloaded, StoreUnavailable
-from bot.model import AGENT_OWNER, Author, Conversation, ConversationId, Message, MessageId, Seq, TurnId, Visibility
-from bot.ports import Clock, Cursor, Store, Timer, Value
+from bot.model import (
+    AGENT_OWNER,
+    Address,
+    Author,
+    Conversation,
+    ConversationId,
+    Message,
+    MessageId,
+    Seq,
+    TurnId,
+    Visibility,
+)
+from bot.ports import Clock, Cursor, Store, Value
 from bot.store import records
 from bot.store.records import Inbound
-from bot.telemetry.logs import bound
+from bot.telemetry.logs import bind
 from bot.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
+WATCH_S = 0.1
 TYPING_AFTER_S = 0.25  # an answer that begins sooner needs no typing sign
 COMMIT_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # an answer that cost a model call is not thrown away for a busy disk
 WISH_NOTED = (
@@ -89,7 +103,7 @@ class Batch:
         return self.read[-1]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ending:
     """Everything that the unit of work which ends a turn has to know."""
 
@@ -108,7 +122,7 @@ class Ending:
     trace: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """What it did."""
 
@@ -133,7 +147,6 @@ class Turns:
         delivery: Delivery,
         rules: Rules,
         metrics: Metrics,
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._store = store
         self._clock = clock
@@ -143,7 +156,7 @@ class Turns:
         self._delivery = delivery
         self._rules = rules
         self._metrics = metrics
-        self._spawn = spawn
+        self._acting: dict[_Draft, None] = {}  # oldest first
         self._outcomes = {
             name: metrics.turns.of(name)
             for name in ("answered", "unanswered", "wish", "recorded", "late", "dead", "failed")
@@ -152,14 +165,27 @@ class Turns:
     async def run(self, conversation_id: str) -> float | None:
         """One turn. Returns None, or the seconds after which the conversation wants another."""
         turn = TurnId(ids.new_id(self._clock.now_ms()))
-        with bound(conversation=conversation_id, turn=turn):
-            try:
-                working = await self._conversations.get(ConversationId(conversation_id))
-            except StoreUnavailable:
-                return self._rules.retry_s[0]
-            if working is None or not working.unhandled:
-                return None
-            return await self._run_batch(turn, working, Batch(working, self._rules.tries))
+        bind(conversation_id, turn)
+        try:
+            working = await self._conversations.get(ConversationId(conversation_id))
+        except StoreUnavailable:
+            return self._rules.retry_s[0]
+        if working is None or not working.unhandled:
+            return None
+        return await self._run_batch(turn, working, Batch(working, self._rules.tries))
+
+    async def watch(self) -> None:
+        """Shows a typing sign for answers that take their time and ends those that take too long, until cancelled. One look at all
+        turns every so often costs less than two timers for each."""
+        while True:
+            await self._clock.sleep(WATCH_S)
+            now = self._clock.monotonic()
+            for draft in tuple(self._acting):
+                age_s = now - draft.started
+                if age_s >= self._rules.turn_s:
+                    draft.end()
+                elif age_s >= TYPING_AFTER_S:
+                    await draft.sign()
 
     async def run_alone(self, conversation_id: str) -> float | None:
         """One turn of a suspect of having ended the process: says so on disk first, so that the next start knows who was at it."""
@@ -173,11 +199,7 @@ class Turns:
         started = self._clock.monotonic()
         started_ms = self._clock.now_ms()
         draft = _Draft(
-            self._channels.get(working.conversation.address.channel),
-            working.conversation,
-            batch,
-            self._clock,
-            self._spawn,
+            self._channels.get(working.conversation.address.channel), working.conversation.address, batch, started
         )
         if batch.first.attempts >= self._rules.tries:
             return await self._fail(turn, working, batch, RuntimeError("the process ended each time"), started_ms)
@@ -189,7 +211,7 @@ class Turns:
             await draft.withdraw()
             self._conversations.forget(working.conversation.id)
             return 0.0 if isinstance(error, Conflict) else self._rules.retry_s[0]
-        except Exception as error:  # noqa: BLE001 - the turn boundary: whatever went wrong is counted, told and survived
+        except Exception as error:
             log.exception("turn failed")
             await draft.withdraw()
             return await self._fail(turn, working, batch, error, started_ms)
@@ -210,13 +232,15 @@ class Turns:
 
     async def _answer(self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", started_ms: int) -> Ending:
         agent = self._agents.get(working.conversation.agent) or self._agents["main"]
-        history = tuple(working.history)
-        draft.expect()
+        self._acting[draft] = None
         try:
-            async with self._clock.timeout(self._rules.turn_s):
-                answer = await agent.answer(working.conversation.id, history, batch.take, draft.show)
+            answer = await agent.answer(working.conversation.id, working.past, batch.take, draft.show)
+        except asyncio.CancelledError:
+            if draft.was_ended():
+                raise TimeoutError(f"no answer within {self._rules.turn_s} s") from None
+            raise
         finally:
-            draft.stop_waiting()
+            del self._acting[draft]
         if answer.first_token_s is not None:
             self._metrics.first_token_seconds.observe(answer.first_token_s)
         reply = self._reply(batch, working, answer, Author.AGENT, agent.rules.name)
@@ -265,8 +289,8 @@ class Turns:
 
     def _parts(self, conversation: Conversation, reply: Message | None) -> tuple[str | None, ...]:
         channel = self._channels.get(conversation.address.channel)
-        if reply is None:
-            return ()
+        if reply is None or (channel is not None and channel.limits.is_deduped):
+            return ()  # nothing to send, or a receiver that asks for what it does not have
         if channel is not None and channel.splits is not None:
             return tuple(channel.splits.split(reply.text))
         return (None,)
@@ -322,49 +346,44 @@ class Turns:
 class _Draft:
     """An answer while it is being written, where the channel can show it."""
 
-    def __init__(
-        self,
-        channel: Channel | None,
-        conversation: Conversation,
-        batch: Batch,
-        clock: Clock,
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
-    ) -> None:
+    __slots__ = ("_drafts", "_has_sign", "_id", "_is_ended", "_is_shown", "_task", "_to", "_typing", "started")
+
+    def __init__(self, channel: Channel | None, to: Address, batch: Batch, started: float) -> None:
+        self.started = started
         self._drafts = channel.drafts if channel else None
         self._typing = channel.typing if channel else None
-        self._to = conversation.address
-        self._batch = batch
-        self._clock = clock
-        self._spawn = spawn
-        self._timer: Timer | None = None
+        self._to = to
         self._id = reply_id(batch.first.message.id)
+        self._task = asyncio.current_task()
         self._is_shown = False
-
-    def expect(self) -> None:
-        """An answer is coming: show a typing sign if it takes its time."""
-        typing = self._typing
-        if typing is not None:
-
-            def show_sign() -> None:
-                self._spawn(typing.typing(self._to))
-
-            self._timer = self._clock.call_later(TYPING_AFTER_S, show_sign)
-
-    def stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._has_sign = False
+        self._is_ended = False
 
     async def show(self, text: str) -> None:
-        self.stop_waiting()
+        self._has_sign = True
         if self._drafts is not None:
             self._is_shown = True
             await self._drafts.draft(self._to, self._id, text)
 
+    async def sign(self) -> None:
+        """Once: somebody is at work here."""
+        if self._typing is not None and not self._has_sign:
+            self._has_sign = True
+            await self._typing.typing(self._to)
+
     async def withdraw(self) -> None:
-        self.stop_waiting()
         if self._drafts is not None and self._is_shown:
             await self._drafts.withdraw(self._to, self._id)
+
+    def end(self) -> None:
+        """It has taken too long."""
+        if self._task is not None and not self._is_ended:
+            self._is_ended = True
+            self._task.cancel()
+
+    def was_ended(self) -> bool:
+        """By `end`, and by nothing else."""
+        return self._is_ended and self._task is not None and self._task.uncancel() == 0
 
 
 def reply_id(first: MessageId) -> MessageId:
@@ -391,7 +410,7 @@ def trace(read: Sequence[Inbound], reply: Message | None, answer: Answer | None)
             }
             for one in answer.found
         ]
-    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
+    return _encode(kept)
 
 
 # --- units of work ---------------------------------------------------------------------------------------------------
@@ -426,15 +445,15 @@ def append_reply(cursor: Cursor, ending: Ending) -> Ended:
     reply = None
     if ending.reply is not None:
         visibility = Visibility.PUBLIC if is_owned else Visibility.NOTE
-        reply = replace(ending.reply, seq=last_seq, visibility=visibility)
-        records.add_message(cursor, reply, conversation.id, turn=ending.turn)
+        reply = ending.reply.placed(last_seq, visibility)
+        records.add_message(cursor, reply, conversation.id, ending.turn)
         if is_owned:
             records.add_outbox(cursor, reply, conversation.id, conversation.address.channel, ending.parts)
     if ending.wants_person:
         cursor.execute(records.WANT_PERSON, {"id": conversation.id})
         cursor.execute(records.CASE_WANTS_PERSON, {"id": ending.case, "now": ending.now_ms})
     add_turn(cursor, ending)
-    return Ended(replace(conversation, last_seq=last_seq), reply if is_owned else None)
+    return Ended(conversation.advanced(last_seq), reply if is_owned else None)
 
 
 def add_turn(cursor: Cursor, ending: Ending) -> None:

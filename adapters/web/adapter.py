@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Final
 
 from aiohttp import web
-from pydantic import BaseModel
 
 from adapters.web import Settings, frames
 from adapters.web.origins import Origins
@@ -47,9 +46,8 @@ class WebAdapter:
         self._is_stopping = False
         self.reload(settings)
 
-    def reload(self, settings: BaseModel) -> None:
+    def reload(self, settings: Settings) -> None:
         """Other settings, from now on. Sockets that are open stay open."""
-        settings = Settings.model_validate(settings.model_dump())
         self._room.origins.listed = settings.origins
         secret = settings.identity_secret
         self._room.credentials.identity_secret = secret.get_secret_value() if secret else ""

@@ -24,11 +24,11 @@ _POLICY: Final = (
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _EVERY_PAGE: Final = {
-    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": _POLICY,
     "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
     hdrs.CACHE_CONTROL: "no-cache",
 }
-_DEMO: Final = {"Content-Security-Policy": _POLICY}
 _ANYWHERE: Final = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 
@@ -45,13 +45,16 @@ class Pages:
 
     def __init__(self, static: Path) -> None:
         self._pages = {
-            "/": _read(static / "index.html", _DEMO),
-            "/demo.css": _read(static / "demo.css", _DEMO),
-            "/favicon.svg": _read(static / "favicon.svg", _DEMO),
+            "/": _read(static / "index.html", {}),
+            "/demo.css": _read(static / "demo.css", {}),
+            "/demo.js": _read(static / "demo.js", {}),
+            "/favicon.svg": _read(static / "favicon.svg", {}),
             "/widget.js": _read(static / "widget.js", _ANYWHERE),
             "/widget.json": None,
         }
-        self._modules = {path.name: _read(path, _ANYWHERE) for path in sorted(static.glob("widget/*.js"))}
+        self._modules = {
+            path.name: _read(path, _ANYWHERE) for path in sorted(static.glob("widget/*")) if path.suffix in _TYPES
+        }
 
     def describe(self, settings: Settings) -> None:
         """Sets what the widget shows before anything is said."""

@@ -81,7 +81,7 @@ class Uploads:
             raise _TooFast(wait_s)
         if (request.content_length or 0) > limits.upload_bytes:
             raise _too_large(limits.upload_bytes)
-        name = _shown_name(request.headers.get("X-File-Name", ""))
+        name = unquote(request.headers.get("X-File-Name", "")[:1000], errors="replace")
         return await self._room.host.save_blob(self._body(request), name, owner)
 
     async def _body(self, request: web.Request) -> AsyncIterator[bytes]:
@@ -119,12 +119,6 @@ class _TooFast(Refused):
 
 def _too_large(limit_bytes: int) -> Refused:
     return Refused("too_large", f"This file is too large: {limit_bytes // 2**20} MB at most.")
-
-
-def _shown_name(header: str) -> str:
-    """What the sender calls the file, for display only."""
-    name = unquote(header[:1000], errors="replace").replace("\\", "/").rpartition("/")[2]
-    return "".join(filter(str.isprintable, name))[:120].strip() or "file"
 
 
 def _refusal(failure: Exception, headers: dict[str, str]) -> web.Response:

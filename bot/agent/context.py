@@ -4,7 +4,7 @@ Promise: the text never exceeds the budget, the newest is kept, and what the use
 alone is larger than the budget).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bot.model import Author, Message, Visibility
 from bot.ports import ChatMessage
@@ -12,22 +12,51 @@ from bot.ports import ChatMessage
 CUT = " […]"
 
 
-def visible_to_model(messages: Sequence[Message]) -> list[Message]:
-    """Neither notes nor what was deleted."""
-    return [m for m in messages if m.visibility is Visibility.PUBLIC and not m.is_deleted]
+class Past:
+    """The messages of a case that earlier turns have handled, as a model reads them: neither notes nor what was deleted. Kept in this
+    form from turn to turn, so that a long history costs nothing to show again."""
+
+    __slots__ = ("_chars", "_entries")
+
+    def __init__(self, messages: Iterable[Message] = ()) -> None:
+        self._entries: list[ChatMessage] = []
+        self._chars = 0
+        self.extend(messages)
+
+    def extend(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            if is_visible_to_model(message):
+                self._entries.append(ChatMessage(message.author, message.text, message.attachments))
+                self._chars += len(message.text)
+
+    def keep_newest(self, most: int) -> None:
+        surplus = len(self._entries) - most
+        if surplus > 0:
+            self._chars -= sum(len(entry.text) for entry in self._entries[:surplus])
+            del self._entries[:surplus]
+
+    def within(self, budget_chars: int) -> Sequence[ChatMessage]:
+        """The newest entries that fit, oldest first."""
+        if self._chars <= budget_chars:
+            return self._entries
+        left, first = budget_chars, len(self._entries)
+        while first and left >= len(self._entries[first - 1].text):
+            first -= 1
+            left -= len(self._entries[first].text)
+        return self._entries[first:]
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
-def build(history: Sequence[Message], unhandled: Sequence[Message], budget_chars: int) -> tuple[ChatMessage, ...]:
-    """History as far back as the budget reaches, then every unhandled message."""
-    asked = _fitted(visible_to_model(unhandled), budget_chars)
-    left = budget_chars - sum(len(entry.text) for entry in asked)
-    kept: list[ChatMessage] = []
-    for message in reversed(visible_to_model(history)):
-        left -= len(message.text)
-        if left < 0:
-            break
-        kept.append(_entry(message))
-    return (*reversed(kept), *asked)
+def is_visible_to_model(message: Message) -> bool:
+    return message.visibility is Visibility.PUBLIC and not message.is_deleted
+
+
+def build(past: Past, unhandled: Sequence[Message], budget_chars: int) -> tuple[ChatMessage, ...]:
+    """The past as far back as the budget reaches, then every unhandled message."""
+    asked = _fitted([message for message in unhandled if is_visible_to_model(message)], budget_chars)
+    return (*past.within(budget_chars - sum(len(entry.text) for entry in asked)), *asked)
 
 
 def _fitted(messages: Sequence[Message], budget_chars: int) -> list[ChatMessage]:
@@ -42,7 +71,3 @@ def _fitted(messages: Sequence[Message], budget_chars: int) -> list[ChatMessage]
         if text or message.attachments:
             entries.append(ChatMessage(Author.USER, text, message.attachments))
     return entries[::-1]
-
-
-def _entry(message: Message) -> ChatMessage:
-    return ChatMessage(message.author, message.text, message.attachments)

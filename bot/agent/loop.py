@@ -57,7 +57,7 @@ class Agent:
         self._specs = tuple(tool.spec for tool in tools)
         self._clock = clock
 
-    async def answer(self, conversation: str, history: Sequence[Message], joined: Joined, show: Show) -> Answer:
+    async def answer(self, conversation: str, past: context.Past, joined: Joined, show: Show) -> Answer:
         """Runs the loop. `joined()` gives every message this turn covers, asked anew before each model call, so that what arrived
         meanwhile is read too; `show` takes the text as it comes. Raises ModelError."""
         answer = Answer(model=self.model.name)
@@ -65,8 +65,9 @@ class Agent:
         exchange: list[ChatMessage] = []
         while answer.steps < STEPS_MOST:
             answer.steps += 1
-            asked = context.build(history, joined(), self.rules.context_chars)
-            request = ChatRequest(self.rules.instructions, (*asked, *exchange), self._specs, conversation)
+            asked = context.build(past, joined(), self.rules.context_chars)
+            messages = (*asked, *exchange) if exchange else asked
+            request = ChatRequest(self.rules.instructions, messages, self._specs, conversation)
             text, calls = await self._call_model(request, answer, show, started)
             if not calls:
                 return finished(answer, text)

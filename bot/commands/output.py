@@ -48,8 +48,8 @@ def show_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: 
             sys.stdout.write("\t".join(one_line(str(cell)).replace("\t", " ") for cell in row) + "\n")
         return
     table = Table(box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=place == 0)  # an id stays whole
     for row in kept:
         table.add_row(*(safe(str(cell)) for cell in row))
     console().print(table)

@@ -44,7 +44,7 @@ async def status(read: Read) -> Report:
     queries = {
         "conversations": "SELECT COUNT(*) FROM conversations",
         "waiting_in": f"SELECT COUNT(*) FROM inbox WHERE {_WAITING}",
-        "dead_in": "SELECT COUNT(*) FROM inbox WHERE dead_ms IS NOT NULL",
+        "dead_in": "SELECT COUNT(*) FROM incidents WHERE kind = 'dead letter'",
         "waiting_out": f"SELECT COUNT(*) FROM outbox WHERE {_OPEN} AND is_held = 0",
         "unknown_out": "SELECT COUNT(*) FROM outbox WHERE state = 'unknown' AND is_held = 0",
         "held_out": f"SELECT COUNT(*) FROM outbox WHERE is_held = 1 AND {_OPEN}",
@@ -104,6 +104,7 @@ async def trace(read: Read, turn: str) -> Report:
         "passages": kept.get("passages", []),
         "calls": kept.get("calls", []),
         "reply": replies[0] if replies else None,
+        "is_acknowledged": bool(replies) and await _is_acknowledged(read, found["conversation"], replies[0]["seq"]),
         "delivery": await _deliveries(read, str(kept.get("reply", ""))),
         "tool_calls": await _tool_calls(read, found["turn"]),
     }
@@ -127,11 +128,19 @@ async def _find_turn(read: Read, turn: str) -> Report:
 
 async def _messages(read: Read, message: str) -> list[Report]:
     sql = """
-        SELECT id, seq, author, name, visibility, text, created_ms, is_deleted
+        SELECT id, seq, author, name, visibility, text, created_ms, is_deleted, attempts, error
         FROM messages WHERE id = :message"""
-    names = ("message", "seq", "author", "name", "visibility", "text", "at_ms", "is_deleted")
+    names = ("message", "seq", "author", "name", "visibility", "text", "at_ms", "is_deleted", "attempts", "error")
     found = _named(names, await read(sql, {"message": message}))
     return [{**each, "is_deleted": bool(each["is_deleted"])} for each in found]
+
+
+async def _is_acknowledged(read: Read, conversation: str, seq: int) -> bool:
+    """On a channel that acknowledges: the receiver has said that it holds the message."""
+    rows = await read(
+        "SELECT delivered_seq FROM conversations WHERE id = :conversation", {"conversation": conversation}
+    )
+    return bool(rows) and rows[0][0] >= seq
 
 
 async def _deliveries(read: Read, message: str) -> list[Report]:

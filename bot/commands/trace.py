@@ -54,6 +54,8 @@ def _show_message(out: "Console", message: Report) -> None:
     text = "(deleted by its author)" if message["is_deleted"] else message["text"]
     for line in text.splitlines() or [""]:
         out.print(safe(f"    {line}"))
+    if message["error"]:
+        out.print(safe(f"    failed {message['attempts']} time(s): {message['error']}", "yellow"))
 
 
 def _show_passages(out: "Console", found: Report) -> None:
@@ -80,6 +82,8 @@ def _show_timeline(out: "Console", found: Report) -> None:
     for at_ms, what in timeline(found):
         after = at_ms - found["started_ms"]
         out.print(safe(f"  {clock(at_ms)}  {after:+7.0f} ms  {what}"))
+    if found["is_acknowledged"]:
+        out.print(safe("  the receiver has the answer"))
     for part in found["delivery"]:
         if not part["sent_ms"]:
             state = "held" if part["is_held"] else part["state"]

@@ -242,7 +242,7 @@ def _parse(text: str, lines: Lines, file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(_repeats(lines, file) or [_syntax(str(error), text, file)]) from error
+        raise ConfigError(_repeats(lines, file) or [_syntax(str(error), lines, file)]) from error
     except RecursionError as error:
         raise ConfigError([Problem("syntax", "is nested too deeply", "Write it flat.", file)]) from error
 
@@ -260,10 +260,10 @@ def _repeats(lines: Lines, file: str) -> list[Problem]:
     ]
 
 
-def _syntax(error: str, text: str, file: str) -> Problem:
+def _syntax(error: str, lines: Lines, file: str) -> Problem:
     place = re.search(r" \(at (?:line (\d+), column (\d+)|end of document)\)$", error)
     what = error[: place.start()] if place else error
-    line = int(place[1]) if place and place[1] else text.count("\n") + 1
+    line = int(place[1]) if place and place[1] else max(lines.of.values(), default=1)  # what never ends began there
     column = f" at column {place[2]}" if place and place[2] else ""
     return Problem("syntax", f"{what}{column}", 'Text stands in quotes: name = "value".', file, line)
 

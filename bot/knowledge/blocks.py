@@ -116,6 +116,7 @@ class _MarkdownReader:
         self._at = 0
         self._paragraph: list[str] = []
         self._blocks: list[Block] = []
+        self._may_close_comments = True
 
     def read(self) -> list[Block]:
         while self._at < len(self._lines):
@@ -212,8 +213,9 @@ class _MarkdownReader:
 
     def _skip_comment(self) -> None:
         self._flush()
-        end = self._end_where(lambda line: "-->" in line)
-        if end == len(self._lines):  # nobody closed it: then it is text
+        end = self._end_where(lambda line: "-->" in line) if self._may_close_comments else len(self._lines)
+        if end == len(self._lines):  # nobody closed it: then it is text, and so is every later one
+            self._may_close_comments = False
             self._paragraph.append(self._lines[self._at])
             self._at += 1
             return

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from bot.knowledge.blocks import Block, Kind
 
 _SKIPPED = frozenset({"script", "style", "template", "noscript", "svg", "nav", "iframe", "object"})
+_MOST_LINES_CHARS = 20_000  # a longer list or table goes on in another block
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 # fmt: off
 _BREAKING = frozenset({
@@ -19,7 +20,7 @@ def html_blocks(text: str) -> tuple[str, list[Block]]:
     """The document's `<title>` ("" without one) and its blocks. Broken markup never raises; what can be read is kept."""
     reader = _Reader()
     try:
-        reader.feed(text)
+        reader.feed(_closed(text))
         reader.close()
     except AssertionError:  # the standard parser's answer to a malformed "<![": what came before it stands
         pass
@@ -65,7 +66,7 @@ class _Reader(HTMLParser):
         elif tag == "li":
             self._start_item()
         elif tag == "tr":
-            self._start_line(Kind.TABLE, "|")
+            self._start_line(Kind.TABLE, "| ")
         elif tag in ("ul", "ol") and self._lists:
             self._lists.append(tag)
         elif self._kind not in (Kind.LIST, Kind.TABLE) and tag in _BREAKING:
@@ -78,7 +79,7 @@ class _Reader(HTMLParser):
         self._start_line(Kind.LIST, "  " * max(0, len(self._lists) - 1) + mark + " ")
 
     def _start_line(self, kind: Kind, prefix: str) -> None:
-        if self._kind is not kind:
+        if self._kind is not kind or len(self._text) > _MOST_LINES_CHARS:
             self.end_block(kind)
         self._text = f"{self._text.rstrip()}\n{prefix}" if self._text else prefix
 
@@ -112,8 +113,22 @@ class _Reader(HTMLParser):
         text = self._text.strip("\n") if self._kind is Kind.CODE else self._text.strip()
         if self._kind is Kind.HEADING:
             text = " ".join(text.split())
+        if self._kind is Kind.TABLE:
+            text = _with_rule(text)
         if any(character.isalnum() for character in text) or (text and self._kind is Kind.CODE):
             text = f"```\n{text}\n```" if self._kind is Kind.CODE else text
             self.blocks.append(Block(self._kind, text, self._level))
         self._text, self._kind, self._level = "", kind, level
         self._is_preformatted = kind is Kind.CODE
+
+
+def _closed(text: str) -> str:
+    """Without comments that nobody closes: the standard parser looks for the end of each of them anew, through all the text."""
+    end = text.rfind("-->") + 1
+    return text[:end] + text[end:].replace("<!--", "")
+
+
+def _with_rule(table: str) -> str:
+    """The rule below the first row that makes it a Markdown table."""
+    head, *rows = table.split("\n")
+    return "\n".join([head, "|" + "---|" * (head.count("|") - 1), *rows])

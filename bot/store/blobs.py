@@ -3,18 +3,21 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import filetype
 
 from bot import ids
-from bot.errors import Refused
+from bot.errors import Refused, StoreUnavailable
 from bot.model import Blob, BlobId, Identity
 from bot.ports import Clock, Cursor, Store, Value
 from bot.store import records
+from bot.store.folder import sync_folder
 from bot.text import clean
 
+T = TypeVar("T")
 HEAD_BYTES = 262  # what the type detection reads
 NAME_CHARS = 120
 CHUNK_BYTES = 65_536
@@ -31,20 +34,10 @@ class Blobs:
         self._size_most = size_most
 
     async def save(self, data: AsyncIterator[bytes], name: str, owner: Identity) -> Blob:
-        """Raises Refused("bad_type" | "too_large" | "empty"); nothing is kept then."""
+        """Raises Refused("bad_type" | "too_large" | "empty") or StoreUnavailable; nothing is kept then."""
         now = self._clock.now_ms()
         blob_id = BlobId(ids.new_id(now))
-        partial = self._folder / f"{blob_id}.part"
-        file = await asyncio.to_thread(_create, partial)
-        try:
-            size, digest, head = await self._receive(data, file)
-            media_type = type_of(head)
-            await asyncio.to_thread(_keep, file, partial, self._path(blob_id))
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        finally:
-            os.close(file)
+        size, digest, media_type = await self._keep(data, blob_id)
         blob = Blob(blob_id, shown_name(name), media_type, size)
         row: dict[str, Value] = {
             "name": blob.name,
@@ -59,10 +52,24 @@ class Blobs:
     async def open(self, blob_id: BlobId, reader: Identity) -> tuple[Blob, AsyncIterator[bytes]]:
         """Raises Refused("no_blob") unless `reader` owns it."""
         rows = await self._store.read(records.BLOB_OF_OWNER, records.blob_key(blob_id, reader))
-        path = self._path(BlobId(rows[0][0])) if rows else None
+        path = path_of(self._folder, BlobId(rows[0][0])) if rows else None
         if path is None or not path.is_file():
             raise Refused("no_blob", "That file is not there (any more).")
         return records.blob_of(rows[0]), _read(path)
+
+    async def _keep(self, data: AsyncIterator[bytes], blob_id: BlobId) -> tuple[int, str, str]:
+        partial = self._folder / f"{blob_id}.part"
+        file = await _on_disk(_create, partial)
+        try:
+            size, digest, head = await self._receive(data, file)
+            media_type = type_of(head)
+            await _on_disk(_settle, file, partial, path_of(self._folder, blob_id))
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(file)
+        return size, digest, media_type
 
     async def _receive(self, data: AsyncIterator[bytes], file: int) -> tuple[int, str, bytes]:
         size, digest, head = 0, hashlib.sha256(), b""
@@ -75,13 +82,14 @@ class Blobs:
                 if len(head) >= HEAD_BYTES:
                     type_of(head)
             digest.update(chunk)
-            await asyncio.to_thread(_write, file, chunk)
+            await _on_disk(_write, file, chunk)
         if not size:
             raise Refused("empty", "The file is empty.")
         return size, digest.hexdigest(), head
 
-    def _path(self, blob_id: BlobId) -> Path:
-        return self._folder / blob_id[-2:] / blob_id
+
+def path_of(folder: Path, blob_id: str) -> Path:
+    return folder / blob_id[-2:] / blob_id
 
 
 def add(cursor: Cursor, row: dict[str, Value]) -> None:
@@ -102,6 +110,14 @@ def shown_name(name: str) -> str:
     return " ".join(last.split())[:NAME_CHARS] or "file"
 
 
+async def _on_disk(call: Callable[..., T], *args: object) -> T:
+    """On a thread. A full disk is the store's trouble, and repeating helps once it is over."""
+    try:
+        return await asyncio.to_thread(call, *args)
+    except OSError as error:
+        raise StoreUnavailable(f"a file cannot be kept: {error}") from error
+
+
 def _create(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
@@ -112,15 +128,13 @@ def _write(file: int, chunk: bytes) -> None:
         view = view[os.write(file, view) :]
 
 
-def _keep(file: int, partial: Path, final: Path) -> None:
+def _settle(file: int, partial: Path, final: Path) -> None:
     os.fsync(file)
-    final.parent.mkdir(mode=0o700, exist_ok=True)
+    if not final.parent.exists():
+        final.parent.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(final.parent.parent)
     partial.rename(final)
-    folder = os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(final.parent)
 
 
 async def _read(path: Path) -> AsyncIterator[bytes]:

@@ -50,9 +50,9 @@ _CONVERSATION = (
 
 CONVERSATION_BY_ID = f"SELECT {_CONVERSATION} FROM conversations WHERE id = :id"
 
-NEXT_SEQ = f"""
+NEXT_SEQ = """
     UPDATE conversations SET last_seq = last_seq + 1 WHERE id = :id
-    RETURNING {_CONVERSATION}, updated_ms"""
+    RETURNING agent, owner, version, last_seq, case_id, identity_id, is_person_wanted, updated_ms"""
 
 GIVE_BACK_SEQ = "UPDATE conversations SET last_seq = last_seq - 1 WHERE id = :id"
 
@@ -137,10 +137,15 @@ _MESSAGE = """m.id, m.seq, m.author, m.text, m.created_ms, m.visibility, m.name,
     m.feedback, m.changed_ms, m.is_deleted"""
 
 ADD_MESSAGE = """
+    INSERT INTO messages (id, conversation_id, seq, case_id, author, visibility, name, text, citations, buttons, turn_id,
+                          created_ms, handled_ms)
+    VALUES (:id, :conversation, :seq, :case, :author, :visibility, :name, :text, :citations, :buttons, :turn, :now, :now)"""
+
+ADD_INBOUND = """
     INSERT INTO messages (id, conversation_id, seq, case_id, author, visibility, identity_id, name, text, raw_hash, attachments,
-                          citations, buttons, turn_id, created_ms, sent_ms)
-    VALUES (:id, :conversation, :seq, :case, :author, :visibility, :identity, :name, :text, :raw_hash, :attachments,
-            :citations, :buttons, :turn, :now, :sent)
+                          created_ms, sent_ms, changed_ms, is_deleted, external_id, kind)
+    VALUES (:id, :conversation, :seq, :case, 'user', 'public', :identity, :name, :text, :raw_hash, :attachments,
+            :now, :sent, :changed, :deleted, :external, :kind)
     ON CONFLICT (id) DO NOTHING"""
 
 MESSAGE_BY_ID = f"SELECT {_MESSAGE} FROM messages m WHERE m.id = :id AND m.conversation_id = :conversation"
@@ -186,18 +191,9 @@ def message_of(row: Row) -> Message:
     )
 
 
-def add_message(
-    cursor: Cursor,
-    message: Message,
-    conversation: ConversationId,
-    *,
-    identity: str = "",
-    turn: str = "",
-    raw_hash: str = "",
-    sent_ms: int = 0,
-) -> bool:
-    """False, with nothing done, when a message of that id is there already."""
-    changed = cursor.execute(
+def add_message(cursor: Cursor, message: Message, conversation: ConversationId, turn: str) -> None:
+    """Appends what the agent, an operator or the system wrote."""
+    cursor.execute(
         ADD_MESSAGE,
         {
             "id": message.id,
@@ -206,19 +202,18 @@ def add_message(
             "case": message.case,
             "author": message.author.value,
             "visibility": message.visibility.value,
-            "identity": identity,
             "name": message.name,
             "text": message.text,
-            "raw_hash": raw_hash,
-            "attachments": _json([[a.blob, a.name, a.media_type, a.size_bytes] for a in message.attachments]),
             "citations": _json([[c.number, c.passage, c.title, c.url] for c in message.citations]),
             "buttons": _json([[b.id, b.label] for b in message.buttons]),
             "turn": turn,
             "now": message.at_ms,
-            "sent": sent_ms,
         },
     )
-    return changed > 0
+
+
+def attachments_text(attachments: Iterable[Attachment]) -> str:
+    return _json([[a.blob, a.name, a.media_type, a.size_bytes] for a in attachments])
 
 
 def _json(items: list[Any]) -> str:
@@ -233,55 +228,47 @@ def _citations(text: str) -> tuple[Citation, ...]:
     return tuple(Citation(number, PassageId(passage), title, url) for number, passage, title, url in json.loads(text))
 
 
-# --- inbox ---------------------------------------------------------------------------------------------------------
+# --- inbox: messages that came in ----------------------------------------------------------------------------------
 
-ADD_INBOX = """
-    INSERT INTO inbox (channel, account, external_id, kind, conversation_id, message_id, seq, received_ms)
-    VALUES (:channel, :account, :external, :kind, :conversation, :message, :seq, :now)
-    ON CONFLICT (channel, account, external_id) DO NOTHING"""
-
-INBOX_BY_KEY = """
-    SELECT message_id, seq, conversation_id FROM inbox
-    WHERE channel = :channel AND account = :account AND external_id = :external"""
+MESSAGE_KEY = "SELECT seq, case_id FROM messages WHERE id = :id"
 
 UNHANDLED = f"""
-    SELECT {_MESSAGE}, i.kind, i.attempts, m.sent_ms FROM inbox i JOIN messages m ON m.id = i.message_id
-    WHERE i.conversation_id = :conversation AND i.handled_ms IS NULL AND i.dead_ms IS NULL ORDER BY i.seq"""
+    SELECT {_MESSAGE}, m.kind, m.attempts, m.sent_ms FROM messages m
+    WHERE m.conversation_id = :conversation AND m.handled_ms IS NULL AND m.dead_ms IS NULL ORDER BY m.seq"""
 
 HANDLE = """
-    UPDATE inbox SET handled_ms = :now, turn_id = :turn, alone_ms = NULL
+    UPDATE messages SET handled_ms = :now, turn_id = :turn, alone_ms = NULL
     WHERE conversation_id = :conversation AND seq BETWEEN :first AND :last AND handled_ms IS NULL AND dead_ms IS NULL"""
 
 COUNT_FAILURE = """
-    UPDATE inbox SET attempts = attempts + 1, error = :error, alone_ms = NULL
+    UPDATE messages SET attempts = attempts + 1, error = :error, alone_ms = NULL
     WHERE conversation_id = :conversation AND seq BETWEEN :first AND :last AND handled_ms IS NULL AND dead_ms IS NULL"""
 
 GIVE_UP = """
-    UPDATE inbox SET dead_ms = :now, turn_id = :turn
+    UPDATE messages SET dead_ms = :now, turn_id = :turn
     WHERE conversation_id = :conversation AND seq BETWEEN :first AND :last AND attempts >= :tries
       AND handled_ms IS NULL AND dead_ms IS NULL"""
 
 WAITING_CONVERSATIONS = """
-    SELECT conversation_id, max(attempts), min(received_ms) FROM inbox
+    SELECT conversation_id, max(attempts), min(created_ms) FROM messages
     WHERE handled_ms IS NULL AND dead_ms IS NULL GROUP BY conversation_id ORDER BY 3"""
 
-FORGET_KEY = "DELETE FROM inbox WHERE channel = :channel AND account = :account AND external_id = :external"
-
 MARK_ALONE = """
-    UPDATE inbox SET alone_ms = :now WHERE conversation_id = :conversation AND handled_ms IS NULL AND dead_ms IS NULL
-      AND seq = (SELECT min(seq) FROM inbox WHERE conversation_id = :conversation AND handled_ms IS NULL AND dead_ms IS NULL)"""
+    UPDATE messages SET alone_ms = :now WHERE conversation_id = :conversation AND handled_ms IS NULL AND dead_ms IS NULL
+      AND seq = (SELECT min(seq) FROM messages
+                 WHERE conversation_id = :conversation AND handled_ms IS NULL AND dead_ms IS NULL)"""
 
 COUNT_ALONE = """
-    UPDATE inbox SET attempts = attempts + 1, alone_ms = NULL, error = 'the process ended while this ran alone'
+    UPDATE messages SET attempts = attempts + 1, alone_ms = NULL, error = 'the process ended while this ran alone'
     WHERE alone_ms IS NOT NULL AND handled_ms IS NULL AND dead_ms IS NULL"""
 
 COUNT_INTERRUPTED = """
-    UPDATE inbox SET attempts = attempts + 1, error = 'the process ended while this was unhandled'
+    UPDATE messages SET attempts = attempts + 1, error = 'the process ended while this was unhandled'
     WHERE handled_ms IS NULL AND dead_ms IS NULL AND attempts < :most"""
 
-UNMARK_ALONE = "UPDATE inbox SET alone_ms = NULL WHERE alone_ms IS NOT NULL"
-
-PRUNE_INBOX = "DELETE FROM inbox WHERE received_ms < :before AND (handled_ms IS NOT NULL OR dead_ms IS NOT NULL)"
+UNMARK_ALONE = (
+    "UPDATE messages SET alone_ms = NULL WHERE alone_ms IS NOT NULL AND handled_ms IS NULL AND dead_ms IS NULL"
+)
 
 
 def inbound_of(row: Row) -> Inbound:
@@ -292,15 +279,15 @@ def inbound_of(row: Row) -> Inbound:
 # --- early changes -------------------------------------------------------------------------------------------------
 
 ADD_EARLY_CHANGE = """
-    INSERT INTO early_changes (channel, account, external_id, text, is_deleted, changed_ms, received_ms)
-    VALUES (:channel, :account, :external, :text, :deleted, :changed, :now)
-    ON CONFLICT (channel, account, external_id) DO UPDATE
+    INSERT INTO early_changes (message_id, text, is_deleted, changed_ms, received_ms)
+    VALUES (:id, :text, :deleted, :changed, :now)
+    ON CONFLICT (message_id) DO UPDATE
     SET text = excluded.text, is_deleted = excluded.is_deleted, changed_ms = excluded.changed_ms
     WHERE excluded.changed_ms > early_changes.changed_ms AND early_changes.is_deleted = 0"""
 
-EARLY_CHANGE = """
-    SELECT text, is_deleted, changed_ms FROM early_changes
-    WHERE channel = :channel AND account = :account AND external_id = :external"""
+EARLY_CHANGE = "SELECT text, is_deleted, changed_ms FROM early_changes WHERE message_id = :id"
+
+HAS_EARLY_CHANGES = "SELECT 1 FROM early_changes LIMIT 1"
 
 PRUNE_EARLY_CHANGES = "DELETE FROM early_changes WHERE received_ms < :before"
 
@@ -311,9 +298,7 @@ ADD_OUTBOX = """
     INSERT INTO outbox (message_id, part, conversation_id, seq, channel, text, due_ms)
     VALUES (:message, :part, :conversation, :seq, :channel, :text, :now)"""
 
-ACKNOWLEDGE = """
-    UPDATE outbox SET state = 'sent', sent_ms = :now
-    WHERE conversation_id = :conversation AND seq <= :seq AND state IN ('planned', 'sending', 'unknown')"""
+ACKNOWLEDGE = "UPDATE conversations SET delivered_seq = :seq WHERE id = :id AND delivered_seq < :seq"
 
 OPEN_OUTBOX = f"""
     SELECT o.message_id, o.part, o.text, o.state, o.attempts, o.due_ms, o.attempted_ms, {_MESSAGE}

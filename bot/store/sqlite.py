@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bot.errors import DataError, StoreUnavailable
 from bot.ports import Row, Value
-from bot.store.folder import DATABASE
-from bot.store.migrations import migrate
+from bot.store import wal
+from bot.store.folder import BLOBS, DATABASE, sync_folder
+from bot.store.migrations import check, migrate
 from bot.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class SqliteStore:
         self._readers: list[aiosqlite.Connection] = []
         self._opening = asyncio.Lock()
         self._next = 0
+        self._is_closed = False
 
     @classmethod
     async def open(
@@ -48,7 +50,9 @@ class SqliteStore:
         try:
             await writer.open()
         except sqlite3.OperationalError as error:
-            raise DataError(f"{path} cannot be opened ({error}). Check the disk and the folder's rights.") from error
+            raise DataError(unopened(path, str(error))) from error
+        except OSError as error:
+            raise DataError(unopened(path, error.strerror or str(error))) from error
         except sqlite3.DatabaseError as error:
             raise DataError(damaged(path, str(error))) from error
         return cls(data, writer)
@@ -58,14 +62,18 @@ class SqliteStore:
         return result
 
     async def read(self, query: str, parameters: Mapping[str, Value] = _NOTHING) -> list[Row]:
-        reader = await self._reader()
+        """Raises StoreUnavailable when the database cannot be read, or is closed."""
         try:
+            reader = await self._reader()
             rows: Any = await reader.execute_fetchall(query, parameters)  # aiosqlite types rows as Any
-        except sqlite3.OperationalError as error:
+        except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
+            raise
+        except sqlite3.DatabaseError as error:
             raise StoreUnavailable(str(error)) from error
         return list(rows)
 
     async def close(self) -> None:
+        self._is_closed = True
         for reader in self._readers:
             await reader.close()
         self._readers.clear()
@@ -76,6 +84,8 @@ class SqliteStore:
         return self._writer.waiting()
 
     async def _reader(self) -> "aiosqlite.Connection":
+        if self._is_closed:
+            raise StoreUnavailable("the store is closed")
         if len(self._readers) < READERS:
             async with self._opening:
                 if len(self._readers) < READERS:
@@ -86,23 +96,87 @@ class SqliteStore:
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """The writing connection, at the latest schema. Raises DataError or sqlite3.Error."""
-    if path.exists() and path.stat().st_size and _head(path) != b"SQLite format 3\x00":
-        raise DataError(
-            f"{path} is not a SQLite database. Move it away, or restore a backup (frontdesk restore FOLDER)."
-        )
+    if not path.exists():
+        _refuse_loss(path)
+        make(path)
+    inspect(path)
     connection = sqlite3.connect(
         path, isolation_level=None, cached_statements=STATEMENTS, timeout=BUSY_S, check_same_thread=True
     )
     try:
         _configure(connection)
         migrate(connection, path)
-        problems = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-        if problems != ["ok"]:
-            raise DataError(damaged(path, "; ".join(problems)))
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def make(path: Path) -> None:
+    """A new database at the latest schema. It appears whole or not at all, so that an empty file always means a loss."""
+    fresh = path.with_name(f"{path.name}.new")
+    for end in ("", "-journal", "-wal", "-shm"):
+        fresh.with_name(f"{fresh.name}{end}").unlink(missing_ok=True)
+    connection = sqlite3.connect(fresh, isolation_level=None)
+    try:
+        migrate(connection, fresh)
+        connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+    fresh.rename(path)
+    sync_folder(path.parent)
+
+
+def inspect(path: Path, how: str = "quick_check") -> None:
+    """Refuses what is foreign, newer or damaged, without changing it. Raises DataError or sqlite3.OperationalError.
+
+    A writing connection would not do: it makes a foreign file ours in part, and checkpoints into a damaged one when it is closed."""
+    if not path.stat().st_size:
+        raise DataError(
+            f"{path} is empty: what it held is lost. Restore a backup (frontdesk restore FOLDER), "
+            f"or delete the file and {path.parent / BLOBS} to begin anew."
+        )
+    if _head(path) != b"SQLite format 3\x00":
+        raise DataError(
+            f"{path} is not a SQLite database. Move it away, or restore a backup (frontdesk restore FOLDER)."
+        )
+    connection = read_only(path)
+    try:
+        check(connection, path)
+        problems = [row[0] for row in connection.execute(f"PRAGMA {how}(3)")]
+        if problems != ["ok"]:
+            raise DataError(damaged(path, "; ".join(" ".join(problem.split()) for problem in problems)))
+        if wal.has_lost_commits(path):
+            raise DataError(damaged(path, "its write-ahead log cannot be read to the end"))
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise DataError(damaged(path, str(error))) from error
+    finally:
+        connection.close()
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, migrate or checkpoint; only an interrupted change of the journal mode is undone."""
+    mode = "rw" if path.with_name(f"{path.name}-journal").exists() else "ro"
+    return sqlite3.connect(_uri(path, mode), uri=True, isolation_level=None, timeout=BUSY_S)
+
+
+def _refuse_loss(path: Path) -> None:
+    log = path.with_name(f"{path.name}-wal")
+    blobs = path.parent / BLOBS
+    left = [log] if log.exists() and log.stat().st_size else []
+    if blobs.is_dir() and any(blobs.iterdir()):
+        left.append(blobs)
+    if left:
+        raise DataError(
+            f"{path} is missing, though {left[0]} is there. Put it back, restore a backup "
+            f"(frontdesk restore FOLDER), or move {left[0]} away to begin anew."
+        )
+
+
+def unopened(path: Path, detail: str) -> str:
+    return f"{path} cannot be opened ({detail}). Check the disk and the folder's rights."
 
 
 def damaged(path: Path, detail: str) -> str:
@@ -124,9 +198,13 @@ def _configure(connection: sqlite3.Connection) -> None:
 async def _connect_reader(path: Path) -> "aiosqlite.Connection":
     import aiosqlite
 
-    reader = await aiosqlite.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=BUSY_S)
+    reader = await aiosqlite.connect(_uri(path, "ro"), uri=True, isolation_level=None, timeout=BUSY_S)
     await reader.execute("PRAGMA query_only = ON")
     return reader
+
+
+def _uri(path: Path, mode: str) -> str:
+    return f"{path.absolute().as_uri()}?mode={mode}"
 
 
 def _head(path: Path) -> bytes:

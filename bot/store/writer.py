@@ -3,8 +3,9 @@
 Callers hand over units of work; the thread runs all that wait inside one BEGIN … COMMIT and resolves their futures after the
 commit, so that many units share one fsync and one hop between threads. A group runs without savepoints first. If one of its units
 raises, everything is rolled back and the group runs again with a savepoint each, so that only the raising unit is undone: units are
-repeatable, refusals are rare, and two statements a unit are saved. An error that ends the transaction itself (a full disk does)
-fails the whole group with StoreUnavailable: nothing of it is stored.
+repeatable, refusals are rare, and two statements a unit are saved. An error of the database itself (a full disk, a lock, damage) fails
+the whole group with StoreUnavailable: nothing of it is stored. From then on the thread tries a write of its own now and then, so that
+health recovers even when nobody hands over a unit because of it.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +22,19 @@ from bot.errors import Overloaded, StoreUnavailable
 from bot.ports import Row, Value
 
 GROUP_MOST = 256  # units in one transaction: bounds how long the first of them waits for the last
+PROBE_S = 1.0  # between two writes that find out whether a failed store works again
 _NOTHING: dict[str, Value] = {}
+_UNITS_OWN = frozenset(
+    {
+        0,  # raised by the Python module, not by SQLite
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_TOOBIG,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_RANGE,
+    }
+)  # what a unit may bring upon itself; everything else befell the database
 
 
 class SqliteCursor:
@@ -67,12 +81,18 @@ class Writer:
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._is_closed = False
-        self._is_healthy = True
+        self._has_failed = False  # the thread's
+        self._health = "open"  # the loop's: what was last said
 
     async def open(self) -> None:
         """Connects (and migrates) on the thread; raises what that raised."""
         self._thread.start()
-        await self._opened
+        try:
+            await self._opened
+        except BaseException:
+            self._is_closed = True
+            self._queue.put(None)  # ends the thread, should it have connected for a caller that is gone
+            raise
 
     async def run(self, unit: Callable[..., Any], args: tuple[object, ...]) -> Any:
         if self._is_closed:
@@ -109,7 +129,7 @@ class Writer:
             connection.close()
 
     def _take_group(self, connection: sqlite3.Connection) -> bool:
-        first = self._queue.get()
+        first = self._next(connection)
         group: list[_Work] = []
         is_last = first is None
         if first is not None:
@@ -129,14 +149,43 @@ class Writer:
             self._tell(self._finish, group, time.perf_counter() - started)
         return not is_last
 
+    def _next(self, connection: sqlite3.Connection) -> _Work | None:
+        while self._has_failed:
+            try:
+                return self._queue.get(timeout=PROBE_S)
+            except queue.Empty:
+                self._probe(connection)
+        return self._queue.get()
+
+    def _probe(self, connection: sqlite3.Connection) -> None:
+        """Commits one page that says what it said before."""
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            connection.execute(f"PRAGMA user_version = {version}")
+        except (sqlite3.Error, OSError, MemoryError):
+            _rollback(connection)
+        else:
+            self._recover(connection)
+            self._tell(self._note_health, None)
+
+    def _recover(self, connection: sqlite3.Connection) -> None:
+        """Commits work again. What the failed ones left in the WAL is behind its end: a checkpoint lets it begin anew."""
+        self._has_failed = False
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
     def _commit(self, connection: sqlite3.Connection, group: list[_Work]) -> None:
         try:
             if not _attempt(connection, group):
                 _attempt_apart(connection, group)
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, MemoryError) as error:
             _rollback(connection)
+            self._has_failed = True
             for work in group:
                 work.error = StoreUnavailable(f"{type(error).__name__}: {error}")
+        else:
+            if self._has_failed:
+                self._recover(connection)
 
     def _tell(self, call: Callable[..., None], *args: object) -> None:
         try:
@@ -161,12 +210,11 @@ class Writer:
         self._note_health(failure)
 
     def _note_health(self, failure: StoreUnavailable | None) -> None:
-        if failure is not None:
-            self._is_healthy = False
-            self._on_health(str(failure))
-        elif not self._is_healthy:
-            self._is_healthy = True
-            self._on_health("open")
+        """Says changes only: a full disk is one line in the log, not one for each group."""
+        state = "open" if failure is None else str(failure)
+        if state != self._health:
+            self._health = state
+            self._on_health(state)
 
 
 def _settle_opened(opened: "asyncio.Future[None]", error: BaseException | None) -> None:
@@ -185,10 +233,10 @@ def _attempt(connection: sqlite3.Connection, group: list[_Work]) -> bool:
     try:
         for work in group:
             work.result = work.unit(cursor, *work.args)
-    except sqlite3.OperationalError:
-        raise
-    except BaseException:  # noqa: BLE001 - found again, and kept, when the units run apart
-        _rollback(connection)
+    except BaseException as error:
+        if _is_the_databases(error):
+            raise
+        _rollback(connection)  # the error is found again, and kept, when the units run apart
         return False
     connection.execute("COMMIT")
     return True
@@ -202,13 +250,18 @@ def _attempt_apart(connection: sqlite3.Connection, group: list[_Work]) -> None:
         connection.execute("SAVEPOINT unit")
         try:
             work.result = work.unit(cursor, *work.args)
-        except sqlite3.OperationalError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - the caller's, who gets it from its future
-            work.error = error
+        except BaseException as error:
+            if _is_the_databases(error):
+                raise
+            work.error = error  # the caller's, who gets it from its future
             connection.execute("ROLLBACK TO unit")
         connection.execute("RELEASE unit")
     connection.execute("COMMIT")
+
+
+def _is_the_databases(error: BaseException) -> bool:
+    """Not the unit's own mistake: the whole group is lost, and may be repeated."""
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF not in _UNITS_OWN
 
 
 def _rollback(connection: sqlite3.Connection) -> None:

@@ -45,6 +45,12 @@ Field = str | int | float | bool | None
 _PLAIN = (int, float, type(None))  # bool is an int
 
 
+def bind(conversation: str, turn: str) -> None:
+    """Everything that this task logs from now on carries these ids."""
+    _conversation.set(conversation)
+    _turn.set(turn)
+
+
 @contextmanager
 def bound(*, conversation: str = "", turn: str = "") -> Iterator[None]:
     """Everything logged inside, by this task and those it starts, carries these ids."""

@@ -112,4 +112,4 @@ def is_array_of_tables(value: Any) -> bool:
 
 def inline(text: str) -> Iterator[Path]:
     """Places inside inline values, which have no lines of their own."""
-    return (path + ("a",) for path in scan(text).of)
+    return ((*path, "a") for path in scan(text).of)

@@ -1,8 +1,9 @@
-"""Any one fault put into the shipped config is refused, at the line where it stands (FAILURES: 111)."""
+"""Any one fault put into the shipped config is refused, at the line where it stands."""
 
 import tomllib
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,14 +43,16 @@ def test_the_shipped_config_has_no_fault(tmp_path: Path) -> None:
 
 
 @given(st.sampled_from(KEYS), st.from_regex(r"zz[a-z_]{0,8}", fullmatch=True))
-def test_an_unknown_key_is_refused_at_its_line(tmp_path_factory: object, number: int, name: str) -> None:
+def test_an_unknown_key_is_refused_at_its_line(
+    tmp_path_factory: pytest.TempPathFactory, number: int, name: str
+) -> None:
     """A key that does not exist, put anywhere."""
     problems = _mutated(tmp_path_factory, with_line(number, f"{name} = 1"))
     assert [problem.line for problem in problems] == [number + 1]
 
 
 @given(st.sampled_from(KEYS))
-def test_a_key_set_twice_is_refused_at_the_second(tmp_path_factory: object, number: int) -> None:
+def test_a_key_set_twice_is_refused_at_the_second(tmp_path_factory: pytest.TempPathFactory, number: int) -> None:
     """The second of two is named, with the line of the first."""
     (problem,) = _mutated(tmp_path_factory, with_line(number, LINES[number]))
     assert problem.line == number + 2
@@ -57,7 +60,7 @@ def test_a_key_set_twice_is_refused_at_the_second(tmp_path_factory: object, numb
 
 
 @given(st.sampled_from(TABLES))
-def test_a_table_opened_twice_is_refused_at_the_second(tmp_path_factory: object, number: int) -> None:
+def test_a_table_opened_twice_is_refused_at_the_second(tmp_path_factory: pytest.TempPathFactory, number: int) -> None:
     """A section that stands twice in the file is named, with the line of the first."""
     (problem,) = _mutated(tmp_path_factory, [*LINES, LINES[number]])
     assert problem.line == len(LINES) + 1
@@ -65,7 +68,7 @@ def test_a_table_opened_twice_is_refused_at_the_second(tmp_path_factory: object,
 
 
 @given(st.sampled_from(KEYS))
-def test_a_wrong_type_is_refused_at_its_line(tmp_path_factory: object, number: int) -> None:
+def test_a_wrong_type_is_refused_at_its_line(tmp_path_factory: pytest.TempPathFactory, number: int) -> None:
     """Text for a number, a list for text, a number for a list."""
     name = LINES[number].partition("=")[0]
     wrong = WRONG[type(value_of(LINES[number]))]
@@ -74,7 +77,7 @@ def test_a_wrong_type_is_refused_at_its_line(tmp_path_factory: object, number: i
 
 
 @given(st.sampled_from(["changeme", "xxx", "your-secret", "sk-...", "<secret>", "REPLACE_ME", ""]))
-def test_a_placeholder_secret_is_refused_at_its_line(tmp_path_factory: object, secret: str) -> None:
+def test_a_placeholder_secret_is_refused_at_its_line(tmp_path_factory: pytest.TempPathFactory, secret: str) -> None:
     """An example's secret in the place of a real one."""
     number = LINES.index("[channels.web]") + 1
     problems = _mutated(tmp_path_factory, with_line(number, f'identity_secret = "{secret}"'))
@@ -82,15 +85,14 @@ def test_a_placeholder_secret_is_refused_at_its_line(tmp_path_factory: object, s
 
 
 @given(st.sampled_from(["0.0.0.0", "::", "10.1.2.3", "desk.example"]), st.sampled_from(["server", "admin"]))
-def test_a_public_bind_is_refused_at_its_line(tmp_path_factory: object, host: str, section: str) -> None:
+def test_a_public_bind_is_refused_at_its_line(
+    tmp_path_factory: pytest.TempPathFactory, host: str, section: str
+) -> None:
     """Neither listener opens to others by its host alone."""
     number = LINES.index(f"[{section}]") + 1
     problems = _mutated(tmp_path_factory, [*LINES[:number], f'host = "{host}"', *LINES[number + 1 :]])
     assert [problem.line for problem in problems] == [number + 1]
 
 
-def _mutated(factory: object, lines: list[str]) -> list[Problem]:
-    import pytest
-
-    assert isinstance(factory, pytest.TempPathFactory)
+def _mutated(factory: pytest.TempPathFactory, lines: list[str]) -> list[Problem]:
     return problems_of(lines, factory.mktemp("home"))

@@ -26,7 +26,7 @@ def test_a_page_reads_as_it_looks() -> None:
         ("paragraph", "Send it back\nwithin 30 days."),
         ("list", "- First\n  - Nested\n- Second"),
         ("list", "1. Go"),
-        ("table", "|Zone | Price |\n|EU | 5 € |"),
+        ("table", "| Zone | Price |\n|---|---|\n| EU | 5 € |"),
         ("code", "```\na = 1\n  b = 2\n```"),
         ("paragraph", "Bye"),
     ]

@@ -100,17 +100,10 @@ class Core:
         channels = {channel.name: Channel.of(channel)}
         self.delivery = Delivery(store, clock, channels, self.metrics)
         agents = {"main": Agent(AgentRules("main"), model, (), clock)}
-        self.tasks: asyncio.TaskGroup | None = None
-        self.turns = Turns(
-            store, clock, self.conversations, agents, channels, self.delivery, TurnRules(), self.metrics, self._spawn
-        )
+        self.turns = Turns(store, clock, self.conversations, agents, channels, self.delivery, TurnRules(), self.metrics)
         self.scheduler = TurnScheduler(self.turns.run, clock, alone=self.turns.run_alone)
         rules = IntakeRules(16_000, 86_400_000, lambda channel: "main", lambda channel: quiet_s)
         self.intake = Intake(store, clock, self.conversations, self.scheduler, rules, self.metrics, channels)
-
-    def _spawn(self, call: object) -> object:
-        assert self.tasks is not None
-        return self.tasks.create_task(call)  # type: ignore[arg-type]  # a coroutine, as the port says
 
     async def say(self, text: str, external_id: str, chat: str = "ada", sent_at_ms: int = 0) -> Accepted:
         who = Identity(self.channel.name, "", chat)
@@ -146,8 +139,11 @@ async def core(
     house = Core(store, clock, model or ScriptedModel(), channel or ListChannel(), quiet_s)
     try:
         async with asyncio.TaskGroup() as tasks:
-            house.tasks = tasks
-            running = [tasks.create_task(house.scheduler.run()), tasks.create_task(house.delivery.run())]
+            running = [
+                tasks.create_task(house.scheduler.run()),
+                tasks.create_task(house.delivery.run()),
+                tasks.create_task(house.turns.watch()),
+            ]
             await recover(store, house.scheduler, clock, 3)
             await house.delivery.recover()
             yield house

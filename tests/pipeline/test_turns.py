@@ -47,17 +47,20 @@ async def test_f21_the_same_event_a_hundred_times_is_one_turn(tmp_path: Path) ->
         assert await texts(house) == ["You said: hello"]
 
 
-async def test_f22_a_duplicate_is_known_after_its_key_was_pruned(tmp_path: Path) -> None:
-    """A message's id comes from its key, so it is not taken twice even when the key is gone."""
+async def test_f22_a_duplicate_is_known_however_late(tmp_path: Path) -> None:
+    """A message's id comes from its key, so it is not taken twice while the message is kept, also over a new case."""
+    who, at = Identity("list", "", "ada"), Address("list", "", "ada")
     async with core(tmp_path / "data") as house:
         first = await house.say("hello", "1")
         await house.rest()
-        await house.store.run(lambda cursor: cursor.execute("DELETE FROM inbox"))
+        await house.intake.receive(CaseEnded(who, at))
+        house.clock.step_wall(90 * 86_400_000)
         again = await house.say("hello", "1")
         await house.rest()
         assert again.is_duplicate
-        assert again.message == first.message
+        assert (again.message, again.seq) == (first.message, first.seq)
         assert await texts(house) == ["You said: hello"]
+        assert await house.all("SELECT count(*) FROM cases") == [(1,)]
         assert (await house.say("next", "2")).seq == 3
 
 
@@ -363,7 +366,7 @@ async def test_a_turn_commits_only_what_it_read(tmp_path: Path) -> None:
     """When the rows differ from the copy in memory, nothing is done and they are read again."""
     async with core(tmp_path / "data", quiet_s=1.0) as house:
         await house.say("one", "1")
-        steal = "UPDATE inbox SET handled_ms = 1 WHERE external_id = '1'"
+        steal = "UPDATE messages SET handled_ms = 1 WHERE external_id = '1'"
         await house.store.run(lambda cursor: cursor.execute(steal))
         await house.rest(1.0)
         assert house.channel.sent == []
@@ -390,3 +393,23 @@ async def test_many_conversations_run_side_by_side(tmp_path: Path) -> None:
         gate.set()
         await house.rest()
         assert len(house.channel.sent) == 201
+
+
+async def test_an_answer_that_takes_too_long_is_ended_and_tried_again(tmp_path: Path) -> None:
+    """A model that hangs costs its own turn only, and not for ever; meanwhile the person sees that somebody is at work."""
+
+    async def hangs_once(request: ChatRequest) -> AsyncIterator[Chunk]:
+        if len(model.requests) == 1:
+            await asyncio.get_running_loop().create_future()
+        async for chunk in echo(request):
+            yield chunk
+
+    model = ScriptedModel(hangs_once)
+    async with core(tmp_path / "data", model=model) as house:
+        await house.say("hello", "1")
+        while not model.requests:
+            await asyncio.sleep(0.001)
+        await house.rest(61.0)
+        await house.rest(1.0)
+        assert await texts(house) == ["You said: hello"]
+        assert await house.all("SELECT attempts, error FROM inbox") == [(1, "TimeoutError: no answer within 60.0 s")]

@@ -1,4 +1,4 @@
--- The tables are the queues: an inbox row without handled_ms is work to do, an outbox row in state 'planned' is a message
+-- The tables are the queues: an inbound message without handled_ms is work to do, an outbox row in state 'planned' is a message
 -- to send. Times are UTC milliseconds, ids are text made in Python, lists are JSON text.
 
 CREATE TABLE meta (
@@ -27,7 +27,7 @@ CREATE TABLE identities (
 );
 
 -- owner: 'agent', 'queue' or an operator's id; version counts the changes of owner.
--- case_id is '' when the last case has ended. delivered_seq: the receiver holds everything up to it (channels that acknowledge).
+-- case_id is '' when the last case has ended. delivered_seq: on a channel that acknowledges, the receiver holds everything up to it.
 CREATE TABLE conversations (
     id               TEXT PRIMARY KEY,
     channel          TEXT NOT NULL,
@@ -39,6 +39,7 @@ CREATE TABLE conversations (
     owner            TEXT NOT NULL DEFAULT 'agent',
     version          BIGINT NOT NULL DEFAULT 1,
     last_seq         BIGINT NOT NULL DEFAULT 0,
+    delivered_seq    BIGINT NOT NULL DEFAULT 0,
     case_id          TEXT NOT NULL DEFAULT '',
     is_person_wanted INTEGER NOT NULL DEFAULT 0,
     created_ms       BIGINT NOT NULL,
@@ -58,6 +59,9 @@ CREATE TABLE cases (
 );
 CREATE INDEX cases_by_conversation ON cases (conversation_id, first_seq);
 
+-- A message's id is derived from its conversation and the platform's own id of the event, so that the primary key is the dedupe.
+-- kind: '' for what a model, an operator or the system wrote; 'message' or 'press:BUTTON' for what came in. An inbound row is work
+-- until handled_ms or dead_ms is set.
 CREATE TABLE messages (
     id              TEXT PRIMARY KEY,
     conversation_id TEXT NOT NULL REFERENCES conversations (id),
@@ -73,47 +77,38 @@ CREATE TABLE messages (
     citations       TEXT NOT NULL DEFAULT '',
     buttons         TEXT NOT NULL DEFAULT '',
     feedback        TEXT NOT NULL DEFAULT '',
-    turn_id         TEXT NOT NULL DEFAULT '',
     created_ms      BIGINT NOT NULL,
     sent_ms         BIGINT NOT NULL DEFAULT 0,  -- the platform's time, 0 where it gives none
     changed_ms      BIGINT NOT NULL DEFAULT 0,  -- platform time of the latest edit or deletion
     is_deleted      INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (conversation_id, seq)
-);
-
--- Every event once, by the platform's own id. A message's row is work until handled_ms or dead_ms is set.
-CREATE TABLE inbox (
-    channel         TEXT NOT NULL,
-    account         TEXT NOT NULL,
-    external_id     TEXT NOT NULL,
-    kind            TEXT NOT NULL,
-    conversation_id TEXT NOT NULL,
-    message_id      TEXT NOT NULL,
-    seq             BIGINT NOT NULL,
-    received_ms     BIGINT NOT NULL,
+    external_id     TEXT NOT NULL DEFAULT '',
+    kind            TEXT NOT NULL DEFAULT '',
+    turn_id         TEXT NOT NULL DEFAULT '',   -- the turn that handled or wrote it
     handled_ms      BIGINT,
     dead_ms         BIGINT,
-    turn_id         TEXT NOT NULL DEFAULT '',
     attempts        INTEGER NOT NULL DEFAULT 0,
     alone_ms        BIGINT,                     -- set while this row's turn runs with nothing beside it
     error           TEXT NOT NULL DEFAULT '',
-    PRIMARY KEY (channel, account, external_id)
+    UNIQUE (conversation_id, seq)
 );
-CREATE INDEX inbox_waiting ON inbox (conversation_id, seq) WHERE handled_ms IS NULL AND dead_ms IS NULL;
-CREATE INDEX inbox_by_age ON inbox (received_ms);
+CREATE INDEX messages_waiting ON messages (conversation_id, seq) WHERE handled_ms IS NULL AND dead_ms IS NULL;
+
+-- What came in, for people with a SQL client.
+CREATE VIEW inbox AS
+    SELECT c.channel, c.account, m.external_id, m.kind, m.conversation_id, m.id AS message_id, m.seq, m.created_ms AS received_ms,
+           m.handled_ms, m.dead_ms, m.turn_id, m.attempts, m.alone_ms, m.error
+    FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE m.kind <> '';
 
 -- An edit or deletion that arrived before its message.
 CREATE TABLE early_changes (
-    channel     TEXT NOT NULL,
-    account     TEXT NOT NULL,
-    external_id TEXT NOT NULL,
+    message_id  TEXT PRIMARY KEY,
     text        TEXT NOT NULL,
     is_deleted  INTEGER NOT NULL,
     changed_ms  BIGINT NOT NULL,
-    received_ms BIGINT NOT NULL,
-    PRIMARY KEY (channel, account, external_id)
+    received_ms BIGINT NOT NULL
 );
 
+-- One row for each part of a message, on channels that do not acknowledge by themselves.
 CREATE TABLE outbox (
     message_id      TEXT NOT NULL,
     part            INTEGER NOT NULL,

@@ -18,7 +18,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Brings the database to the latest schema, each step in a transaction of its own.
 
     Raises DataError for a foreign, newer or damaged file, and never starts anew over one."""
-    version = _check(connection, path)
+    version = check(connection, path)
     for number in range(version + 1, latest() + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -33,7 +33,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             raise
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> int:
+def check(connection: sqlite3.Connection, path: Path) -> int:
+    """The database's schema, 0 for a new one. Changes nothing. Raises DataError for a foreign or newer one."""
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])

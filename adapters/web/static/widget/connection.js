@@ -1,11 +1,9 @@
-// The chat socket: opens the session, resumes after `after`, and keeps what the person said until the server has it.
+// The chat socket: opens the session, resumes it after `after`, and keeps what the person said until the server has stored it.
+import { fetched } from "./dom.js";
 
-const ACK_S = 15;
+const ACK_MS = 15000;
 const BACKOFF_MS = 500;
 const BACKOFF_MAX_MS = 30000;
-const REFUSED = { bad_identity: 1, bad_version: 1 };
-const FAILED = { too_long: 1, empty: 1, no_blob: 1, bad_frame: 1 };
-const LATER = { too_fast: 1, busy: 1 };
 
 /** localStorage under one prefix; a browser that forbids it only forgets on reload. */
 const storage = (prefix) => {
@@ -21,22 +19,8 @@ const storage = (prefix) => {
 		get: (key) => attempt((store) => store.getItem(prefix + key)),
 		set: (key, value) => attempt((store) => store.setItem(prefix + key, value)),
 		remove: (key) => attempt((store) => store.removeItem(prefix + key)),
-		all: (start) =>
-			attempt((store) =>
-				Object.keys(store)
-					.filter((key) => key.startsWith(prefix + start))
-					.map((key) => store.getItem(key)),
-			) || [],
+		waiting: () => attempt((store) => Object.keys(store).filter((key) => key.startsWith(prefix + "out:")).map((key) => parsed(store[key]))) || [],
 	};
-};
-
-const uuid = () => {
-	if (crypto.randomUUID) return crypto.randomUUID();
-	const bytes = crypto.getRandomValues(new Uint8Array(16)); // a page without TLS has no randomUUID
-	bytes[6] = (bytes[6] & 15) | 64;
-	bytes[8] = (bytes[8] & 63) | 128;
-	const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-	return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 };
 
 const parsed = (text) => {
@@ -47,13 +31,8 @@ const parsed = (text) => {
 	}
 };
 
-const subject = (jwt) => {
-	try {
-		return JSON.parse(atob(jwt.split(".")[1].replace(/-/g, "+").replace(/_/g, "/"))).sub;
-	} catch {
-		return "?";
-	}
-};
+// A page without TLS has no crypto.randomUUID.
+const uuid = () => "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (c) => (c ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (c / 4)))).toString(16));
 
 export class Connection {
 	state = "idle";
@@ -61,15 +40,21 @@ export class Connection {
 	#later = [];
 	#attempt = 0;
 	#after;
-	#round = 0;
+	#round = 0; // of the connection that counts; what belongs to an earlier one is ignored
 
-	/** `listener` has `state(state, detail)`, `frame(frame)`, `reset()` and `pending(message)`. */
+	/** `listener` has `state(state, detail)`, `frame(frame)`, `pending(message)` and `reset()`. */
 	constructor({ base, prefix, identity, listener }) {
 		Object.assign(this, { base, prefix, identity, listener });
 		addEventListener("online", () => this.again());
-		addEventListener("offline", () => this.state === "online" && this.#lost(this.#round));
+		addEventListener("offline", () => this.state === "online" && this.#lost());
 		document.addEventListener("visibilitychange", () => document.hidden || this.again());
-		addEventListener("storage", ({ key, newValue }) => this.#shared(key, newValue));
+		addEventListener("storage", ({ key, newValue }) => {
+			if (key !== this.store?.prefix + "token" || !newValue || this.signed || this.used) return;
+			this.#reset(); // another page of this visitor has spoken first: join it
+			this.token = newValue;
+			this.used = true;
+			this.#lost();
+		});
 	}
 
 	/** Connects at once where a wait is under way. */
@@ -79,31 +64,25 @@ export class Connection {
 
 	async connect() {
 		const round = ++this.#round;
+		const current = () => round === this.#round;
 		clearTimeout(this.timer);
 		this.#become("connecting");
 		try {
 			const identity = await this.identity();
-			if (round !== this.#round) return;
+			if (!current()) return;
 			this.#scope(identity);
-			const socket = (this.socket = new WebSocket(this.base.replace(/^http/, "ws") + "ws"));
-			socket.onopen = () => {
-				const hello = { type: "hello", version: 1, after: this.#after };
-				if (identity) hello.identity = identity;
-				else if (this.token) hello.token = this.token;
-				socket.send(JSON.stringify(hello));
-			};
-			socket.onmessage = ({ data }) => {
-				const frame = parsed(data);
-				if (round === this.#round && frame) this.#receive(frame);
-			};
-			socket.onclose = ({ code }) => this.#lost(round, code);
+			const socket = (this.socket = new WebSocket(this.base.replace("http", "ws") + "ws"));
+			const token = this.token || undefined;
+			socket.onopen = () => socket.send(JSON.stringify({ type: "hello", version: 1, after: this.#after, ...(identity ? { identity } : { token }) }));
+			socket.onmessage = ({ data }) => current() && this.#receive(parsed(data) || {});
+			socket.onclose = ({ code }) => current() && this.#lost(code);
 		} catch {
-			this.#lost(round);
+			if (current()) this.#lost();
 		}
 	}
 
-	/** What the person says: kept here and in the browser until the server has stored it. */
-	say(text, attachments = []) {
+	/** What the person says; it is sent until the server acknowledges it. */
+	say(text, attachments) {
 		const message = { id: uuid(), text, attachments, at_ms: Date.now() };
 		this.used = true;
 		this.#remember();
@@ -124,31 +103,28 @@ export class Connection {
 		this.store.remove("out:" + id);
 	}
 
-	/** Any other frame; waits for the session where `must` is set, and is dropped without one otherwise. */
+	/** Any other frame: it waits for the session, or without `must` is dropped when there is none. */
 	send(frame, must = true) {
 		if (this.state === "online") this.socket.send(JSON.stringify(frame));
 		else if (must) this.#later.push(frame);
 	}
 
-	async upload(file) {
-		const headers = { "X-File-Name": encodeURIComponent(file.name || "file") };
-		return (await this.#fetch("upload", { method: "POST", body: file, headers })).json();
+	upload(file) {
+		const headers = { "X-File-Name": encodeURIComponent(file.name) };
+		return this.#file("upload", { method: "POST", body: file, headers }).then((answer) => answer.json());
 	}
 
-	async blob(id) {
-		return (await this.#fetch("upload/" + encodeURIComponent(id), { headers: {} })).blob();
+	blob(id) {
+		return this.#file("upload/" + encodeURIComponent(id)).then((answer) => answer.blob());
 	}
 
-	async #fetch(path, request) {
-		request.headers.Authorization = "Bearer " + this.token;
-		const response = await fetch(this.base + path, { ...request, credentials: "omit" });
-		if (response.ok) return response;
-		throw parsed(await response.text()) || response;
+	#file(path, request) {
+		return fetched(this.base + path, { ...request, headers: { ...request?.headers, Authorization: "Bearer " + this.token } });
 	}
 
-	/** What is stored belongs to one signed-in user, or to nobody in particular; a change of user starts afresh. */
+	// What is stored belongs to one signed-in user or to nobody in particular; another user starts afresh.
 	#scope(identity) {
-		const prefix = this.prefix + (identity ? "user:" + subject(identity) + ":" : "");
+		const prefix = this.prefix + (identity ? parsed(atob(identity.split(".")[1]?.replace(/-/g, "+").replace(/_/g, "/") || ""))?.sub + ":" : "");
 		if (prefix === this.store?.prefix) return;
 		if (this.store) {
 			this.pending.clear();
@@ -157,43 +133,34 @@ export class Connection {
 		}
 		this.store = storage(prefix);
 		this.signed = !!identity;
-		this.token = identity ? null : this.store.get("token");
+		this.token = this.store.get("token");
 		this.used ||= !!this.store.get("used");
 		for (const message of this.pending.values()) this.#keep(message);
-		const kept = this.store.all("out:").map(parsed).filter(Boolean);
-		for (const message of kept.sort((a, b) => a.at_ms - b.at_ms)) {
+		for (const message of this.store.waiting().sort((a, b) => a.at_ms - b.at_ms)) {
 			this.pending.set(message.id, message);
 			this.listener.pending(message);
 		}
 	}
 
-	#shared(key, value) {
-		if (!this.store || key !== this.store.prefix + "token" || !value || this.signed || this.used || value === this.token) return;
-		this.#reset(); // another page of this visitor has spoken first: join it
-		this.token = value;
-		this.used = true;
-		this.socket?.close();
-		this.connect();
-	}
-
 	#receive(frame) {
-		const { type, id, code } = frame;
+		const { type, id, code, detail, retry_after_s = 2 } = frame;
+		const message = this.pending.get(id);
 		if (type === "welcome") this.#welcome(frame);
-		else if (type === "ack") this.forget(id);
-		else if (type === "error") {
-			const message = this.pending.get(id);
-			if (code === "bad_token") {
-				this.token = null;
-				this.store.remove("token");
-				this.#reset();
-			} else if (REFUSED[code]) this.#refuse(frame.detail);
-			else if (message && FAILED[code]) this.#fail(message, frame.detail);
-			else if (message && LATER[code]) setTimeout(() => this.#transmit(message), (frame.retry_after_s || 2) * 1000);
+		if (type === "ack") this.forget(id);
+		if (code === "bad_token") {
+			this.store.remove("token");
+			this.token = "";
+			this.#reset();
+		}
+		if (code === "bad_identity" || code === "bad_version") this.#refuse(detail);
+		if (type === "error" && message) {
+			if (code === "busy" || code === "too_fast") setTimeout(() => this.#transmit(message), retry_after_s * 1000);
+			else this.#fail(message, detail);
 		}
 		this.listener.frame(frame);
-		const items = type === "welcome" ? frame.history || [] : type === "message" ? [frame] : [];
-		if (!items.length) return;
-		this.#after = items.reduce((seq, item) => Math.max(seq, item.seq), this.#after || 0);
+		const seqs = (type === "welcome" ? frame.history : type === "message" ? [frame] : []).map(({ seq }) => seq);
+		if (!seqs.length) return;
+		this.#after = Math.max(this.#after || 0, ...seqs);
 		this.send({ type: "received", seq: this.#after }, false);
 	}
 
@@ -209,9 +176,10 @@ export class Connection {
 	}
 
 	#remember() {
-		this.store?.set("used", "1");
+		this.store?.set("used", 1);
+		if (!this.store) return;
+		storage(this.prefix).set("used", 1);
 		if (this.token && !this.signed) this.store.set("token", this.token);
-		if (this.store) storage(this.prefix).set("used", "1");
 	}
 
 	#keep(message) {
@@ -219,16 +187,13 @@ export class Connection {
 	}
 
 	#transmit(message) {
-		if (this.state !== "online" || !this.pending.has(message.id)) return;
 		const { id, text, attachments } = message;
-		const frame = { type: "message", id, text };
-		if (attachments.length) frame.attachments = attachments.map((file) => file.id);
-		this.send(frame);
+		if (this.state !== "online" || !this.pending.has(id)) return;
+		this.send({ type: "message", id, text, ...(attachments.length && { attachments: attachments.map((file) => file.id) }) });
 		const round = this.#round;
 		setTimeout(() => {
-			const waits = this.pending.has(id) && !message.error;
-			if (round === this.#round && waits && this.state === "online") this.#lost(round); // a dead connection tells nobody
-		}, ACK_S * 1000);
+			if (round === this.#round && this.pending.has(id) && !message.error) this.#lost(); // a dead connection does not say so
+		}, ACK_MS);
 	}
 
 	#fail(message, detail) {
@@ -249,17 +214,16 @@ export class Connection {
 		this.#become("refused", detail);
 	}
 
-	#lost(round, code) {
-		if (round !== this.#round) return;
+	#lost(code) {
+		if (code === 4400) return this.#refuse();
 		this.#round++;
 		this.socket?.close();
-		if (code === 1009) for (const message of this.pending.values()) if (!message.error) this.#fail(message);
-		if (code === 4400) return this.#become("refused");
+		if (code === 1009) for (const message of this.pending.values()) this.#fail(message); // too large for a frame
+		if (code === 1001) this.#attempt = 1; // a restart: back soon, but not all at once
 		if (code === 1013) this.#attempt = Math.max(this.#attempt, 4);
-		if (code === 1001) this.#attempt = Math.min(this.#attempt, 1);
 		const most = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** this.#attempt++);
-		this.#become("waiting");
 		this.timer = setTimeout(() => this.connect(), 50 + Math.random() * most);
+		this.#become("waiting");
 	}
 
 	#become(state, detail) {

@@ -11,13 +11,14 @@ export const h = (tag, props = {}, ...children) => {
 
 export const button = (kind, props, ...children) => h("button", { type: "button", class: kind, ...props }, ...children);
 
-const fetched = (url) =>
-	fetch(url, { credentials: "omit" }).then((file) => {
-		if (!file.ok) throw Error(`${url}: ${file.status}`);
-		return file;
-	});
-export const json = (url) => fetched(url).then((file) => file.json());
-export const text = (url) => fetched(url).then((file) => file.text());
+/** The answer, or the server's error: `{detail}`. */
+export const fetched = async (url, request) => {
+	const answer = await fetch(url, { credentials: "omit", ...request });
+	if (answer.ok) return answer;
+	throw await answer.json().catch(() => answer);
+};
+export const json = (url) => fetched(url).then((answer) => answer.json());
+export const text = (url) => fetched(url).then((answer) => answer.text());
 
 /** A document, parsed without running anything. */
 export const markup = (url) =>

@@ -5,7 +5,7 @@ import { clean } from "./markdown.js";
 const MOST = 5;
 const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
-export const files = ({ $, t, icon, connection, warn, changed }) => {
+export const makeFiles = ({ $, t, icon, connection, warn, changed }) => {
 	const blobs = new Map();
 	let chosen = [];
 

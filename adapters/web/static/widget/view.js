@@ -1,9 +1,9 @@
 // The panel: what the person sees and does. connection.js speaks with the server, rows.js shows the messages.
 import { Connection } from "./connection.js";
 import { button, h, json, markup, readable, text } from "./dom.js";
-import { files as makeFiles } from "./files.js";
+import { makeFiles } from "./files.js";
 import { clean, link, render, safeUrl } from "./markdown.js";
-import { Rows } from "./rows.js";
+import { makeRows } from "./rows.js";
 
 const LIMIT = 16000;
 const TYPING_MS = 3000;
@@ -19,7 +19,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	const sheet = new CSSStyleSheet();
 	sheet.replaceSync(css);
 	root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
-	const skin = h("div", { class: "fd", lang: language }, document.importNode(html.querySelector("section"), true));
+	const skin = h("div", { class: "fd", lang: language }, document.importNode(html.body.firstElementChild, true));
 	root.prepend(skin);
 	const $ = (id) => root.getElementById(id);
 	const icon = (name) => {
@@ -41,7 +41,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	let owner = "agent";
 	let person = "";
 	let caseOpen = false;
-	let starting = false;
+	let starting;
 	let read = 0;
 	let from;
 	let typed = 0;
@@ -50,6 +50,8 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 
 	const setting = (key) => data[key] ?? config?.[key];
 	const name = () => clean(setting("name")) || t("name");
+	const phone = () => innerWidth <= 480;
+	const rest = () => (phone() ? log : input).focus(); // where the focus goes from what is about to vanish
 	const choice = (label, onclick) => button("choice", { onclick }, label);
 	const tell = (bar, said) => {
 		bar.firstElementChild.textContent = said;
@@ -68,7 +70,10 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		skin.style.setProperty("--accent-text", readable(paint(setting("color")), theme, contrast));
 		render($("greeting"), setting("greeting") || t("greeting"));
 		const asked = [setting("suggestions") || []].flat().join("|").split("|");
-		$("suggestions").replaceChildren(...asked.filter(Boolean).map((said) => choice(said, () => say(said))));
+		$("suggestions").replaceChildren(...asked.filter(Boolean).map((said) => choice(said, () => {
+			say(said);
+			rest();
+		})));
 		limit = config?.message_chars || LIMIT;
 		present();
 	};
@@ -78,7 +83,6 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		$("title").textContent = shown;
 		$("face").textContent = [...shown][0].toUpperCase();
 		$("role").textContent = { agent: t("assistant"), queue: t("waiting") }[owner] || t("person") + " · " + name();
-		$("role").classList.toggle("on", connection.state === "online");
 		dots.firstChild.textContent = t("typing", { name: shown });
 	};
 
@@ -99,22 +103,20 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 
 	// After any change of the messages: what is hidden, what is unread, where the view stands.
 	const arrange = (row) => {
-		const { hidden, shown } = rows.arrange(from || 0);
-		$("earlier").hidden = !hidden;
-		$("suggestions").hidden = shown;
+		rows.hide(from || 0);
 		seen();
 		follow(row);
 	};
 
 	const seen = () => {
-		if (!panel.hidden && !document.hidden) {
+		if (panel.open && !document.hidden) {
 			read = Math.max(read, rows.last());
 			if (connection.used && read) connection.store?.set("read", read);
 		}
-		const unread = panel.hidden ? rows.unread(read) : 0;
+		const unread = panel.open ? 0 : rows.unread(read);
 		badge.hidden = !unread;
 		badge.textContent = unread > 99 ? "99+" : unread;
-		launcher.ariaLabel = t(panel.hidden ? "open" : "close") + (unread ? ", " + t("unread", { count: unread }) : "");
+		launcher.ariaLabel = t(panel.open ? "close" : "open") + (unread ? ", " + t("unread", { count: unread }) : "");
 	};
 
 	// The view follows the newest text, but never past the start of an answer that is being read.
@@ -143,15 +145,13 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		listener: {
 			state(state, detail) {
 				clearTimeout(banner.timer);
-				banner.lastElementChild.hidden = state === "refused";
+				skin.dataset.state = state;
 				if (state === "online") banner.hidden = true;
 				if (state === "waiting") banner.timer = setTimeout(() => tell(banner, t("offline")), 800);
 				if (state === "refused") tell(banner, clean(detail) || t("refused"));
-				$("bones").hidden = state !== "connecting" || !connection.used || list.firstChild;
-				present();
 			},
 			reset() {
-				rows.clear();
+				rows.drop(() => true);
 				read = 0;
 				from = undefined;
 				survey.hidden = queue.hidden = true;
@@ -164,11 +164,15 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	notice.lastElementChild.onclick = () => (notice.hidden = true);
 
 	const files = makeFiles({ $, t, icon, connection, warn, changed: () => drawComposer() });
-	const rows = new Rows({
+	const rows = makeRows({
 		t, list, language, icon, choice, name, file: files.show,
 		changed: arrange,
 		send: (frame) => connection.send(frame),
-		retry: (message) => connection.retry(message),
+		retry(message) {
+			rest();
+			connection.retry(message);
+			rows.pending(message);
+		},
 		edit(message) {
 			connection.forget(message.id);
 			rows.remove(message.id);
@@ -176,16 +180,14 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 			files.set(message.attachments);
 			input.focus();
 		},
-		cite(citation, chip) {
-			cited = { ...citation, chip };
+		cite(citation) {
+			cited = citation.id;
 			$("source").textContent = clean(citation.title);
 			$("passage").replaceChildren(...[1, 2, 3].map(() => h("div", { class: "bone" })));
 			const url = safeUrl(citation.url);
 			$("foot").replaceChildren(url ? link(url, t("page")) : "");
 			$("foot").hidden = !url;
-			passage.show();
-			inert(true);
-			$("source").focus();
+			passage.showModal();
 			connection.send({ type: "passage", id: citation.id });
 		},
 	});
@@ -193,11 +195,11 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	const frames = {
 		welcome(frame) {
 			const first = !rows.last();
-			rows.dropDrafts();
+			rows.drop(({ draft }) => draft);
 			caseOpen = frame.case;
 			read = Math.max(read, connection.store.get("read"));
 			from ??= +connection.store.get("from");
-			$("older").hidden = !(frame.has_earlier || (!first && !$("older").hidden));
+			if (first) $("older").hidden = !frame.has_earlier;
 			writing(false);
 			queue.hidden = true;
 			own_(frame.owner, frame.name);
@@ -238,7 +240,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 				connection.send({ type: "feedback", case: id, value });
 				survey.replaceChildren(h("b", {}, t("thanks")), h("div", {}, t("ended")));
 				if (starting) clear();
-				input.focus();
+				rest();
 			};
 			survey.replaceChildren(h("b", {}, t("solved")), h("div", { class: "choices" }, choice(t("yes"), vote("up")), choice(t("no"), vote("down"))));
 			survey.hidden = false;
@@ -284,11 +286,12 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	menu.onclick = ({ target }) => {
 		if (!acts[target.name]) return;
 		menu.open = false;
-		input.focus();
+		rest();
 		acts[target.name]();
 	};
 	$("earlier").onclick = () => {
 		from = 0;
+		rest();
 		arrange();
 	};
 
@@ -322,28 +325,18 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		$("go").disabled = !files.ready() || !(input.value.trim() || files.chosen().length);
 	};
 
-	// A cited passage
-	const inert = (on) => skin.querySelectorAll("[data-part]").forEach((part) => (part.inert = on));
-	const fill = ({ id, title, text }) => {
-		if (!cited || (id && id !== cited.id)) return;
+	const fill = ({ id = cited, title, text }) => {
+		if (id !== cited) return;
 		if (title) $("source").textContent = clean(title);
 		render($("passage"), text || t("gone"));
 	};
-	const shut = () => {
-		passage.close();
-		inert(false);
-		cited.chip.focus();
-		cited = null;
-	};
-	$("back").onclick = shut;
 
 	// Opening, closing, keys
-	const phone = () => innerWidth <= 480;
 	const watch = () => connection.state === "idle" && connection.connect();
 	const open = (quiet) => {
-		if (!panel.hidden) return;
-		panel.hidden = false;
-		panel.ariaModal = phone() || null;
+		if (panel.open) return;
+		if (phone()) panel.showModal();
+		else panel.open = true;
 		launcher.ariaExpanded = true;
 		watch();
 		config ??= json(base + "widget.json").then((found) => {
@@ -355,7 +348,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		if (quiet !== true) input.focus();
 	};
 	const close = () => {
-		panel.hidden = true;
+		panel.close();
 		launcher.ariaExpanded = false;
 		seen();
 		launcher.focus();
@@ -363,19 +356,12 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	$("close").onclick = close;
 	panel.onclick = ({ target }) => menu.contains(target) || (menu.open = false);
 	panel.onkeydown = (event) => {
-		if (event.key === "Escape") {
-			event.stopPropagation();
-			if (passage.open) return shut();
-			if (!menu.open) return close();
-			menu.open = false;
-			return menu.firstElementChild.focus();
-		}
-		if (event.key !== "Tab" || !(phone() || passage.open)) return;
-		const stops = [...panel.querySelectorAll("button,textarea,a,summary,[tabindex='0']")].filter((node) => !node.disabled && !node.closest("[inert]") && node.offsetParent);
-		const [first, last] = event.shiftKey ? [stops.at(-1), stops[0]] : [stops[0], stops.at(-1)];
-		if (root.activeElement !== last) return;
+		if (event.key !== "Escape" || passage.open) return;
+		event.stopPropagation();
 		event.preventDefault();
-		first.focus();
+		if (!menu.open) return close();
+		menu.open = false;
+		menu.firstElementChild.focus();
 	};
 	document.addEventListener("visibilitychange", seen);
 	addEventListener("storage", ({ key, newValue }) => {
@@ -385,8 +371,8 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	});
 	window.visualViewport?.addEventListener("resize", () => (panel.style.height = phone() ? visualViewport.height + "px" : "")); // beside an open keyboard
 	dark.addEventListener("change", dress);
-	setInterval(() => panel.hidden || rows.age(), 30000);
+	setInterval(() => panel.open && rows.age(), 30000);
 	dress();
 	seen();
-	return { open, close, watch, toggle: () => (panel.hidden ? open() : close()) };
+	return { open, close, watch, toggle: () => (panel.open ? close() : open()) };
 };

@@ -1,0 +1,62 @@
+"""`python -m tests.kill --cycles 2000`: the long run, with a table at its end."""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from contextlib import aclosing
+from pathlib import Path
+
+from tests.kill.cycles import Report, run
+from tests.kill.daemon import FAULTS
+from tests.kill.points import LABELS
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.kill", description=__doc__)
+    parser.add_argument("--cycles", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--fault", choices=FAULTS, default="", help="plant a bug, to see it caught")
+    parser.add_argument("--folder", type=Path, help="where the data goes; kept for episodes that went wrong")
+    given = parser.parse_args()
+    folder = given.folder or Path(tempfile.mkdtemp(prefix="frontdesk-kill-"))
+    print(f"{given.cycles} cycles, seed {given.seed}, in {folder}", flush=True)
+    started = time.monotonic()
+    report = asyncio.run(collect(folder, given.cycles, given.seed, given.fault))
+    print(table(report))
+    print(f"{time.monotonic() - started:.0f} s")
+    for line in report.verdict.lines():
+        print(line)
+    return 0 if report.verdict.is_clean else 1
+
+
+async def collect(folder: Path, cycles: int, seed: int, fault: str) -> Report:
+    total = Report()
+    async with aclosing(run(folder, cycles, seed, fault=fault)) as reports:
+        async for report in reports:
+            total.take(report)
+            if not report.verdict.is_clean or total.cycles.total() % 500 == 0:
+                print(f"  {total.cycles.total()} cycles, {len(total.verdict.lines())} findings", flush=True)
+    return total
+
+
+def table(report: Report) -> str:
+    verdict = report.verdict
+    rows = [(LABELS[point], str(count)) for point, count in sorted(report.cycles.items(), key=lambda item: LABELS[item[0]])]
+    rows += [
+        ("cycles", str(report.cycles.total())),
+        ("messages acknowledged", str(verdict.acknowledged)),
+        ("parts posted to the ledger", str(report.parts)),
+        ("lost", str(len(verdict.lost))),
+        ("doubled", str(len(verdict.doubled))),
+        ("out of order", str(len(verdict.disordered))),
+        ("other findings", str(len(verdict.other))),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {count:>7}" for name, count in rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""Runs the daemon again and again, ends it each time by a plan, and judges after every episode.
+
+An episode has a data folder, visitors and users of its own; after its last kill the daemon runs undisturbed until everybody is
+settled, and is stopped cleanly.
+"""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from bot.store.folder import DATABASE
+from tests.kill.judge import Verdict, judge, read_posts
+from tests.kill.ledger import Ledger
+from tests.kill.people import House, LedgerUser, Person, Visitor
+from tests.kill.points import Plan, Plans
+
+ROOT = Path(__file__).parents[2]
+VISITORS, USERS = 4, 3
+LIFE_S = 0.45  # after ready, when the point is not reached
+START_S = STOP_S = 20.0
+SETTLE_S = 60.0
+PACE_S = 0.002
+CONFIG = """
+[data]
+path = "data"
+
+[server]
+port = {port}
+
+[admin]
+port = 0
+
+[knowledge]
+paths = []
+
+[channels.web]
+quiet_ms = 12
+
+[limits]
+tries = 100      # here a message is killed often and is innocent; poison has its own tests
+drain_s = 5
+retry_s = [0.05]
+messages_per_minute = 100000
+frames_per_minute = 100000
+"""
+
+
+@dataclass(slots=True)
+class Report:
+    """Of one or more episodes."""
+
+    verdict: Verdict = field(default_factory=Verdict)
+    cycles: Counter[str] = field(default_factory=Counter)  # by the point that ended them
+    parts: int = 0  # posts that the ledger accepted
+
+    def take(self, other: "Report") -> None:
+        self.verdict.take(other.verdict)
+        self.cycles += other.cycles
+        self.parts += other.parts
+
+
+class Butcher:
+    """The warmed process, and the one daemon that it has forked."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.pid = 0
+
+    async def start(self, order: dict[str, str]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order).encode() + b"\n")
+        self.pid = int((await self.line()).removeprefix("pid "))
+
+    async def line(self) -> str:
+        assert self._process.stdout is not None
+        async with asyncio.timeout(START_S):
+            line = (await self._process.stdout.readline()).decode().strip()
+        if not line:
+            raise RuntimeError("the warmed process ended")
+        import sys; print("<", line, file=sys.stderr)
+        return line
+
+    async def wait(self) -> int:
+        """The exit status of the daemon: negative for a signal."""
+        line = await self.line()
+        if line == "ready":  # said just before the end
+            line = await self.line()
+        return self.buried(line)
+
+    def buried(self, line: str) -> int:
+        """The exit status that `line` tells. Until now the number of the process stood for nobody else."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"bury\n")
+        return int(line.removeprefix("exit "))
+
+    def kill(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+
+@asynccontextmanager
+async def butcher() -> AsyncIterator[Butcher]:
+    """Warm until the end of the block."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.kill.daemon",
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    one = Butcher(process)
+    try:
+        yield one
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(2.0):
+                await process.wait()
+        except TimeoutError:  # a daemon still runs: the block ended in the middle of a cycle
+            one.kill(signal.SIGKILL)
+            await process.wait()
+
+
+class Episode:
+    """One data folder, from its first start to the judgement."""
+
+    def __init__(self, folder: Path, butcher: Butcher, seed: int, *, fault: str = "", points: tuple[str, ...] = ()):
+        self._folder = folder
+        self._butcher = butcher
+        self._fault = fault
+        self._chance = random.Random(seed)
+        self._plans = Plans(self._chance, points)
+        self._ledger = Ledger(random.Random(seed + 1), trouble=0.0 if fault else 0.06)
+        self._report = Report()
+
+    async def run(self, cycles: int) -> Report:
+        port = free_port()
+        self._folder.mkdir(parents=True)
+        (self._folder / "config.toml").write_text(CONFIG.format(port=port))
+        await self._ledger.open()
+        try:
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30.0)) as session:
+                house = House(port, session, self._chance)
+                people = self._people(house)
+                async with asyncio.TaskGroup() as tasks:
+                    living = [tasks.create_task(person.live()) for person in people]
+                    await self._live(house, people, cycles)
+                    for task in living:
+                        task.cancel()
+        finally:
+            await self._ledger.close()
+        self._judge(people)
+        return self._report
+
+    def _people(self, house: House) -> list[Person]:
+        visitors = [Visitor(f"v{n}", house, is_counting_own=n % 2 == 1) for n in range(VISITORS)]
+        return [*visitors, *(LedgerUser(f"u{VISITORS + n}", house) for n in range(USERS))]
+
+    async def _live(self, house: House, people: list[Person], cycles: int) -> None:
+        house.talking.set()
+        for _ in range(cycles):
+            plan = self._plans.next()
+            self._report.cycles[await self._cycle(house, plan)] += 1
+        house.talking.clear()
+        await self._settle(house, people)
+
+    # --- one cycle -------------------------------------------------------------------------------------------------
+
+    async def _cycle(self, house: House, plan: Plan) -> str:
+        """Starts, lets live, and ends the daemon. Returns the point that ended it."""
+        print(plan, file=sys.stderr)
+        await self._butcher.start(self._order(plan))
+        if plan.point == "outside, starting":
+            await asyncio.sleep(self._chance.uniform(0.0, 0.06))
+            return await self._kill("outside, starting")
+        line = await self._butcher.line()
+        if line != "ready":
+            return self._ended(self._butcher.buried(line), plan)
+        house.up.set()
+        try:
+            return await self._end(plan)
+        finally:
+            house.up.clear()
+
+    async def _end(self, plan: Plan) -> str:
+        if plan.is_stop:
+            await asyncio.sleep(self._chance.uniform(0.05, 0.2))
+            self._butcher.kill(signal.SIGTERM)
+            if plan.point == "outside, stopping":
+                await asyncio.sleep(self._chance.uniform(0.0, 0.04))
+                return await self._kill("outside, stopping")
+            return self._ended(await self._butcher.wait(), plan)
+        life_s = self._chance.uniform(0.02, 0.3) if plan.point == "outside" else LIFE_S
+        try:
+            async with asyncio.timeout(life_s):
+                return self._ended(await self._butcher.wait(), plan)
+        except TimeoutError:
+            return await self._kill("outside")
+
+    async def _kill(self, point: str) -> str:
+        self._butcher.kill(signal.SIGKILL)
+        status = await self._butcher.wait()
+        return self._ended(status, Plan(point))
+
+    def _ended(self, status: int, plan: Plan) -> str:
+        """Any end but the planned one is a fault of the daemon's."""
+        is_clean_stop = status == 0 and plan.is_stop
+        if status != -signal.SIGKILL and not is_clean_stop:
+            self._report.verdict.other.add(f"the daemon ended by itself with {status}; see {self._folder}/daemon.log")
+        return "stop" if is_clean_stop else plan.point
+
+    def _order(self, plan: Plan) -> dict[str, str]:
+        return {
+            "config": str(self._folder / "config.toml"),
+            "log": str(self._folder / "daemon.log"),
+            "ledger": str(self._ledger.port),
+            "point": plan.point,
+            "count": str(plan.count),
+            "pace": str(PACE_S),
+            "fault": self._fault,
+        }
+
+    # --- the end ---------------------------------------------------------------------------------------------------
+
+    async def _settle(self, house: House, people: list[Person]) -> None:
+        """An undisturbed run, until nothing is open or patience ends, and a clean stop."""
+        self._ledger.trouble = 0.0
+        await self._butcher.start(self._order(Plan("stop")))
+        await self._butcher.line()
+        house.up.set()
+        try:
+            async with asyncio.timeout(SETTLE_S if not self._fault else 4.0):
+                while not self._is_settled(people):
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            self._report.verdict.other.add("not everything was answered in time")
+        await asyncio.sleep(0.1)  # the last receipts
+        self._butcher.kill(signal.SIGTERM)
+        async with asyncio.timeout(STOP_S):
+            self._ended(await self._butcher.wait(), Plan("stop"))
+        house.up.clear()
+
+    def _is_settled(self, people: list[Person]) -> bool:
+        self._read_posts(people)
+        return all(
+            person.is_settled() and person.diary.promised() <= person.diary.answered() for person in people
+        ) and all(self._is_whole(person) for person in people)
+
+    def _read_posts(self, people: list[Person]) -> None:
+        for person in people:
+            if isinstance(person, LedgerUser):
+                person.diary.complaints.clear()
+                read_posts(person.diary, [post for post in self._ledger.posts if post.chat == person.name])
+
+    def _is_whole(self, person: Person) -> bool:
+        """Every part of the last answer is there."""
+        return not person.diary.seen or person.diary.seen[-1].text.endswith("whatever happens.")
+
+    def _judge(self, people: list[Person]) -> None:
+        self._read_posts(people)
+        self._report.parts = len(self._ledger.posts)
+        self._report.verdict.take(judge([person.diary for person in people], self._folder / "data" / DATABASE))
+
+
+async def run(
+    folder: Path,
+    cycles: int,
+    seed: int,
+    *,
+    per_episode: int = 50,
+    fault: str = "",
+    points: tuple[str, ...] = (),
+) -> AsyncIterator[Report]:
+    """Episodes until `cycles` are done; the folders of clean ones are removed."""
+    async with butcher() as one:
+        for number in range(-(-cycles // per_episode)):
+            place = folder / f"episode-{seed + number}"
+            episode = Episode(place, one, seed + number, fault=fault, points=points)
+            report = await episode.run(min(per_episode, cycles - number * per_episode))
+            yield report
+            if report.verdict.is_clean:
+                await asyncio.to_thread(shutil.rmtree, place)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

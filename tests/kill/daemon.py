@@ -1,0 +1,211 @@
+"""The daemon under the knife: a warmed process that forks one real `App` for every order it reads from standard input.
+
+Crash points and planted bugs stand at the ports only (store, channels, model); nothing in the program knows of them. Run by
+`tests.kill.cycles`; says `pid N`, `ready` and `exit STATUS` on standard output.
+"""
+
+import asyncio
+import faulthandler
+import json
+import os
+import sys
+import traceback
+import uuid
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import bot.app
+from adapters.web import Settings
+from adapters.web.adapter import WebAdapter
+from bot.config import find_settings, load
+from bot.host import House
+from bot.intake import Stored
+from bot.model import Accepted, Address, Event, Message, MessageId, MessageReceived, Seq
+from bot.ports import Adapter, ChatRequest, Chunk, Cursor, Finished, Host, Receipt, TextDelta
+from bot.store.sqlite import SqliteStore
+from tests.kill.channel import LedgerChannel
+from tests.kill.judge import answer_to
+from tests.kill.points import Doom, Plan
+
+T = TypeVar("T")
+PIECES = 5
+ACKNOWLEDGED_S = 0.004  # after the commit: the acknowledgement has left, and the quiet time is not over
+
+EARLY_ACK, NO_DEDUPE, NO_OUTBOX = "early ack", "no dedupe", "no outbox"
+FAULTS = (EARLY_ACK, NO_DEDUPE, NO_OUTBOX)
+
+
+class DoomedStore(SqliteStore):
+    """The real store, which ends the process before, inside or after a unit of work."""
+
+    doom = Doom(Plan(""))
+    fault = ""
+
+    async def run(self, unit: Callable[..., T], *args: object) -> T:
+        name = unit.__name__
+        if self.fault == NO_OUTBOX and name in ("begin", "sent", "interrupted"):
+            return await self._run_without_states(unit, *args)
+        self.doom.at(f"before {name}")
+        if self.doom.point == f"inside {name}":
+            result = await super().run(self._inside, unit, *args)
+        else:
+            result = await super().run(unit, *args)
+        self.doom.at(f"after {name}")
+        if name == "sent" and getattr(args[0], "part", 0) >= 1:
+            self.doom.at("between parts")
+        if isinstance(result, Stored) and result.inbound is not None and self.doom.point == "acknowledged":
+            asyncio.get_running_loop().call_later(ACKNOWLEDGED_S, self.doom.at, "acknowledged")
+        return result
+
+    def _inside(self, cursor: Cursor, unit: Callable[..., T], *args: object) -> T:
+        result = unit(cursor, *args)
+        self.doom.at(f"inside {unit.__name__}")
+        return result
+
+    async def _run_without_states(self, unit: Callable[..., T], *args: object) -> T:
+        """A planted bug: nothing is on disk before a request leaves, so a crash sends it again."""
+        if unit.__name__ != "sent":
+            return True  # type: ignore[return-value]  # what `begin` returns; nobody reads the other's
+        part, now_ms = args[0], args[2]
+
+        def begin_and_end(cursor: Cursor) -> T:
+            bot.delivery.begin(cursor, part, now_ms)  # type: ignore[arg-type]  # as `Delivery` passed them
+            return unit(cursor, *args)
+
+        return await super().run(begin_and_end)
+
+
+class DoomedWeb(WebAdapter):
+    """The real web channel, which may end the process once a page was told."""
+
+    doom = Doom(Plan(""))
+
+    async def send(self, to: Address, message: Message) -> Receipt:
+        receipt = await super().send(to, message)
+        self.doom.at("page told")
+        return receipt
+
+
+class FaultyHouse(House):
+    """A planted bug before intake: events are acknowledged before their commit, or not recognised again."""
+
+    fault = ""
+
+    async def receive(self, event: Event) -> Accepted:
+        if not isinstance(event, MessageReceived) or not self.fault:
+            return await super().receive(event)
+        if self.fault == NO_DEDUPE:
+            return await super().receive(replace(event, external_id=f"{event.external_id}:{uuid.uuid4().hex[:8]}"))
+        if self.fault == EARLY_ACK:
+            asyncio.get_running_loop().call_later(0.02, self._receive_later, event)
+            return Accepted(MessageId("acknowledged too early"), Seq(1))
+        return await super().receive(event)
+
+    def _receive_later(self, event: Event) -> None:
+        task = asyncio.get_running_loop().create_task(super().receive(event))
+        _late.add(task)
+        task.add_done_callback(_late.discard)
+
+
+_late: set[asyncio.Task[Accepted]] = set()
+
+
+class EchoModel:
+    """Answers with what it was asked, in pieces, at a small pace."""
+
+    name = "offline"
+
+    def __init__(self, doom: Doom, pace_s: float) -> None:
+        self._doom = doom
+        self._pace_s = pace_s
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+        asked: list[str] = []
+        for entry in reversed(request.messages):
+            if entry.author.value != "user":
+                break
+            asked.insert(0, entry.text)
+        text = answer_to(asked)
+        size = len(text) // PIECES + 1
+        await asyncio.sleep(self._pace_s)
+        self._doom.at("model called")
+        for at in range(0, len(text), size):
+            if at > size:
+                self._doom.at("half streamed")
+            yield TextDelta(text[at : at + size])
+            await asyncio.sleep(self._pace_s)
+        yield Finished()
+
+
+def live(order: dict[str, str], report: int) -> None:
+    """One life: until the plan, a signal, or a fault of its own ends it."""
+    doom = Doom(Plan(order["point"], int(order["count"])))
+    DoomedStore.doom = DoomedWeb.doom = doom
+    DoomedStore.fault = FaultyHouse.fault = order["fault"]
+    setattr(bot.app, "SqliteStore", DoomedStore)  # noqa: B010 - mypy forbids the assignment
+    setattr(bot.app, "House", FaultyHouse)  # noqa: B010
+    config = load(Path(order["config"]), {}, adapters=find_settings)
+
+    def adapters(house: Host) -> list[Adapter]:
+        web = config.channels["web"]
+        assert isinstance(web, Settings)
+        return [DoomedWeb(web, house), LedgerChannel(house, int(order["ledger"]), doom)]
+
+    model = EchoModel(doom, float(order["pace"]))
+    asyncio.run(_serve(bot.app.App(config, models={"offline": model}, adapters=adapters), report))
+
+
+async def _serve(app: bot.app.App, report: int) -> None:
+    async def announce() -> None:
+        await app.ready.wait()
+        os.write(report, b"ready\n")
+
+    def dbg():
+        import signal
+        print("SIG", signal.getsignal(signal.SIGTERM), app._stopping.is_set(), flush=True)
+        for t in asyncio.all_tasks():
+            t.print_stack(limit=4, file=sys.stdout)
+        sys.stdout.flush()
+    asyncio.get_running_loop().call_later(12, dbg)
+    async with asyncio.TaskGroup() as tasks:
+        announcing = tasks.create_task(announce())
+        await app.run()
+        announcing.cancel()
+
+
+def main() -> None:
+    """Forks a daemon for each line. No thread and no loop exists here, so that a fork copies all there is."""
+    report = os.dup(1)
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        order = json.loads(line)
+        child = os.fork()
+        if not child:
+            os._exit(_live(order, report))
+        os.write(report, f"pid {child}\n".encode())
+        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # a zombie keeps its number from being used again
+        assert ended is not None
+        status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+        os.write(report, f"exit {status}\n".encode())
+        if sys.stdin.readline() != "bury\n":
+            return
+        os.waitpid(child, 0)
+
+
+def _live(order: dict[str, str], report: int) -> int:
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    faulthandler.dump_traceback_later(12)
+    try:
+        live(order, report)
+    except BaseException:  # noqa: BLE001 - the end of the process: what went wrong goes to the log
+        traceback.print_exc()
+        return 70
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Where a daemon can be made to end: every step of a message's path, by name.
+
+A name is `before UNIT` (handed over, nothing done), `inside UNIT` (written, not committed) or `after UNIT` (committed, nobody told) for a
+unit of work, or one of the places between units.
+"""
+
+import os
+import random
+import signal
+from dataclasses import dataclass
+
+IN_THE_DAEMON = {
+    "before accept": "f01 event read, nothing written",
+    "inside accept": "f01 inside the inbox transaction",
+    "after accept": "f02 committed, not acknowledged",
+    "acknowledged": "f03 acknowledged, turn not started",
+    "model called": "f04 model call in flight",
+    "half streamed": "f05 answer half streamed",
+    "before finish": "f05 streamed, turn not committed",
+    "inside finish": "f11 inside the turn's transaction",
+    "after finish": "f11 turn committed, nothing sent",
+    "before begin": "f11 sending not committed",
+    "inside begin": "f11 inside the sending transaction",
+    "after begin": "f11 sending committed, not sent",
+    "request written": "f12 request gone, no reply read",
+    "post accepted": "f12 accepted, receipt not stored",
+    "inside sent": "f12 inside the receipt's transaction",
+    "between parts": "f13 between two parts",
+    "page told": "answer on the socket, no receipt",
+    "before acknowledge": "receipts not stored",
+    "inside acknowledge": "inside the receipts' transaction",
+    "after acknowledge": "receipts stored",
+    "before find": "reconciling, not asked",
+    "after find": "reconciling, answer not stored",
+    "before take_up": "recovery, nothing counted",
+    "inside take_up": "recovery, inside the count",
+    "after take_up": "recovery, nothing woken",
+    "inside interrupted": "recovery, inside the outbox",
+    "after interrupted": "recovery, nothing sent",
+    "inside note_clean_stop": "f17 inside the last transaction",
+    "after note_clean_stop": "f17 stopped, process not ended",
+}
+FROM_OUTSIDE = {
+    "outside": "SIGKILL at any moment",
+    "outside, starting": "SIGKILL while it starts",
+    "outside, stopping": "f17 SIGKILL while it drains",
+    "stop": "f17 SIGTERM with work in hand",
+}
+LABELS = IN_THE_DAEMON | FROM_OUTSIDE
+LEAVE_UNKNOWN = ("after begin", "request written", "post accepted", "inside sent")
+TAKE_UP_UNKNOWN = ("before find", "after find", "inside interrupted", "after interrupted")
+WHILE_STOPPING = ("inside note_clean_stop", "after note_clean_stop")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one run of the daemon ends: at the `count`-th time that it comes to `point`."""
+
+    point: str
+    count: int = 1
+
+    @property
+    def is_stop(self) -> bool:
+        """It begins with SIGTERM."""
+        return self.point in WHILE_STOPPING or self.point in ("stop", "outside, stopping")
+
+
+class Plans:
+    """Draws plans so that every point comes round, and what needs a mess before it follows one."""
+
+    def __init__(self, chance: random.Random, points: tuple[str, ...] = ()) -> None:
+        self._chance = chance
+        self._points = list(points or LABELS)
+        self._left: list[str] = []
+        self._last = ""
+
+    def next(self) -> Plan:
+        if self._last in LEAVE_UNKNOWN and self._chance.random() < 0.5:
+            usable = [point for point in TAKE_UP_UNKNOWN if point in self._points]
+            if usable:
+                self._last = self._chance.choice(usable)
+                return Plan(self._last)
+        if not self._left:
+            self._left = list(self._points)
+            self._chance.shuffle(self._left)
+        self._last = self._left.pop()
+        is_once = "take_up" in self._last or "interrupted" in self._last or "note_clean" in self._last
+        return Plan(self._last, 1 if is_once else self._chance.choice((1, 1, 2, 3)))
+
+
+class Doom:
+    """Ends this process, by SIGKILL to itself, where the plan says."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.point = plan.point
+        self._left = plan.count
+
+    def at(self, point: str) -> None:
+        """The process has come to `point`; it may not return."""
+        if point == self.point:
+            self._left -= 1
+            if self._left <= 0:
+                os.kill(os.getpid(), signal.SIGKILL)
