@@ -72,9 +72,13 @@ class Vitals:
 
     def write(self) -> None:
         lags, self._lags_ms = sorted(self._lags_ms), []
-        kept = {"rss_kb": resident_kb(os.getpid()), "samples": len(lags)}
+        kept: dict[str, float] = {"rss_kb": resident_kb(os.getpid()), "samples": len(lags)}
         if lags:
-            kept |= {"lag_p50_ms": lags[len(lags) // 2], "lag_p99_ms": lags[len(lags) * 99 // 100], "lag_max_ms": lags[-1]}
+            kept |= {
+                "lag_p50_ms": lags[len(lags) // 2],
+                "lag_p99_ms": lags[len(lags) * 99 // 100],
+                "lag_max_ms": lags[-1],
+            }
         partial = self._path.with_suffix(".part")
         partial.write_text(json.dumps(kept), encoding="utf-8")
         partial.rename(self._path)

@@ -66,7 +66,9 @@ async def serve(folder: Path) -> None:
             await writer.insert(1, asked["text"])
             answer = "You said: " + asked["text"]
             await writer.insert(1, answer)
-            await socket.send_str(json.dumps({"type": "message", "id": asked["id"], "text": answer}, separators=(",", ":")))
+            await socket.send_str(
+                json.dumps({"type": "message", "id": asked["id"], "text": answer}, separators=(",", ":"))
+            )
         return socket
 
     app = web.Application()

@@ -29,7 +29,10 @@ class Result:
 def ask(socket: Socket) -> None:
     socket.count += 1
     socket.sent_at = time.perf_counter()
-    socket.send(b'{"type":"message","id":"m%d-%d","text":"hello there, number %d"}' % (socket.number, socket.count, socket.count))
+    socket.send(
+        b'{"type":"message","id":"m%d-%d","text":"hello there, number %d"}'
+        % (socket.number, socket.count, socket.count)
+    )
 
 
 def seq_of(payload: bytes) -> bytes:
@@ -94,7 +97,9 @@ async def closed_loop(port: int, sockets: int, seconds: float, *, until: bytes, 
     return result
 
 
-async def open_loop(sockets: list[Socket], waiting: dict[Socket, float], result: Result, rate: float, seconds: float) -> None:
+async def open_loop(
+    sockets: list[Socket], waiting: dict[Socket, float], result: Result, rate: float, seconds: float
+) -> None:
     """Asks at `rate` a second, spread over the sockets; `result` is filled by their `on_text`."""
     started = time.perf_counter()
     total = int(rate * seconds)

@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import sys
-
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
@@ -96,6 +95,7 @@ class App:
         self._models = dict(models or {})
         self._make_adapters = adapters
         self._logs = logs
+        self._outbox: dict[str, int] = {}
         self._systemd = Systemd()
         self._stopping = asyncio.Event()
         self._started = self.clock.monotonic()
@@ -165,11 +165,14 @@ class App:
         gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
         gc.set_threshold(*COLLECT)
         self.ready.set()
-        address = self.config.server.public_url or f"http://{_shown(self.config.server.host)}:{self.port}"
+        address = self._address()
         self._systemd.ready(f"Answering at {address}")
         log.info("ready", extra={"address": address, "version": __version__})
         if sys.stdout.isatty() or "NOTIFY_SOCKET" not in os.environ:
             print(f"Frontdesk {__version__} is ready. Chat with it at {address}/", flush=True)  # noqa: T201 - the promise of `make run`
+
+    def _address(self) -> str:
+        return self.config.server.public_url or f"http://{_shown(self.config.server.host)}:{self.port}"
 
     # --- building --------------------------------------------------------------------------------------------------
 
@@ -339,7 +342,7 @@ class App:
             log.error("the new config is not used: %s", error)
         else:
             self._apply(fresh)
-        self._systemd.ready("Answering")
+        self._systemd.ready(f"Answering at {self._address()}")
 
     def _apply(self, fresh: Config) -> None:
         changed = changed_keys(self.config, fresh)
@@ -368,6 +371,8 @@ class App:
     async def _round(self, *, is_pruning: bool) -> None:
         if self.scheduler.take_overflow():
             await wake_waiting(self.store, self.scheduler, self.config.limits.tries)
+        counted: dict[str, int] = dict(await self.store.read(records.COUNT_OUTBOX))
+        self._outbox = {state: counted.get(state, 0) for state in ("planned", "sending", "unknown")}
         if is_pruning:
             await self.store.run(prune, self.clock.now_ms() - OLDEST_MS)
 
@@ -375,6 +380,7 @@ class App:
         metrics, health = self.metrics, self.health
         metrics.inbox_waiting.read_from(self.scheduler.waiting)
         metrics.store_up.read_from(lambda: health.store == "open")
+        metrics.outbox.read_from(lambda: self._outbox)
         metrics.channel_up.read_from(lambda: {name: state == "up" for name, state in health.channels.items()})
         if self._logs is not None:
             logs = self._logs

@@ -193,7 +193,9 @@ class Intake:
         event: MessageReceived | ButtonPressed,
         arrival: Arrival,
     ) -> Accepted:
+        started = self._clock.monotonic()
         stored = await self._store.run(unit, event, arrival)
+        self._metrics.ack_seconds.observe(self._clock.monotonic() - started)
         if stored.inbound is None or stored.conversation is None:
             self._metrics.duplicates.of(event.at.channel).inc()
             return stored.accepted

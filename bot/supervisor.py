@@ -21,7 +21,7 @@ async def supervise(adapter: Adapter, clock: Clock, health: Health) -> None:
         try:
             await adapter.run()
             reason = "stopped by itself"
-        except Exception as error:  # noqa: BLE001 - the adapter's boundary: whatever went wrong there stays there
+        except Exception as error:
             log.exception("channel %s failed", adapter.name)
             reason = type(error).__name__
         if clock.monotonic() - started > GOOD_RUN_S:

@@ -6,7 +6,7 @@ dicts and frames are put together from escaped parts. Everything else is the sam
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from json import JSONEncoder, loads
+from json import JSONDecoder, JSONEncoder
 from typing import Any
 
 from bot.errors import Refused
@@ -18,6 +18,7 @@ LARGEST_INTEGER = 2**53 - 1  # the largest that JavaScript holds exactly
 Frame = dict[str, Any]  # parsed JSON is untyped; `parse` checks every field before anyone reads it
 Check = Callable[[object], bool]
 
+_decode = JSONDecoder().decode
 _encode = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _is_id = re.compile(r"[A-Za-z0-9_.:-]{1,64}").fullmatch
 _UNENCODABLE = re.compile("[\x00\ud800-\udfff]")
@@ -83,7 +84,7 @@ FROM_CLIENT: Mapping[str, Mapping[str, tuple[Check, bool]]] = {  # field: (check
 def parse(text: str) -> Frame:
     """The client's frame, every field of the right type and no other present. Raises BadFrame."""
     try:
-        frame = loads(text)
+        frame = _decode(text)
     except (ValueError, RecursionError):
         raise BadFrame("This is not JSON.") from None
     if type(frame) is not dict:

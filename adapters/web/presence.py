@@ -87,9 +87,6 @@ class Presence:
         if not visitor.sessions:
             self._rest(visitor)
 
-    def __len__(self) -> int:
-        return len(self._visitors)
-
     def _rest(self, visitor: Visitor) -> None:
         chat = visitor.identity.external_id
         self._resting.pop(chat, None)

@@ -268,6 +268,10 @@ class Session:
         """Sends the welcome and everything after `after`, a page at a time; returns the last `seq` that went out."""
         host, page = self._room.host, self._room.limits.history_messages
         transcript = Transcript(None, ()) if is_new else await host.history(visitor.at, Seq(after), page)
+        known = transcript.conversation.last_seq if transcript.conversation else 0
+        if after > known:  # the page remembers what a restored backup does not: it gets what there is
+            after = 0
+            transcript = await host.history(visitor.at, Seq(0), page)
         self.send(frames.welcome(token, transcript, transcript.messages))
         if after:
             await host.receive(Delivered(visitor.at, Seq(after)))
@@ -288,125 +292,3 @@ class Session:
         if self._transport.get_write_buffer_size():
             async with self._room.host.clock.timeout(WELCOME_S):
                 await self._writer.drain()
-
-    # --- the client's frames ---------------------------------------------------------------------------------------
-
-    async def _take(self, visitor: Visitor, text: str) -> None:
-        try:
-            frame = frames.parse(text)
-            await _TAKERS[frame["type"]](self, visitor, frame)
-        except BadFrame as bad:
-            self._complain(bad)
-        except Refused as refusal:
-            self.send(frames.error(refusal.code, refusal.detail))
-        except (Overloaded, StoreUnavailable) as failure:
-            self.send(_busy(failure))
-
-    async def _take_message(self, visitor: Visitor, frame: Frame) -> None:
-        id_: str = frame["id"]
-        refusal = self._refusal(visitor, frame)
-        if refusal:
-            self.send(refusal)
-            return
-        try:
-            accepted = await self._room.host.receive(self._received(visitor, frame))
-        except Refused as refused:
-            self.send(frames.error(refused.code, refused.detail, id_))
-            return
-        except (Overloaded, StoreUnavailable) as failure:
-            self.send(_busy(failure, id_))
-            return
-        self.send(frames.ack(id_, accepted.message, accepted.seq))
-        if len(visitor.sessions) > 1 and not accepted.is_duplicate:
-            await self._echo(visitor, frame, accepted)
-
-    def _refusal(self, visitor: Visitor, frame: Frame) -> bytes:
-        """The error that answers a message which cannot be taken; nothing for one that can."""
-        limits, text, files = self._room.limits, frame["text"], frame.get("attachments", ())
-        if len(text) > limits.message_chars:
-            detail = f"Your message is too long: {limits.message_chars} characters at most."
-            return frames.error("too_long", detail, frame["id"])
-        if not files and not text.strip():
-            return frames.error("empty", "Your message is empty.", frame["id"])
-        if len(files) > limits.uploads_per_message:
-            raise BadFrame(f"A message carries at most {limits.uploads_per_message} files.", frame["id"])
-        wait_s = visitor.messages.take(limits.messages_per_minute, self._room.host.clock.monotonic())
-        if wait_s:
-            detail = "You are writing faster than we can read. Please wait a moment."
-            return frames.error("too_fast", detail, frame["id"], round(wait_s + 0.05, 1))
-        return b""
-
-    def _received(self, visitor: Visitor, frame: Frame) -> MessageReceived:
-        id_: str = frame["id"]
-        now_ms, sent_at_ms = self._room.host.clock.now_ms(), time_of_id(id_)
-        is_plausible = now_ms - 30 * DAY_MS < sent_at_ms < now_ms + DAY_MS
-        return MessageReceived(
-            visitor.identity,
-            visitor.at,
-            f"{visitor.at.chat}:{id_}",
-            frame["text"],
-            tuple(frame.get("attachments", ())),
-            sent_at_ms if is_plausible else 0,
-        )
-
-    async def _echo(self, visitor: Visitor, frame: Frame, accepted: Accepted) -> None:
-        """Shows the visitor's own message on the visitor's other open pages."""
-        files = [await self._attachment(visitor, BlobId(blob)) for blob in frame.get("attachments", ())]
-        now_ms = self._room.host.clock.now_ms()
-        message = Message(accepted.message, accepted.seq, Author.USER, frame["text"], now_ms, attachments=tuple(files))
-        echo = frames.message(message)
-        for other in visitor.sessions:
-            if other is not self:
-                other.deliver(accepted.seq, echo)
-
-    async def _attachment(self, visitor: Visitor, blob: BlobId) -> Attachment:
-        async with opened(self._room.host, blob, visitor.identity) as (file, _):
-            return Attachment(file.id, file.name, file.media_type, file.size_bytes)
-
-    async def _take_received(self, visitor: Visitor, frame: Frame) -> None:
-        await self._room.host.receive(Delivered(visitor.at, frame["seq"]))
-
-    async def _take_typing(self, visitor: Visitor, frame: Frame) -> None:
-        await self._room.host.receive(TypingSeen(visitor.at))
-
-    async def _take_press(self, visitor: Visitor, frame: Frame) -> None:
-        message, button = frame["message"], frame["button"]
-        external_id = f"press:{message}:{button}"
-        await self._room.host.receive(ButtonPressed(visitor.identity, visitor.at, external_id, message, button))
-
-    async def _take_feedback(self, visitor: Visitor, frame: Frame) -> None:
-        message, case = frame.get("message"), frame.get("case")
-        event = FeedbackGiven(
-            visitor.identity,
-            visitor.at,
-            frame["value"],
-            MessageId(message) if message else None,
-            CaseId(case) if case else None,
-        )
-        await self._room.host.receive(event)
-
-    async def _take_passage(self, visitor: Visitor, frame: Frame) -> None:
-        self.send(frames.passage(await self._room.host.passage(PassageId(frame["id"]))))
-
-    async def _take_end(self, visitor: Visitor, frame: Frame) -> None:
-        await self._room.host.receive(CaseEnded(visitor.identity, visitor.at))
-
-    async def _take_hello(self, visitor: Visitor, frame: Frame) -> None:
-        raise BadFrame("Hello was said already.")
-
-
-_TAKERS: Mapping[str, Callable[[Session, Visitor, Frame], Awaitable[None]]] = {
-    "hello": Session._take_hello,
-    "message": Session._take_message,
-    "press": Session._take_press,
-    "feedback": Session._take_feedback,
-    "typing": Session._take_typing,
-    "received": Session._take_received,
-    "passage": Session._take_passage,
-    "end": Session._take_end,
-}
-
-
-def _busy(failure: Overloaded | StoreUnavailable, id: str = "") -> bytes:  # noqa: A002  the protocol's name for it
-    retry_after_s = failure.retry_after_s if isinstance(failure, Overloaded) else 1.0
-    return frames.error("busy", "There is a lot going on right now. Please try again in a moment.", id, retry_after_s)

@@ -78,7 +78,7 @@ def sentences(text: str) -> list[str]:
     flat = " ".join(text.split())
     found, start = [], 0
     for end in _SENTENCE_END.finditer(flat):
-        last_word = flat[flat.rfind(" ", start, end.start()) + 1 : end.end()].strip().lstrip("(\"'").lower()
+        last_word = flat[max(start, flat.rfind(" ", start, end.start()) + 1) : end.end()].strip().lstrip("(\"'").lower()
         if last_word in _ABBREVIATIONS or flat[end.end() : end.end() + 1].islower():
             continue
         found.append(flat[start : end.end()].strip())

@@ -310,6 +310,8 @@ OPEN_OUTBOX_CONVERSATIONS = """
     SELECT DISTINCT o.conversation_id FROM outbox o
     WHERE o.state IN ('planned', 'sending', 'unknown') AND o.is_held = 0"""
 
+COUNT_OUTBOX = "SELECT state, count(*) FROM outbox WHERE state IN ('planned', 'sending', 'unknown') GROUP BY state"
+
 INTERRUPTED_SENDS = "UPDATE outbox SET state = 'unknown', due_ms = :now WHERE state = 'sending'"
 
 MARK_SENDING = """

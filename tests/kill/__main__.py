@@ -44,7 +44,9 @@ async def collect(folder: Path, cycles: int, seed: int, fault: str) -> Report:
 
 def table(report: Report) -> str:
     verdict = report.verdict
-    rows = [(LABELS[point], str(count)) for point, count in sorted(report.cycles.items(), key=lambda item: LABELS[item[0]])]
+    rows = [
+        (LABELS[point], str(count)) for point, count in sorted(report.cycles.items(), key=lambda item: LABELS[item[0]])
+    ]
     rows += [
         ("cycles", str(report.cycles.total())),
         ("messages acknowledged", str(verdict.acknowledged)),

@@ -41,9 +41,7 @@ class LedgerChannel:
         event = await request.json()
         who = Identity(NAME, "", event["user"], verified=True)
         try:
-            await self._host.receive(
-                MessageReceived(who, Address(NAME, "", event["user"]), event["id"], event["text"])
-            )
+            await self._host.receive(MessageReceived(who, Address(NAME, "", event["user"]), event["id"], event["text"]))
         except (Overloaded, StoreUnavailable):
             return web.Response(status=503)
         return web.Response()

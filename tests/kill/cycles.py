@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 VISITORS, USERS = 4, 3
 LIFE_S = 0.45  # after ready, when the point is not reached
 START_S = STOP_S = 20.0
-SETTLE_S = 60.0
+SETTLE_S = 20.0
 PACE_S = 0.002
 CONFIG = """
 [data]
@@ -89,7 +89,9 @@ class Butcher:
             line = (await self._process.stdout.readline()).decode().strip()
         if not line:
             raise RuntimeError("the warmed process ended")
-        import sys; print("<", line, file=sys.stderr)
+        import sys
+
+        print("<", line, file=sys.stderr)
         return line
 
     async def wait(self) -> int:
@@ -246,7 +248,9 @@ class Episode:
                 while not self._is_settled(people):
                     await asyncio.sleep(0.01)
         except TimeoutError:
-            self._report.verdict.other.add("not everything was answered in time")
+            open_ = [person.name for person in people if not person.is_settled()]
+            self._report.verdict.other.add(f"not everything was answered in time; open: {open_}")
+            print([getattr(p, "_drafts", None) for p in people], [(p._unacknowledged(), p.diary.promised()-p.diary.answered(), p.is_settled(), self._is_whole(p)) for p in people], file=sys.stderr)
         await asyncio.sleep(0.1)  # the last receipts
         self._butcher.kill(signal.SIGTERM)
         async with asyncio.timeout(STOP_S):

@@ -164,10 +164,12 @@ async def _serve(app: bot.app.App, report: int) -> None:
 
     def dbg():
         import signal
+
         print("SIG", signal.getsignal(signal.SIGTERM), app._stopping.is_set(), flush=True)
         for t in asyncio.all_tasks():
             t.print_stack(limit=4, file=sys.stdout)
         sys.stdout.flush()
+
     asyncio.get_running_loop().call_later(12, dbg)
     async with asyncio.TaskGroup() as tasks:
         announcing = tasks.create_task(announce())

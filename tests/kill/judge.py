@@ -14,7 +14,9 @@ from pathlib import Path
 from tests.kill.ledger import Post
 
 _WORD = re.compile(r"\b[vu]\d+-\d+\b")
-_FILLER = "It is kept, it is answered once, and it stands where it belongs: after what came before it, whatever happens."
+_FILLER = (
+    "It is kept, it is answered once, and it stands where it belongs: after what came before it, whatever happens."
+)
 
 
 def answer_to(words: Sequence[str]) -> str:

@@ -33,10 +33,12 @@ class ScriptedModel:
 
     def __init__(self, script: Script | None = None) -> None:
         self.requests: list[ChatRequest] = []
+        self.was_asked = asyncio.Event()
         self.script = script or echo
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
         self.requests.append(request)
+        self.was_asked.set()
         async for chunk in self.script(request):
             yield chunk
 
@@ -114,7 +116,7 @@ class Core:
         """Moves time and lets real disk work finish until nothing is running."""
         await self.clock.advance(seconds)
         for _ in range(400):
-            await asyncio.sleep(0.001)  # the store's thread works in real time
+            await asyncio.sleep(0.001)  # the store's thread works in real time, and has no clock to move
             await settle(3)
             if not self.scheduler.running() and not self.delivery.running() and not self.store.waiting():
                 return

@@ -104,8 +104,7 @@ async def test_f26_a_message_during_the_model_call_is_the_next_turn(tmp_path: Pa
     model = ScriptedModel(slow)
     async with core(tmp_path / "data", model=model) as house:
         await house.say("first", "1")
-        while not model.requests:
-            await asyncio.sleep(0.001)
+        await model.was_asked.wait()
         await house.say("second", "2")
         gate.set()
         await house.rest()
@@ -180,8 +179,7 @@ async def test_a_late_draft_becomes_a_note(tmp_path: Path) -> None:
 
     async with core(tmp_path / "data", model=ScriptedModel(slow)) as house:
         await house.say("hello", "1")
-        while not house.model.requests:
-            await asyncio.sleep(0.001)
+        await house.model.was_asked.wait()
         take_over = "UPDATE conversations SET owner = 'operator-1', version = version + 1"
         await house.store.run(lambda cursor: cursor.execute(take_over))
         gate.set()
@@ -203,8 +201,7 @@ async def test_unhandled_messages_are_answered_after_a_restart(tmp_path: Path) -
 
     async with core(tmp_path / "data", model=ScriptedModel(never)) as house:
         await house.say("hello", "1")
-        while not house.model.requests:
-            await asyncio.sleep(0.001)
+        await house.model.was_asked.wait()
     async with core(tmp_path / "data") as house:
         await house.rest()
         assert await texts(house) == ["You said: hello"]
@@ -407,8 +404,7 @@ async def test_an_answer_that_takes_too_long_is_ended_and_tried_again(tmp_path: 
     model = ScriptedModel(hangs_once)
     async with core(tmp_path / "data", model=model) as house:
         await house.say("hello", "1")
-        while not model.requests:
-            await asyncio.sleep(0.001)
+        await model.was_asked.wait()
         await house.rest(61.0)
         await house.rest(1.0)
         assert await texts(house) == ["You said: hello"]

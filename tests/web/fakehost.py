@@ -31,7 +31,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
 
 class FakeHost:
-    """`events` is what arrived; `failure` is raised by the next `receive`; `is_held` keeps `receive` and `history` waiting."""
+    """`events` is what arrived; `failure` is raised by the next `receive` or `history`; `is_held` keeps `receive` and `history` waiting."""
 
     def __init__(self, clock: Clock, limits: HostLimits) -> None:
         self.clock = clock
@@ -48,9 +48,7 @@ class FakeHost:
         self._blobs: dict[str, tuple[Blob, bytes, str]] = {}
 
     async def receive(self, event: Event) -> Accepted:
-        failure, self.failure = self.failure, None
-        if failure is not None:
-            raise failure
+        self._fail()
         self.is_asked.set()
         await self.is_held.wait()
         self.events.append(event)
@@ -65,6 +63,11 @@ class FakeHost:
         self._accepted[event.external_id] = Accepted(message.id, message.seq, CaseId("c1"))
         return self._accepted[event.external_id]
 
+    def _fail(self) -> None:
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            raise failure
+
     def append(self, at: Address, author: Author, text: str) -> Message:
         """Writes into a conversation."""
         messages = self._messages.setdefault(at.chat, [])
@@ -73,6 +76,7 @@ class FakeHost:
         return messages[-1]
 
     async def history(self, at: Address, after: Seq, limit: int = 200) -> Transcript:
+        self._fail()
         messages = [message for message in self._messages.get(at.chat, []) if message.seq > after]
         shown = messages[:limit] if after else messages[-limit:]
         self.is_asked.set()

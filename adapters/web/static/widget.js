@@ -35,20 +35,10 @@
 	launcher.className = "launch";
 	launcher.ariaExpanded = false;
 	launcher.ariaLabel = language === "de" ? "Chat öffnen" : "Open chat";
-	const svg = (name, shape) => {
-		const node = document.createElementNS("http://www.w3.org/2000/svg", name);
-		for (const key in shape) node.setAttribute(key, shape[key]);
-		return node;
-	};
-	const picture = svg("svg", { viewBox: "0 0 24 24", "aria-hidden": true });
-	picture.append(
-		svg("path", { class: "closed", d: "M21 11.5a8.5 8.5 0 0 1-12.4 7.6L3 21l1.9-5.6A8.5 8.5 0 1 1 21 11.5z" }),
-		svg("path", { class: "opened", d: "M6 9l6 6 6-6" }),
-	);
 	const badge = document.createElement("span");
 	badge.className = "badge";
 	badge.hidden = true;
-	launcher.append(picture, badge);
+	launcher.append(badge);
 	root.append(launcher);
 
 	let app;

@@ -34,200 +34,199 @@ const parsed = (text) => {
 // A page without TLS has no crypto.randomUUID.
 const uuid = () => "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (c) => (c ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (c / 4)))).toString(16));
 
-export class Connection {
-	state = "idle";
-	pending = new Map();
-	#later = [];
-	#attempt = 0;
-	#after;
-	#round = 0; // of the connection that counts; what belongs to an earlier one is ignored
+/** `listener` has `state(state, detail)`, `frame(frame)`, `pending(message)` and `reset()`. */
+export const connect = ({ base, prefix, identity, listener }) => {
+	const pending = new Map();
+	const later = [];
+	let attempt = 0;
+	let round = 0; // of the connection that counts; what an earlier one reports is ignored
+	let after, timer, socket, token, signed, conversation;
 
-	/** `listener` has `state(state, detail)`, `frame(frame)`, `pending(message)` and `reset()`. */
-	constructor({ base, prefix, identity, listener }) {
-		Object.assign(this, { base, prefix, identity, listener });
-		addEventListener("online", () => this.again());
-		addEventListener("offline", () => this.state === "online" && this.#lost());
-		document.addEventListener("visibilitychange", () => document.hidden || this.again());
-		addEventListener("storage", ({ key, newValue }) => {
-			if (key !== this.store?.prefix + "token" || !newValue || this.signed || this.used) return;
-			this.#reset(); // another page of this visitor has spoken first: join it
-			this.token = newValue;
-			this.used = true;
-			this.#lost();
-		});
-	}
 
 	/** Connects at once where a wait is under way. */
-	again() {
-		if (this.state === "waiting") this.connect();
-	}
+	const again = () => {
+		if (self.state === "waiting") begin();
+	};
 
-	async connect() {
-		const round = ++this.#round;
-		const current = () => round === this.#round;
-		clearTimeout(this.timer);
-		this.#become("connecting");
+	const begin = async () => {
+		const round = ++round;
+		const current = () => round === round;
+		clearTimeout(timer);
+		become("connecting");
 		try {
-			const identity = await this.identity();
+			const identity = await identity();
 			if (!current()) return;
-			this.#scope(identity);
-			const socket = (this.socket = new WebSocket(this.base.replace("http", "ws") + "ws"));
-			const token = this.token || undefined;
-			socket.onopen = () => socket.send(JSON.stringify({ type: "hello", version: 1, after: this.#after, ...(identity ? { identity } : { token }) }));
-			socket.onmessage = ({ data }) => current() && this.#receive(parsed(data) || {});
-			socket.onclose = ({ code }) => current() && this.#lost(code);
+			scope(identity);
+			const socket = (socket = new WebSocket(base.replace("http", "ws") + "ws"));
+			const token = token || undefined;
+			socket.onopen = () => socket.send(JSON.stringify({ type: "hello", version: 1, after: after, ...(identity ? { identity } : { token }) }));
+			socket.onmessage = ({ data }) => current() && receive(parsed(data) || {});
+			socket.onclose = ({ code }) => current() && lost(code);
 		} catch {
-			if (current()) this.#lost();
+			if (current()) lost();
 		}
-	}
+	};
 
 	/** What the person says; it is sent until the server acknowledges it. */
-	say(text, attachments) {
+	const say = (text, attachments) => {
 		const message = { id: uuid(), text, attachments, at_ms: Date.now() };
-		this.used = true;
-		this.#remember();
-		this.retry(message);
+		self.used = true;
+		remember();
+		retry(message);
 		return message;
-	}
+	};
 
-	retry(message) {
+	const retry = (message) => {
 		message.error = "";
-		this.pending.set(message.id, message);
-		this.#keep(message);
-		this.#transmit(message);
-		this.again();
-	}
+		pending.set(message.id, message);
+		keep(message);
+		transmit(message);
+		again();
+	};
 
-	forget(id) {
-		this.pending.delete(id);
-		this.store.remove("out:" + id);
-	}
+	const forget = (id) => {
+		pending.delete(id);
+		self.store.remove("out:" + id);
+	};
 
 	/** Any other frame: it waits for the session, or without `must` is dropped when there is none. */
-	send(frame, must = true) {
-		if (this.state === "online") this.socket.send(JSON.stringify(frame));
-		else if (must) this.#later.push(frame);
-	}
+	const send = (frame, must = true) => {
+		if (self.state === "online") socket.send(JSON.stringify(frame));
+		else if (must) later.push(frame);
+	};
 
-	upload(file) {
+	const upload = (file) => {
 		const headers = { "X-File-Name": encodeURIComponent(file.name) };
-		return this.#file("upload", { method: "POST", body: file, headers }).then((answer) => answer.json());
-	}
+		return file("upload", { method: "POST", body: file, headers }).then((answer) => answer.json());
+	};
 
-	blob(id) {
-		return this.#file("upload/" + encodeURIComponent(id)).then((answer) => answer.blob());
-	}
+	const blob = (id) => {
+		return file("upload/" + encodeURIComponent(id)).then((answer) => answer.blob());
+	};
 
-	#file(path, request) {
-		return fetched(this.base + path, { ...request, headers: { ...request?.headers, Authorization: "Bearer " + this.token } });
-	}
+	const file = (path, request) => {
+		return fetched(base + path, { ...request, headers: { ...request?.headers, Authorization: "Bearer " + token } });
+	};
 
 	// What is stored belongs to one signed-in user or to nobody in particular; another user starts afresh.
-	#scope(identity) {
-		const prefix = this.prefix + (identity ? parsed(atob(identity.split(".")[1]?.replace(/-/g, "+").replace(/_/g, "/") || ""))?.sub + ":" : "");
-		if (prefix === this.store?.prefix) return;
-		if (this.store) {
-			this.pending.clear();
-			this.used = false;
-			this.#reset();
+	const scope = (identity) => {
+		const prefix = prefix + (identity ? parsed(atob(identity.split(".")[1]?.replace(/-/g, "+").replace(/_/g, "/") || ""))?.sub + ":" : "");
+		if (prefix === self.store?.prefix) return;
+		if (self.store) {
+			pending.clear();
+			self.used = false;
+			reset();
 		}
-		this.store = storage(prefix);
-		this.signed = !!identity;
-		this.token = this.store.get("token");
-		this.used ||= !!this.store.get("used");
-		for (const message of this.pending.values()) this.#keep(message);
-		for (const message of this.store.waiting().sort((a, b) => a.at_ms - b.at_ms)) {
-			this.pending.set(message.id, message);
-			this.listener.pending(message);
+		self.store = storage(prefix);
+		signed = !!identity;
+		token = self.store.get("token");
+		self.used ||= !!self.store.get("used");
+		for (const message of pending.values()) keep(message);
+		for (const message of self.store.waiting().sort((a, b) => a.at_ms - b.at_ms)) {
+			pending.set(message.id, message);
+			listener.pending(message);
 		}
-	}
+	};
 
-	#receive(frame) {
+	const receive = (frame) => {
 		const { type, id, code, detail, retry_after_s = 2 } = frame;
-		const message = this.pending.get(id);
-		if (type === "welcome") this.#welcome(frame);
-		if (type === "ack") this.forget(id);
+		const message = pending.get(id);
+		if (type === "welcome") welcome(frame);
+		if (type === "ack") forget(id);
 		if (code === "bad_token") {
-			this.store.remove("token");
-			this.token = "";
-			this.#reset();
+			self.store.remove("token");
+			token = "";
+			reset();
 		}
-		if (code === "bad_identity" || code === "bad_version") this.#refuse(detail);
+		if (code === "bad_identity" || code === "bad_version") refuse(detail);
 		if (type === "error" && message) {
-			if (code === "busy" || code === "too_fast") setTimeout(() => this.#transmit(message), retry_after_s * 1000);
-			else this.#fail(message, detail);
+			if (code === "busy" || code === "too_fast") setTimeout(() => transmit(message), retry_after_s * 1000);
+			else fail(message, detail);
 		}
-		this.listener.frame(frame);
+		listener.frame(frame);
 		const seqs = (type === "welcome" ? frame.history : type === "message" ? [frame] : []).map(({ seq }) => seq);
 		if (!seqs.length) return;
-		this.#after = Math.max(this.#after || 0, ...seqs);
-		this.send({ type: "received", seq: this.#after }, false);
-	}
+		after = Math.max(after || 0, ...seqs);
+		send({ type: "received", seq: after }, false);
+	};
 
-	#welcome({ token, conversation }) {
-		if (this.conversation && this.conversation !== conversation) this.#reset();
-		this.conversation = conversation;
-		this.token = token;
-		if (this.used) this.#remember();
-		this.#attempt = 0;
-		this.#become("online");
-		for (const message of this.pending.values()) if (!message.error) this.#transmit(message);
-		for (const frame of this.#later.splice(0)) this.send(frame);
-	}
+	const welcome = ({ token, conversation }) => {
+		if (conversation && conversation !== conversation) reset();
+		conversation = conversation;
+		token = token;
+		if (self.used) remember();
+		attempt = 0;
+		become("online");
+		for (const message of pending.values()) if (!message.error) transmit(message);
+		for (const frame of later.splice(0)) send(frame);
+	};
 
-	#remember() {
-		this.store?.set("used", 1);
-		if (!this.store) return;
-		storage(this.prefix).set("used", 1);
-		if (this.token && !this.signed) this.store.set("token", this.token);
-	}
+	const remember = () => {
+		self.store?.set("used", 1);
+		if (!self.store) return;
+		storage(prefix).set("used", 1);
+		if (token && !signed) self.store.set("token", token);
+	};
 
-	#keep(message) {
-		this.store?.set("out:" + message.id, JSON.stringify(message));
-	}
+	const keep = (message) => {
+		self.store?.set("out:" + message.id, JSON.stringify(message));
+	};
 
-	#transmit(message) {
+	const transmit = (message) => {
 		const { id, text, attachments } = message;
-		if (this.state !== "online" || !this.pending.has(id)) return;
-		this.send({ type: "message", id, text, ...(attachments.length && { attachments: attachments.map((file) => file.id) }) });
-		const round = this.#round;
+		if (self.state !== "online" || !pending.has(id)) return;
+		send({ type: "message", id, text, ...(attachments.length && { attachments: attachments.map((file) => file.id) }) });
+		const round = round;
 		setTimeout(() => {
-			if (round === this.#round && this.pending.has(id) && !message.error) this.#lost(); // a dead connection does not say so
+			if (round === round && pending.has(id) && !message.error) lost(); // a dead connection does not say so
 		}, ACK_MS);
-	}
+	};
 
-	#fail(message, detail) {
+	const fail = (message, detail) => {
 		message.error = detail || " ";
-		this.#keep(message);
-		this.listener.pending(message);
-	}
+		keep(message);
+		listener.pending(message);
+	};
 
-	#reset() {
-		this.#after = this.conversation = undefined;
-		this.listener.reset();
-		for (const message of this.pending.values()) this.listener.pending(message);
-	}
+	const reset = () => {
+		after = conversation = undefined;
+		listener.reset();
+		for (const message of pending.values()) listener.pending(message);
+	};
 
-	#refuse(detail) {
-		this.#round++;
-		this.socket.close();
-		this.#become("refused", detail);
-	}
+	const refuse = (detail) => {
+		round++;
+		socket.close();
+		become("refused", detail);
+	};
 
-	#lost(code) {
-		if (code === 4400) return this.#refuse();
-		this.#round++;
-		this.socket?.close();
-		if (code === 1009) for (const message of this.pending.values()) this.#fail(message); // too large for a frame
-		if (code === 1001) this.#attempt = 1; // a restart: back soon, but not all at once
-		if (code === 1013) this.#attempt = Math.max(this.#attempt, 4);
-		const most = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** this.#attempt++);
-		this.timer = setTimeout(() => this.connect(), 50 + Math.random() * most);
-		this.#become("waiting");
-	}
+	const lost = (code) => {
+		if (code === 4400) return refuse();
+		round++;
+		socket?.close();
+		if (code === 1009) for (const message of pending.values()) fail(message); // too large for a frame
+		if (code === 1001) attempt = 1; // a restart: back soon, but not all at once
+		if (code === 1013) attempt = Math.max(attempt, 4);
+		const most = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempt++);
+		timer = setTimeout(() => begin(), 50 + Math.random() * most);
+		become("waiting");
+	};
 
-	#become(state, detail) {
-		this.state = state;
-		this.listener.state(state, detail);
-	}
-}
+	const become = (state, detail) => {
+		self.state = state;
+		listener.state(state, detail);
+	};
+
+	const self = { state: "idle", pending, connect: begin, again, say, retry, forget, send, upload, blob };
+	addEventListener("online", () => again());
+	addEventListener("offline", () => self.state === "online" && lost());
+	document.addEventListener("visibilitychange", () => document.hidden || again());
+	addEventListener("storage", ({ key, newValue }) => {
+		if (key !== self.store?.prefix + "token" || !newValue || signed || self.used) return;
+		reset(); // another page of this visitor has spoken first: join it
+		token = newValue;
+		self.used = true;
+		lost();
+	});
+	return self;
+};

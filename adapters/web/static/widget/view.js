@@ -1,5 +1,5 @@
 // The panel: what the person sees and does. connection.js speaks with the server, rows.js shows the messages.
-import { Connection } from "./connection.js";
+import { connect } from "./connection.js";
 import { button, h, json, markup, readable, text } from "./dom.js";
 import { makeFiles } from "./files.js";
 import { clean, link, render, safeUrl } from "./markdown.js";
@@ -135,7 +135,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	};
 	jump.onclick = scroll;
 
-	const connection = new Connection({
+	const connection = connect({
 		base,
 		prefix,
 		identity: async () => {

@@ -1,0 +1,276 @@
+"""Units of work: whole, in order, many in one transaction, and no one else's trouble."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bot.errors import Overloaded, StoreUnavailable
+from bot.ports import Cursor
+from bot.store.folder import DATABASE, prepare
+from bot.store.sqlite import SqliteStore
+from bot.store.writer import GROUP_MOST, Writer
+from tests.store.database import note, note_and_raise, note_twice, noted, opened, until
+
+WAIT_S = 10.0
+
+
+class Gate:
+    """A unit that keeps the store's thread until it is opened, so that what is handed over meanwhile is one group."""
+
+    def __init__(self) -> None:
+        self._is_open = threading.Event()
+        self.is_reached = threading.Event()
+
+    def __call__(self, cursor: Cursor) -> None:
+        self.is_reached.set()
+        assert self._is_open.wait(WAIT_S)
+
+    def open(self) -> None:
+        self._is_open.set()
+
+
+async def blocked(store: SqliteStore) -> tuple[Gate, "asyncio.Task[None]"]:
+    gate = Gate()
+    task = asyncio.create_task(store.run(gate))
+    await until(gate.is_reached.is_set)
+    return gate, task
+
+
+async def hand_over(store: SqliteStore, *units: Callable[[Cursor], object]) -> "list[asyncio.Task[object]]":
+    tasks = [asyncio.create_task(store.run(unit)) for unit in units]
+    await until(lambda: store.waiting() == len(units))
+    return tasks
+
+
+async def test_units_that_wait_share_one_transaction(tmp_path: Path) -> None:
+    """Two hundred units handed over while another runs are one group, and one COMMIT."""
+    groups: list[int] = []
+    async with opened(tmp_path / "data", observe=lambda units, seconds: groups.append(units)) as store:
+        statements: list[str] = []
+
+        def trace(cursor: Cursor) -> None:
+            cursor._run.__self__.set_trace_callback(statements.append)  # type: ignore[attr-defined]  # the connection
+
+        await store.run(trace)
+        gate, first = await blocked(store)
+        tasks = await hand_over(store, *(lambda cursor, n=n: note_twice(cursor, str(n)) for n in range(200)))  # type: ignore[misc]  # a default argument
+        gate.open()
+        await asyncio.gather(first, *tasks)
+        assert groups == [1, 1, 200]
+        assert statements.count("COMMIT") == 3
+
+
+async def test_a_group_is_bounded(tmp_path: Path) -> None:
+    """The first of very many units does not wait for the last."""
+    groups: list[int] = []
+    async with opened(tmp_path / "data", observe=lambda units, seconds: groups.append(units)) as store:
+        gate, first = await blocked(store)
+        tasks = [asyncio.create_task(store.run(note_twice, str(number))) for number in range(GROUP_MOST + 1)]
+        await until(lambda: store.waiting() == GROUP_MOST + 1)
+        gate.open()
+        await asyncio.gather(first, *tasks)
+    assert groups == [1, GROUP_MOST, 1]
+
+
+async def test_units_keep_their_order(tmp_path: Path) -> None:
+    """They run in the order in which they were handed over, across groups."""
+    data = tmp_path / "data"
+    names = [str(number) for number in range(600)]
+    async with opened(data) as store:
+        assert await asyncio.gather(*(store.run(note_twice, name) for name in names)) == names
+    assert noted(data) == names
+
+
+async def test_a_raising_unit_undoes_only_itself(tmp_path: Path) -> None:
+    """Its caller gets the error; what shared the transaction is stored, whole."""
+    data = tmp_path / "data"
+    async with opened(data) as store:
+        units = [note_and_raise if number % 3 == 1 else note_twice for number in range(9)]
+        work = (store.run(unit, str(number)) for number, unit in enumerate(units))
+        results = await asyncio.gather(*work, return_exceptions=True)
+        assert [isinstance(result, ValueError) for result in results] == [unit is note_and_raise for unit in units]
+    assert noted(data) == ["0", "2", "3", "5", "6", "8"]
+
+
+async def test_a_faulty_statement_is_no_trouble_of_the_neighbours(tmp_path: Path) -> None:
+    """A unit whose SQL is wrong fails alone, with SQLite's own words, and the store stays healthy."""
+    data, states = tmp_path / "data", list[str]()
+    async with opened(data, on_health=states.append) as store:
+        work = (store.run(note_twice, "1"), store.run(lambda cursor: cursor.execute("SELECT * FROM nothing")))
+        results = await asyncio.gather(*work, store.run(note_twice, "2"), return_exceptions=True)
+        assert str(results[1]) == "no such table: nothing"
+    assert (noted(data), states) == (["1", "2"], [])
+
+
+async def test_a_broken_rule_is_the_units_own(tmp_path: Path) -> None:
+    """What a table forbids is told to the unit that tried it, and undone."""
+    data = tmp_path / "data"
+    async with opened(data) as store:
+        await store.run(note_twice, "1")
+        with pytest.raises(sqlite3.IntegrityError):
+            await store.run(note_twice, "1")
+    assert noted(data) == ["1"]
+
+
+async def test_units_run_again_when_a_neighbour_raises(tmp_path: Path) -> None:
+    """A unit may run twice, and counts once: its rows are those of one run, its result is that of the last."""
+    data, runs = tmp_path / "data", list[str]()
+
+    def counted(cursor: Cursor) -> int:
+        runs.append(note_twice(cursor, "1"))
+        return len(runs)
+
+    async with opened(data) as store:
+        gate, first = await blocked(store)
+        good, bad = await hand_over(store, counted, lambda cursor: note_and_raise(cursor, "2"))
+        gate.open()
+        await first
+        with pytest.raises(ValueError, match="2"):
+            await bad
+        assert await good == len(runs) == 2
+    assert noted(data) == ["1"]
+
+
+async def test_a_cancelled_caller_undoes_and_wedges_nothing(tmp_path: Path) -> None:
+    """Work that was handed over is done whether or not somebody still waits for it, and the next goes on."""
+    data = tmp_path / "data"
+    async with opened(data) as store:
+        gate, first = await blocked(store)
+        waiting = await hand_over(store, *(lambda cursor, n=n: note_twice(cursor, str(n)) for n in range(4)))  # type: ignore[misc]  # a default argument
+        for task in (first, *waiting[::2]):
+            task.cancel()
+        await asyncio.gather(first, *waiting, return_exceptions=True)  # the gate's caller is gone, its unit still runs
+        assert not first.done() or first.cancelled()
+        gate.open()
+        await store.run(note_twice, "last")
+    assert noted(data) == ["0", "1", "2", "3", "last"]
+
+
+async def test_too_much_work_is_refused(tmp_path: Path) -> None:
+    """Beyond the bound nothing is taken in; what was taken before is done."""
+    data = tmp_path / "data"
+    async with opened(data, waiting_most=3) as store:
+        gate, first = await blocked(store)
+        tasks = await hand_over(store, *(lambda cursor, n=n: note_twice(cursor, str(n)) for n in range(3)))  # type: ignore[misc]  # a default argument
+        with pytest.raises(Overloaded) as refused:
+            await store.run(note_twice, "3")
+        assert refused.value.retry_after_s > 0
+        gate.open()
+        await asyncio.gather(first, *tasks)
+        await store.run(note_twice, "4")
+    assert noted(data) == ["0", "1", "2", "4"]
+
+
+async def test_close_finishes_what_was_handed_over(tmp_path: Path) -> None:
+    """Nothing that was taken in is dropped by a stop; afterwards units and readers are refused."""
+    data = tmp_path / "data"
+    async with opened(data) as store:
+        gate, first = await blocked(store)
+        names = [str(number) for number in range(GROUP_MOST * 2)]
+        tasks = [asyncio.create_task(store.run(note_twice, name)) for name in names]
+        await until(lambda: store.waiting() == len(names))
+        closing_ = asyncio.create_task(store.close())
+        gate.open()
+        await asyncio.gather(closing_, first, *tasks)
+        with pytest.raises(StoreUnavailable):
+            await store.run(note_twice, "late")
+        with pytest.raises(StoreUnavailable):
+            await store.read("SELECT 1")
+    assert noted(data) == names
+    assert not (data / f"{DATABASE}-wal").exists()
+
+
+async def test_a_reader_never_sees_half_a_unit(tmp_path: Path) -> None:
+    """Between the two rows of a unit there is nothing to see, however often one looks."""
+    async with opened(tmp_path / "data") as store:
+
+        async def write(lane: int) -> None:
+            for number in range(150):
+                unit = note_and_raise if number % 10 == 9 else note_twice
+                await asyncio.gather(store.run(unit, f"{lane}.{number}"), return_exceptions=True)
+
+        async def look() -> int:
+            looks, most = 0, 0
+            while most < 4 * 135:
+                ((notes, halves),) = await store.read(
+                    "SELECT (SELECT count(*) FROM audit), (SELECT count(*) FROM meta WHERE key LIKE 'note %')"
+                )
+                assert notes == halves
+                assert notes >= most
+                looks, most = looks + 1, notes
+            return looks
+
+        async with asyncio.timeout(WAIT_S):
+            *_, looks = await asyncio.gather(*(write(lane) for lane in range(4)), look())
+        assert looks > 10
+
+
+async def test_what_run_returned_is_read_at_once(tmp_path: Path) -> None:
+    """A reader sees every unit whose caller has its result."""
+    async with opened(tmp_path / "data") as store:
+        for number in range(50):
+            name = await store.run(note_twice, str(number))
+            assert await store.read("SELECT id FROM audit WHERE id = :id", {"id": name}) == [(name,)]
+
+
+async def test_a_failure_is_said_once_and_its_end_without_a_unit(tmp_path: Path) -> None:
+    """Who waits for health before handing over work would wait forever if health waited for work."""
+    data, states = tmp_path / "data", list[str]()
+    async with opened(data, on_health=states.append) as store:
+        with closing(sqlite3.connect(data / DATABASE, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            for _ in range(2):
+                with pytest.raises(StoreUnavailable, match="locked"):
+                    await store.run(note_twice, "1")
+            other.execute("ROLLBACK")
+        await until(lambda: len(states) == 2)
+        assert states == ["OperationalError: database is locked", "open"]
+        await store.run(note_twice, "1")
+    assert noted(data) == ["1"]
+
+
+async def test_a_reader_of_a_damaged_page_is_told_so(tmp_path: Path) -> None:
+    """Damage below a running store is an error of ours for readers and for units, and the units' neighbours may try again."""
+    data = tmp_path / "data"
+    async with opened(data) as store:
+        await asyncio.gather(*(store.run(note_twice, f"{number}", 2000) for number in range(40)))
+        (root,) = (await store.read("SELECT rootpage FROM sqlite_master WHERE name = 'audit'"))[0]
+    with (data / DATABASE).open("r+b") as file:
+        intact = file.read()
+    async with opened(data) as store:
+        with (data / DATABASE).open("r+b") as file:
+            file.seek((root - 1) * 4096)
+            file.write(b"\xff" * 4096)
+        with pytest.raises(StoreUnavailable, match="malformed"):
+            await store.read("SELECT sum(length(action)) FROM audit")
+        with pytest.raises(StoreUnavailable, match="malformed"):
+            await store.run(lambda cursor: note(cursor, "new"))
+        (data / DATABASE).write_bytes(intact)
+
+
+async def test_a_caller_that_goes_while_the_store_opens_leaves_no_thread(tmp_path: Path) -> None:
+    """A start that is cancelled holds no connection."""
+    prepare(tmp_path / "data")
+    gate, is_reached = threading.Event(), threading.Event()
+    made: list[sqlite3.Connection] = []
+
+    def connect() -> sqlite3.Connection:
+        is_reached.set()
+        gate.wait(WAIT_S)
+        made.append(sqlite3.connect(":memory:", isolation_level=None))
+        return made[0]
+
+    writer = Writer(connect)
+    opening = asyncio.create_task(writer.open())
+    await until(is_reached.is_set)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    gate.set()
+    await until(lambda: not writer._thread.is_alive())
+    assert made
