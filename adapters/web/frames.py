@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from json import JSONDecoder, JSONEncoder
 from typing import Any
 
-from bot.errors import Refused
+from bot.errors import Overloaded, Refused, StoreUnavailable
 from bot.model import Attachment, Author, CaseId, Citation, Message, MessageId, Passage, Seq, Transcript
 
 VERSION = 1
@@ -229,6 +229,11 @@ def error(code: str, detail: str, id: str = "", retry_after_s: float | None = No
     if retry_after_s is not None:
         frame["retry_after_s"] = retry_after_s
     return framed(_encode(frame))
+
+
+def busy(failure: Overloaded | StoreUnavailable, id: str = "") -> bytes:  # noqa: A002
+    retry_after_s = failure.retry_after_s if isinstance(failure, Overloaded) else 1.0
+    return error("busy", "There is a lot going on right now. Please try again in a moment.", id, retry_after_s)
 
 
 def welcome(token: str, transcript: Transcript, messages: Sequence[Message]) -> bytes:

@@ -7,43 +7,24 @@ of the loop's round (deltas, typing) share a write with what follows them. There
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from aiohttp import WSMsgType, web
 from aiohttp.abc import AbstractStreamWriter
 
 from adapters.web import frames
+from adapters.web.events import TAKERS
 from adapters.web.frames import BadFrame, Frame
 from adapters.web.presence import Visitor
-from adapters.web.room import Room, opened
+from adapters.web.room import Room
 from bot.errors import Overloaded, Refused, StoreUnavailable
-from bot.ids import time_of_id
-from bot.model import (
-    Accepted,
-    Attachment,
-    Author,
-    BlobId,
-    ButtonPressed,
-    CaseEnded,
-    CaseId,
-    Delivered,
-    FeedbackGiven,
-    Message,
-    MessageId,
-    MessageReceived,
-    PassageId,
-    Seq,
-    Transcript,
-    TypingSeen,
-)
+from bot.model import Delivered, Seq, Transcript
 
 UNREAD_BYTES: Final = 256 * 1024  # more than this unread by a client, and it is cut off
 HELD_FRAMES: Final = 1000
 BAD_FRAMES: Final = 10
 CLOSE_S: Final = 3.0
 WELCOME_S: Final = 30.0
-DAY_MS: Final = 24 * 3600 * 1000
 
 GOING_AWAY: Final = 1001
 POLICY: Final = 1008
@@ -52,7 +33,7 @@ PROTOCOL: Final = 4400
 UNKNOWN_PERSON: Final = 4401
 
 
-class _Closed(Exception):  # noqa: N818  an end, not an error
+class _Closed(Exception):
     """The socket is closed, or is to be closed with `code`, after telling the client `frame`."""
 
     def __init__(self, code: int = 1000, frame: bytes = b"") -> None:
@@ -72,7 +53,6 @@ class Session:
         "_frames",
         "_held",
         "_later",
-        "_room",
         "_transport",
         "_visitor",
         "_window_start",
@@ -80,12 +60,13 @@ class Session:
         "_ws",
         "is_heard",
         "is_pinged",
+        "room",
     )
 
     def __init__(
         self, room: Room, ws: web.WebSocketResponse, transport: asyncio.Transport, writer: AbstractStreamWriter
     ) -> None:
-        self._room = room
+        self.room = room
         self._ws = ws
         self._transport = transport
         self._writer = writer
@@ -135,13 +116,13 @@ class Session:
     def cut(self, code: int) -> None:
         """Closes without waiting: the client has a moment to read what is under way and why."""
         if self._visitor is not None:
-            self._room.presence.leave(self._visitor, self)
+            self.room.presence.leave(self._visitor, self)
         transport = self._transport
         if transport.is_closing():
             return
         transport.write(frames.closing(code))
         transport.close()
-        self._room.host.clock.call_later(CLOSE_S, transport.abort)
+        self.room.host.clock.call_later(CLOSE_S, transport.abort)
 
     def probe(self) -> None:
         """Called at a steady pace: pings a silent client, and cuts one off that did not answer the last ping."""
@@ -170,7 +151,7 @@ class Session:
             await self._close(end)
         finally:
             if self._visitor is not None:
-                self._room.presence.leave(self._visitor, self)
+                self.room.presence.leave(self._visitor, self)
 
     async def _close(self, end: _Closed) -> None:
         if end.frame:
@@ -203,9 +184,9 @@ class Session:
         """Every frame counts; the clock is asked only once a minute's worth of them has come."""
         self.is_heard = True
         self._frames += 1
-        if self._frames <= self._room.limits.frames_per_minute:
+        if self._frames <= self.room.limits.frames_per_minute:
             return
-        now = self._room.host.clock.monotonic()
+        now = self.room.host.clock.monotonic()
         if now - self._window_start < 60.0:
             raise _Closed(POLICY)
         self._frames, self._window_start = 1, now
@@ -218,7 +199,7 @@ class Session:
 
     async def _open(self) -> Visitor:
         """Hello to welcome."""
-        room = self._room
+        room = self.room
         try:
             async with room.host.clock.timeout(room.limits.hello_s):
                 hello = await self._hello()
@@ -254,7 +235,7 @@ class Session:
         try:
             last = await self._catch_up(visitor, token, after, is_new)
         except (Overloaded, StoreUnavailable) as failure:
-            raise _Closed(TRY_LATER, _busy(failure)) from None
+            raise _Closed(TRY_LATER, frames.busy(failure)) from None
         except TimeoutError:
             raise _Closed(TRY_LATER) from None
         held, self._held = self._held or (), None
@@ -266,7 +247,7 @@ class Session:
 
     async def _catch_up(self, visitor: Visitor, token: str, after: int, is_new: bool) -> int:
         """Sends the welcome and everything after `after`, a page at a time; returns the last `seq` that went out."""
-        host, page = self._room.host, self._room.limits.history_messages
+        host, page = self.room.host, self.room.limits.history_messages
         transcript = Transcript(None, ()) if is_new else await host.history(visitor.at, Seq(after), page)
         known = transcript.conversation.last_seq if transcript.conversation else 0
         if after > known:  # the page remembers what a restored backup does not: it gets what there is
@@ -290,5 +271,16 @@ class Session:
     async def _drain(self) -> None:
         """Waits for this client, in its own task, to take what it was sent: a long history is no slow reader."""
         if self._transport.get_write_buffer_size():
-            async with self._room.host.clock.timeout(WELCOME_S):
+            async with self.room.host.clock.timeout(WELCOME_S):
                 await self._writer.drain()
+
+    async def _take(self, visitor: Visitor, text: str) -> None:
+        try:
+            frame = frames.parse(text)
+            await TAKERS[frame["type"]](self, visitor, frame)
+        except BadFrame as bad:
+            self._complain(bad)
+        except Refused as refusal:
+            self.send(frames.error(refusal.code, refusal.detail))
+        except (Overloaded, StoreUnavailable) as failure:
+            self.send(frames.busy(failure))

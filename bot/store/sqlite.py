@@ -20,7 +20,7 @@ T = TypeVar("T")
 BUSY_S = 1.0  # how long a unit waits for a foreign lock before it fails (and the platform repeats)
 READERS = 2
 STATEMENTS = 512  # prepared statements kept by a connection
-CHECKPOINT_PAGES = 4000  # WAL pages (16 MB) between checkpoints
+CHECKPOINT_PAGES = 500  # WAL pages (2 MB) between checkpoints: small ones, since a commit waits for the one it triggers
 _NOTHING: dict[str, Value] = {}
 
 

@@ -31,7 +31,7 @@ async def opened(
 async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     """Waits for what other threads and processes do in real time."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - of another thread or process, which sets no event here
             await asyncio.sleep(0.002)
 
 

@@ -41,7 +41,7 @@ def _run(work: Callable[[], object], at: int) -> None:
     sys.addaudithook(lambda event, args: step() if event.startswith(_STEPS) else None)
     try:
         work()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the process ends here
         traceback.print_exc()
         os._exit(1)
     os._exit(0)

@@ -10,20 +10,16 @@ from hypothesis import strategies as st
 
 from bot.conversations import Conversations
 from bot.intake import Intake, Rules
-from bot.model import Accepted, Address, ConversationId, Identity, MessageReceived
+from bot.model import Accepted, Address, Identity, MessageReceived
+from bot.scheduler import TurnScheduler
 from bot.telemetry.metrics import Metrics
 from tests.clock import ManualClock
 from tests.store.database import note_and_raise, opened
 
 
-class Sleeper:
-    """A scheduler that runs nothing."""
-
-    def wake(self, conversation: ConversationId, quiet_s: float = 0.0) -> None:
-        return
-
-    def wake_alone(self, conversation: ConversationId) -> None:
-        return
+async def rest(conversation: str) -> float | None:
+    """A stage that has nothing to do."""
+    return None
 
 
 deliveries = st.tuples(
@@ -45,7 +41,8 @@ def test_any_interleaving_of_redeliveries_is_one_message_each(batches: list[list
 async def deliver(data: Path, batches: list[list[tuple[str, int, str]]]) -> None:
     async with opened(data) as store:
         rules = Rules(1000, 86_400_000, lambda channel: "main", lambda channel: 0.0)
-        intake = Intake(store, ManualClock(), Conversations(store), Sleeper(), rules, Metrics(), {})
+        clock = ManualClock()
+        intake = Intake(store, clock, Conversations(store), TurnScheduler(rest, clock), rules, Metrics(), {})
 
         async def one(chat: str, number: int, how: str) -> Accepted | None:
             if how == "fail":

@@ -11,7 +11,8 @@ from aiohttp import ClientSession, web
 
 from bot.clock import SystemClock
 from bot.errors import ConfigError, Overloaded, Refused, StoreUnavailable
-from bot.net.listeners import Gate, ListenerConfig, ListenerLimits, Listeners, Proxies, counted
+from bot.net.gate import Gate, Proxies, counted
+from bot.net.listeners import ListenerConfig, ListenerLimits, Listeners
 from bot.ports import Clock, Route
 from tests.clock import ManualClock
 
@@ -314,7 +315,7 @@ def test_addresses_are_counted_by_who_has_them() -> None:
 
 def test_the_gate_forgets_who_has_left() -> None:
     """Counting strangers takes no memory once they are gone."""
-    gate = Gate(ListenerLimits(connections_per_address=1))
+    gate = Gate(most=10, most_by_client=1)
     assert gate.admit_client("a")
     assert not gate.admit_client("a")
     gate.release_client("a")
