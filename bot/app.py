@@ -250,7 +250,8 @@ class App:
         agents = {}
         for key, settings in self.config.agents.items():
             tools: list[Tool] = [SearchKnowledge(self.knowledge)] if settings.knowledge else []
-            agents[key] = Agent(AgentRules(settings.name, settings.instructions), model, tools, self.clock)
+            name = "" if settings.name == key else settings.name  # unnamed: the channel shows its own name
+            agents[key] = Agent(AgentRules(name, settings.instructions), model, tools, self.clock)
         return agents
 
     def _model(self, name: str) -> ChatModel:

@@ -77,6 +77,8 @@ class Conversations:
     def forget(self, conversation: str) -> None:
         """The copy may differ from the store: the next `get` reads it again."""
         self._known.pop(conversation, None)
+        if conversation in self._arrivals:
+            self._arrivals[conversation] += 1  # what is being read just now may be of before
 
     def __len__(self) -> int:
         return len(self._known)

@@ -12,14 +12,14 @@ is simply handed each message, and handed it again when it comes back.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from bot import ids
 from bot.channels import Channel
 from bot.errors import Overloaded, SendError, SendRefused, SendUncertain, StoreUnavailable
 from bot.model import Conversation, ConversationId, Message, OutboxState
-from bot.ports import Clock, Cursor, Receipt, Row, Store, Value
+from bot.ports import Clock, Cursor, Receipt, Reconciles, Row, Store, Value
 from bot.scheduler import TurnScheduler
 from bot.store import records
 from bot.telemetry.metrics import Metrics
@@ -33,6 +33,8 @@ WAITS_S = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 HOLE_NOTICE = "The rest of this answer could not be delivered."
 HOLE_PART = 10_000  # the part number of that notice: after every other
 ROWS_AT_ONCE = 50
+RECORD_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # what became of a request is not forgotten for a busy disk
+_HOLE_ONCE = records.ADD_OUTBOX + " ON CONFLICT (message_id, part) DO NOTHING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Delivery:
         channel = self._channels.get(conversation.address.channel)
         if channel is not None and channel.limits.is_deduped:
             try:
-                await channel.adapter.send(conversation.address, message)
+                await self._hand_over(channel, conversation, message)
             except SendError:
                 log.info("receiver not there; the message waits for it")
             return
@@ -111,7 +113,7 @@ class Delivery:
         for row in opened:
             part = part_of(row)
             wait_s = (part.due_ms - self._clock.now_ms()) / 1000
-            if wait_s > 0:
+            if wait_s > 0 and part.attempts:  # the first time nothing is put off: a clock that was set back does not count
                 return min(wait_s, WAITS_S[-1])
             if not await self._settle(channel, conversation, part):
                 return 0.0  # what is open has changed: look again
@@ -122,7 +124,7 @@ class Delivery:
         if part.state is not OutboxState.PLANNED:
             return await self._reconcile(channel, conversation, part)
         age_s = (self._clock.now_ms() - part.message.at_ms) / 1000
-        if age_s > channel.limits.max_age_s and not part.attempts:
+        if age_s > channel.limits.max_age_s and not part.attempts and part.part != HOLE_PART:
             await self._give_up(
                 conversation, part, f"older than {channel.limits.max_age_s:.0f} s when it could be sent"
             )
@@ -135,15 +137,46 @@ class Delivery:
             return False
         try:
             async with self._clock.timeout(SEND_S):
-                receipt = await channel.adapter.send(conversation.address, part.message)
+                receipt = await self._hand_over(channel, conversation, part.message)
         except SendRefused as error:
             await self._refused(conversation, part, error)
             return False
         except (SendUncertain, TimeoutError) as error:
             await self._mark(part, OutboxState.UNKNOWN, WAITS_S[0], str(error))
             return False
-        await self._store.run(sent, part, receipt, self._clock.now_ms())
+        await self._record(sent, part, receipt, self._clock.now_ms())
         return True
+
+    async def _hand_over(self, channel: Channel, conversation: Conversation, message: Message) -> Receipt:
+        """The adapter's boundary: what it was not meant to raise says nothing about the message, and stops nobody else."""
+        try:
+            return await channel.adapter.send(conversation.address, message)
+        except (SendError, TimeoutError):
+            raise
+        except Exception as error:
+            log.exception("channel %s failed to send", channel.adapter.name)
+            raise SendUncertain(type(error).__name__) from error
+
+    async def _look_up(self, reconciles: Reconciles, conversation: Conversation, part: Part) -> Receipt | None:
+        """The same boundary for a lookup."""
+        try:
+            return await reconciles.find(conversation.address, part.message, part.attempted_ms)
+        except (SendError, TimeoutError):
+            raise
+        except Exception as error:
+            log.exception("channel %s failed to look a message up", conversation.address.channel)
+            raise SendUncertain(type(error).__name__) from error
+
+    async def _record(self, unit: Callable[..., object], *args: object) -> None:
+        """Keeps what became of a request, patiently: without it the row would have to count as unknown."""
+        for wait_s in RECORD_WAITS_S:
+            try:
+                await self._store.run(unit, *args)
+            except (StoreUnavailable, Overloaded):
+                await self._clock.sleep(wait_s)
+            else:
+                return
+        await self._store.run(unit, *args)
 
     async def _refused(self, conversation: Conversation, part: Part, error: SendRefused) -> None:
         if error.is_retryable and part.attempts + 1 < TRIES:
@@ -158,15 +191,23 @@ class Delivery:
             return False
         try:
             async with self._clock.timeout(SEND_S):
-                receipt = await channel.reconciles.find(conversation.address, part.message, part.attempted_ms)
+                receipt = await self._look_up(channel.reconciles, conversation, part)
         except (SendError, TimeoutError) as error:
             await self._lookup_failed(conversation, part, str(error))
             return False
         if receipt is None:
-            await self._mark(part, OutboxState.PLANNED, 0.0, "certainly not delivered; sent again")
+            await self._absent(conversation, part)
             return False
         await self._store.run(sent, part, receipt, self._clock.now_ms())
         return True
+
+    async def _absent(self, conversation: Conversation, part: Part) -> None:
+        """It certainly did not arrive: sent again, the first time at once, and not for ever."""
+        if part.attempts >= TRIES:
+            await self._give_up(conversation, part, "cut off each time, and certainly not delivered")
+            return
+        wait_s = WAITS_S[part.attempts - 2] if part.attempts > 1 else 0.0
+        await self._mark(part, OutboxState.PLANNED, wait_s, "certainly not delivered; sent again")
 
     async def _lookup_failed(self, conversation: Conversation, part: Part, reason: str) -> None:
         if part.attempts >= LOOKUPS:
@@ -178,11 +219,11 @@ class Delivery:
     async def _mark(self, part: Part, state: OutboxState, wait_s: float, reason: str) -> None:
         due = self._clock.now_ms() + round(wait_s * 1000)
         values: dict[str, Value] = {**part.key, "state": state.value, "due": due, "error": reason[:500]}
-        await self._store.run(execute, records.MARK, values)
+        await self._record(execute, records.MARK, values)
 
     async def _give_up(self, conversation: Conversation, part: Part, reason: str) -> None:
         self._metrics.incidents.of("undelivered").inc()
-        await self._store.run(
+        await self._record(
             bury, conversation, part, reason[:500], self._clock.now_ms(), ids.new_id(self._clock.now_ms())
         )
 
@@ -223,8 +264,8 @@ def sent(cursor: Cursor, part: Part, receipt: Receipt, now_ms: int) -> None:
 def bury(cursor: Cursor, conversation: Conversation, part: Part, reason: str, now_ms: int, incident: str) -> None:
     """Dead for good: the rest of the answer is dropped, and one notice closes it where something came before."""
     cursor.execute(records.MARK, {**part.key, "state": OutboxState.DEAD.value, "due": now_ms, "error": reason})
-    rest = cursor.execute(records.DROP_REST, part.key)
-    if part.part != HOLE_PART and (part.part > 0 or rest):
+    cursor.execute(records.DROP_REST, part.key)
+    if 0 < part.part < HOLE_PART:
         notice: dict[str, Value] = {
             "message": part.message.id,
             "part": HOLE_PART,
@@ -234,7 +275,7 @@ def bury(cursor: Cursor, conversation: Conversation, part: Part, reason: str, no
             "text": HOLE_NOTICE,
             "now": now_ms,
         }
-        cursor.execute(records.ADD_OUTBOX, notice)
+        cursor.execute(_HOLE_ONCE, notice)
     detail = f"part {part.part} was not delivered: {reason}"
     records.add_incident(cursor, incident, "undelivered", part.message.id, detail, now_ms, conversation.id)
 

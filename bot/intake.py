@@ -12,7 +12,7 @@ from functools import lru_cache
 from bot import ids
 from bot.channels import Channel
 from bot.conversations import Conversations
-from bot.errors import Refused
+from bot.errors import Overloaded, Refused, StoreUnavailable
 from bot.model import (
     Accepted,
     Address,
@@ -141,10 +141,15 @@ class Intake:
             await self.flush_receipts()
 
     async def flush_receipts(self) -> None:
+        """Those that cannot be written now wait for the next."""
         self._has_receipts.clear()
         receipts, self._receipts = self._receipts, {}
-        if receipts:
+        if not receipts:
+            return
+        try:
             await self._store.run(acknowledge, receipts)
+        except (StoreUnavailable, Overloaded):
+            self._receipts = receipts | self._receipts
 
     # --- one kind of event each ------------------------------------------------------------------------------------
 

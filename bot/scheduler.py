@@ -26,6 +26,7 @@ class _Slot:
     first_woken: float
     timer: Timer | None = None
     quiet_s: float = 0.0
+    not_before: float = 0.0  # a turn that failed waits at least until then, whoever writes or types meanwhile
 
 
 Turn = Callable[[str], Awaitable[float | None]]
@@ -136,6 +137,8 @@ class TurnScheduler:
         wait_s = quiet_s
         if quiet_s:
             wait_s = min(quiet_s, slot.first_woken + self._burst_s - self._clock.monotonic())
+        if slot.not_before:
+            wait_s = max(wait_s, slot.not_before - self._clock.monotonic())
         if wait_s > 0:
             slot.timer = self._clock.call_later(wait_s, lambda: self._make_ready(conversation, slot))
         else:
@@ -184,7 +187,8 @@ class TurnScheduler:
         if was_woken or again_s is not None:
             slot.state = _State.QUIET
             slot.first_woken = self._clock.monotonic()
-            self._wait_for_quiet(conversation, slot, slot.quiet_s if again_s is None else again_s)
+            slot.not_before = slot.first_woken + again_s if again_s else 0.0
+            self._wait_for_quiet(conversation, slot, slot.quiet_s if again_s is None else 0.0)
         else:
             del self._slots[conversation]
         self._pump()

@@ -18,7 +18,7 @@ from bot.agent.loop import PERSON_BUTTON, Agent, Answer
 from bot.channels import Channel
 from bot.conversations import Conversations, Working
 from bot.delivery import Delivery
-from bot.errors import FrontdeskError, ModelError, Overloaded, StoreUnavailable
+from bot.errors import FrontdeskError, ModelError, Overloaded, SendError, StoreUnavailable
 from bot.model import (
     AGENT_OWNER,
     Address,
@@ -369,7 +369,10 @@ class _Draft:
         """Once: somebody is at work here."""
         if self._typing is not None and not self._has_sign:
             self._has_sign = True
-            await self._typing.typing(self._to)
+            try:
+                await self._typing.typing(self._to)
+            except SendError:
+                return  # a sign that is not seen is nothing lost
 
     async def withdraw(self) -> None:
         if self._drafts is not None and self._is_shown:

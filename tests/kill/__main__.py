@@ -27,8 +27,6 @@ def main() -> int:
     report = asyncio.run(collect(folder, given.cycles, given.seed, given.fault))
     print(table(report))
     print(f"{time.monotonic() - started:.0f} s")
-    for line in report.verdict.lines():
-        print(line)
     return 0 if report.verdict.is_clean else 1
 
 
@@ -37,8 +35,10 @@ async def collect(folder: Path, cycles: int, seed: int, fault: str) -> Report:
     async with aclosing(run(folder, cycles, seed, fault=fault)) as reports:
         async for report in reports:
             total.take(report)
-            if not report.verdict.is_clean or total.cycles.total() % 500 == 0:
-                print(f"  {total.cycles.total()} cycles, {len(total.verdict.lines())} findings", flush=True)
+            for line in report.verdict.lines():
+                print(f"  {line}", flush=True)
+            if total.cycles.total() % 500 == 0:
+                print(f"  {total.cycles.total()} cycles", flush=True)
     return total
 
 

@@ -5,9 +5,9 @@ Crash points and planted bugs stand at the ports only (store, channels, model); 
 """
 
 import asyncio
-import faulthandler
 import json
 import os
+import signal
 import sys
 import traceback
 import uuid
@@ -162,15 +162,11 @@ async def _serve(app: bot.app.App, report: int) -> None:
         await app.ready.wait()
         os.write(report, b"ready\n")
 
-    def dbg():
-        import signal
+    def tell() -> None:
+        for task in asyncio.all_tasks():
+            task.print_stack(file=sys.stderr)
 
-        print("SIG", signal.getsignal(signal.SIGTERM), app._stopping.is_set(), flush=True)
-        for t in asyncio.all_tasks():
-            t.print_stack(limit=4, file=sys.stdout)
-        sys.stdout.flush()
-
-    asyncio.get_running_loop().call_later(12, dbg)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
     async with asyncio.TaskGroup() as tasks:
         announcing = tasks.create_task(announce())
         await app.run()
@@ -200,7 +196,6 @@ def _live(order: dict[str, str], report: int) -> int:
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    faulthandler.dump_traceback_later(12)
     try:
         live(order, report)
     except BaseException:  # noqa: BLE001 - the end of the process: what went wrong goes to the log

@@ -167,12 +167,15 @@ class LedgerUser(Person):
     async def live(self) -> None:
         """Until cancelled. One message at a time, repeated until it is acknowledged."""
         while True:
-            await self._pause()
-            waiting = self._unacknowledged()
-            id_ = waiting[0] if waiting else self._next_message()
+            if not self._unacknowledged():
+                await self._pause()
+                self._next_message()
+            id_ = self._unacknowledged()[0]
             await self._house.up.wait()
             if await self._post({"id": id_, "user": self.name, "text": self.diary.sent[id_]}):
                 self.diary.acknowledged[id_] = ("", 0)
+            else:
+                await asyncio.sleep(0.005)
 
     async def _post(self, event: dict[str, str]) -> bool:
         url = f"http://127.0.0.1:{self._house.port}/ledger/events"

@@ -33,7 +33,7 @@ def _run(work: Callable[[], object], at: int) -> None:
             os._exit(_DIED)
 
     def connect(*args: Any, **options: Any) -> sqlite3.Connection:  # as sqlite3.connect takes them
-        connection = real(*args, **options)
+        connection: sqlite3.Connection = real(*args, **options)
         connection.set_trace_callback(step)
         return connection
 

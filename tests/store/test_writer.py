@@ -58,7 +58,7 @@ async def test_units_that_wait_share_one_transaction(tmp_path: Path) -> None:
 
         await store.run(trace)
         gate, first = await blocked(store)
-        tasks = await hand_over(store, *(lambda cursor, n=n: note_twice(cursor, str(n)) for n in range(200)))  # type: ignore[misc]  # a default argument
+        tasks = await hand_over(store, *(lambda cursor, n=n: note_twice(cursor, str(n)) for n in range(200)))
         gate.open()
         await asyncio.gather(first, *tasks)
         assert groups == [1, 1, 200]
@@ -141,7 +141,7 @@ async def test_a_cancelled_caller_undoes_and_wedges_nothing(tmp_path: Path) -> N
     data = tmp_path / "data"
     async with opened(data) as store:
         gate, first = await blocked(store)
-        waiting = await hand_over(store, *(lambda cursor, n=n: note_twice(cursor, str(n)) for n in range(4)))  # type: ignore[misc]  # a default argument
+        waiting = await hand_over(store, *(lambda cursor, n=n: note_twice(cursor, str(n)) for n in range(4)))
         gone = [first, *waiting[::2]]
         for task in gone:
             task.cancel()
@@ -157,7 +157,7 @@ async def test_too_much_work_is_refused(tmp_path: Path) -> None:
     data = tmp_path / "data"
     async with opened(data, waiting_most=3) as store:
         gate, first = await blocked(store)
-        tasks = await hand_over(store, *(lambda cursor, n=n: note_twice(cursor, str(n)) for n in range(3)))  # type: ignore[misc]  # a default argument
+        tasks = await hand_over(store, *(lambda cursor, n=n: note_twice(cursor, str(n)) for n in range(3)))
         with pytest.raises(Overloaded) as refused:
             await store.run(note_twice, "3")
         assert refused.value.retry_after_s > 0
@@ -196,7 +196,7 @@ async def test_a_reader_never_sees_half_a_unit(tmp_path: Path) -> None:
                 await asyncio.gather(store.run(unit, f"{lane}.{number}"), return_exceptions=True)
 
         async def look() -> int:
-            looks, most = 0, 0
+            looks = most = 0
             while most < 4 * 135:
                 ((notes, halves),) = await store.read(
                     "SELECT (SELECT count(*) FROM audit), (SELECT count(*) FROM meta WHERE key LIKE 'note %')"
@@ -207,7 +207,8 @@ async def test_a_reader_never_sees_half_a_unit(tmp_path: Path) -> None:
             return looks
 
         async with asyncio.timeout(WAIT_S):
-            *_, looks = await asyncio.gather(*(write(lane) for lane in range(4)), look())
+            looks, *_ = await asyncio.gather(look(), *(write(lane) for lane in range(4)))
+        assert looks is not None
         assert looks > 10
 
 

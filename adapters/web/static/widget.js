@@ -6,7 +6,7 @@
 	const base = new URL(".", script.src).href;
 	const prefix = `frontdesk:${base}:`;
 	const data = script.dataset;
-	const language = (data.language || document.documentElement.lang || navigator.language).slice(0, 2).toLowerCase();
+	const language = (/^[a-z]{2}/i.exec(data.language || document.documentElement.lang || navigator.language) || ["en"])[0].toLowerCase();
 	const host = document.createElement("frontdesk-widget");
 	const root = host.attachShadow({ mode: "open" });
 

@@ -1,11 +1,11 @@
-// The chat socket: opens the session, resumes it after `after`, and keeps what the person said until the server has stored it.
+// The chat socket: opens and resumes the session, and keeps what the person said until the server has stored it.
 import { fetched } from "./dom.js";
 
 const ACK_MS = 15000;
 const BACKOFF_MS = 500;
 const BACKOFF_MAX_MS = 30000;
 
-/** localStorage under one prefix; a browser that forbids it only forgets on reload. */
+// localStorage under one prefix; a browser that forbids it only forgets on reload.
 const storage = (prefix) => {
 	const attempt = (act) => {
 		try {
@@ -34,40 +34,137 @@ const parsed = (text) => {
 // A page without TLS has no crypto.randomUUID.
 const uuid = () => "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (c) => (c ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (c / 4)))).toString(16));
 
-/** `listener` has `state(state, detail)`, `frame(frame)`, `pending(message)` and `reset()`. */
 export const connect = ({ base, prefix, identity, listener }) => {
 	const pending = new Map();
 	const later = [];
 	let attempt = 0;
-	let round = 0; // of the connection that counts; what an earlier one reports is ignored
+	let round = 0; // of the connection that counts
 	let after, timer, socket, token, signed, conversation;
 
-
-	/** Connects at once where a wait is under way. */
-	const again = () => {
-		if (self.state === "waiting") begin();
+	const become = (state, detail) => {
+		self.state = state;
+		listener("state", state, detail);
 	};
 
 	const begin = async () => {
-		const round = ++round;
-		const current = () => round === round;
+		const own = ++round;
 		clearTimeout(timer);
 		become("connecting");
 		try {
-			const identity = await identity();
-			if (!current()) return;
-			scope(identity);
-			const socket = (socket = new WebSocket(base.replace("http", "ws") + "ws"));
-			const token = token || undefined;
-			socket.onopen = () => socket.send(JSON.stringify({ type: "hello", version: 1, after: after, ...(identity ? { identity } : { token }) }));
-			socket.onmessage = ({ data }) => current() && receive(parsed(data) || {});
-			socket.onclose = ({ code }) => current() && lost(code);
+			const who = await identity();
+			if (own !== round) return;
+			scope(who);
+			socket = new WebSocket(base.replace("http", "ws") + "ws");
+			const credential = who ? { identity: who } : token && { token };
+			socket.onopen = ({ target }) => target.send(JSON.stringify({ type: "hello", version: 1, after, ...credential }));
+			socket.onmessage = ({ data }) => own === round && receive(parsed(data) || {});
+			socket.onclose = ({ code }) => own === round && lost(code);
 		} catch {
-			if (current()) lost();
+			if (own === round) lost();
 		}
 	};
 
-	/** What the person says; it is sent until the server acknowledges it. */
+	const lost = (code) => {
+		if (code === 4400) return refuse();
+		round++;
+		socket?.close();
+		if (code === 1009) for (const message of pending.values()) fail(message); // too large
+		if (code === 1001) attempt = 1; // a restart: soon, but not all at once
+		if (code === 1013) attempt = Math.max(attempt, 4);
+		timer = setTimeout(begin, 50 + Math.random() * Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempt++));
+		become("waiting");
+	};
+
+	const refuse = (detail) => {
+		round++;
+		socket.close();
+		become("refused", detail);
+	};
+
+	const reset = () => {
+		after = conversation = undefined;
+		listener("reset");
+		for (const message of pending.values()) listener("pending", message);
+	};
+
+	// What is stored belongs to one signed-in user, or to anybody here; another user starts afresh.
+	const scope = (jwt) => {
+		const claims = jwt && parsed(atob(jwt.split(".")[1]?.replace(/-/g, "+").replace(/_/g, "/") || ""));
+		const mine = prefix + (jwt ? claims?.sub + ":" : "");
+		if (mine === self.store?.prefix) return;
+		if (self.store) {
+			pending.clear();
+			self.used = false;
+			reset();
+		}
+		self.store = storage(mine);
+		signed = !!jwt;
+		token = self.store.get("token");
+		self.used ||= !!self.store.get("used");
+		for (const message of pending.values()) keep(message);
+		for (const message of self.store.waiting().sort((a, b) => a.at_ms - b.at_ms)) {
+			pending.set(message.id, message);
+			listener("pending", message);
+		}
+	};
+
+	const remember = () => {
+		if (!self.store) return;
+		self.store.set("used", 1);
+		storage(prefix).set("used", 1);
+		if (token && !signed) self.store.set("token", token);
+	};
+
+	const keep = (message) => self.store?.set("out:" + message.id, JSON.stringify(message));
+
+	const receive = (frame) => {
+		const { type, id, code, detail, retry_after_s = 2 } = frame;
+		const message = pending.get(id);
+		if (type === "welcome") welcome(frame);
+		if (type === "ack") forget(id);
+		if (code === "bad_token") {
+			self.store.remove("token");
+			token = "";
+			reset();
+		}
+		if (code === "bad_identity" || code === "bad_version") refuse(detail);
+		if (type === "error" && message) {
+			if (code === "busy" || code === "too_fast") setTimeout(transmit, retry_after_s * 1000, message);
+			else fail(message, detail);
+		}
+		listener(type, frame);
+		const seqs = (type === "welcome" ? frame.history : type === "message" ? [frame] : []).map(({ seq }) => seq);
+		if (!seqs.length) return;
+		after = Math.max(after || 0, ...seqs);
+		send({ type: "received", seq: after }, false);
+	};
+
+	const welcome = (frame) => {
+		if (conversation && conversation !== frame.conversation) reset();
+		({ token, conversation } = frame);
+		if (self.used) remember();
+		attempt = 0;
+		become("online");
+		for (const message of pending.values()) if (!message.error) transmit(message);
+		for (const waiting of later.splice(0)) send(waiting);
+	};
+
+	const transmit = (message) => {
+		const { id, text, attachments } = message;
+		if (self.state !== "online" || !pending.has(id)) return;
+		send({ type: "message", id, text, ...(attachments.length && { attachments: attachments.map((file) => file.id) }) });
+		const own = round;
+		setTimeout(() => {
+			if (own === round && pending.has(id) && !message.error) lost(); // dead, and nobody said so
+		}, ACK_MS);
+	};
+
+	const fail = (message, detail) => {
+		message.error = detail || " ";
+		keep(message);
+		listener("pending", message);
+	};
+
 	const say = (text, attachments) => {
 		const message = { id: uuid(), text, attachments, at_ms: Date.now() };
 		self.used = true;
@@ -86,147 +183,32 @@ export const connect = ({ base, prefix, identity, listener }) => {
 
 	const forget = (id) => {
 		pending.delete(id);
-		self.store.remove("out:" + id);
+		self.store?.remove("out:" + id);
 	};
 
-	/** Any other frame: it waits for the session, or without `must` is dropped when there is none. */
+	// Without a session a frame waits, or is dropped where it need not arrive.
 	const send = (frame, must = true) => {
 		if (self.state === "online") socket.send(JSON.stringify(frame));
 		else if (must) later.push(frame);
 	};
 
-	const upload = (file) => {
-		const headers = { "X-File-Name": encodeURIComponent(file.name) };
-		return file("upload", { method: "POST", body: file, headers }).then((answer) => answer.json());
-	};
+	const transfer = (path, request) => fetched(base + path, { ...request, headers: { ...request?.headers, Authorization: "Bearer " + token } });
+	const upload = async (file) => (await transfer("upload", { method: "POST", body: file, headers: { "X-File-Name": encodeURIComponent(file.name) } })).json();
+	const blob = async (id) => (await transfer("upload/" + encodeURIComponent(id))).blob();
 
-	const blob = (id) => {
-		return file("upload/" + encodeURIComponent(id)).then((answer) => answer.blob());
-	};
+	const again = () => self.state === "waiting" && begin();
 
-	const file = (path, request) => {
-		return fetched(base + path, { ...request, headers: { ...request?.headers, Authorization: "Bearer " + token } });
-	};
-
-	// What is stored belongs to one signed-in user or to nobody in particular; another user starts afresh.
-	const scope = (identity) => {
-		const prefix = prefix + (identity ? parsed(atob(identity.split(".")[1]?.replace(/-/g, "+").replace(/_/g, "/") || ""))?.sub + ":" : "");
-		if (prefix === self.store?.prefix) return;
-		if (self.store) {
-			pending.clear();
-			self.used = false;
-			reset();
-		}
-		self.store = storage(prefix);
-		signed = !!identity;
-		token = self.store.get("token");
-		self.used ||= !!self.store.get("used");
-		for (const message of pending.values()) keep(message);
-		for (const message of self.store.waiting().sort((a, b) => a.at_ms - b.at_ms)) {
-			pending.set(message.id, message);
-			listener.pending(message);
-		}
-	};
-
-	const receive = (frame) => {
-		const { type, id, code, detail, retry_after_s = 2 } = frame;
-		const message = pending.get(id);
-		if (type === "welcome") welcome(frame);
-		if (type === "ack") forget(id);
-		if (code === "bad_token") {
-			self.store.remove("token");
-			token = "";
-			reset();
-		}
-		if (code === "bad_identity" || code === "bad_version") refuse(detail);
-		if (type === "error" && message) {
-			if (code === "busy" || code === "too_fast") setTimeout(() => transmit(message), retry_after_s * 1000);
-			else fail(message, detail);
-		}
-		listener.frame(frame);
-		const seqs = (type === "welcome" ? frame.history : type === "message" ? [frame] : []).map(({ seq }) => seq);
-		if (!seqs.length) return;
-		after = Math.max(after || 0, ...seqs);
-		send({ type: "received", seq: after }, false);
-	};
-
-	const welcome = ({ token, conversation }) => {
-		if (conversation && conversation !== conversation) reset();
-		conversation = conversation;
-		token = token;
-		if (self.used) remember();
-		attempt = 0;
-		become("online");
-		for (const message of pending.values()) if (!message.error) transmit(message);
-		for (const frame of later.splice(0)) send(frame);
-	};
-
-	const remember = () => {
-		self.store?.set("used", 1);
-		if (!self.store) return;
-		storage(prefix).set("used", 1);
-		if (token && !signed) self.store.set("token", token);
-	};
-
-	const keep = (message) => {
-		self.store?.set("out:" + message.id, JSON.stringify(message));
-	};
-
-	const transmit = (message) => {
-		const { id, text, attachments } = message;
-		if (self.state !== "online" || !pending.has(id)) return;
-		send({ type: "message", id, text, ...(attachments.length && { attachments: attachments.map((file) => file.id) }) });
-		const round = round;
-		setTimeout(() => {
-			if (round === round && pending.has(id) && !message.error) lost(); // a dead connection does not say so
-		}, ACK_MS);
-	};
-
-	const fail = (message, detail) => {
-		message.error = detail || " ";
-		keep(message);
-		listener.pending(message);
-	};
-
-	const reset = () => {
-		after = conversation = undefined;
-		listener.reset();
-		for (const message of pending.values()) listener.pending(message);
-	};
-
-	const refuse = (detail) => {
-		round++;
-		socket.close();
-		become("refused", detail);
-	};
-
-	const lost = (code) => {
-		if (code === 4400) return refuse();
-		round++;
-		socket?.close();
-		if (code === 1009) for (const message of pending.values()) fail(message); // too large for a frame
-		if (code === 1001) attempt = 1; // a restart: back soon, but not all at once
-		if (code === 1013) attempt = Math.max(attempt, 4);
-		const most = Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempt++);
-		timer = setTimeout(() => begin(), 50 + Math.random() * most);
-		become("waiting");
-	};
-
-	const become = (state, detail) => {
-		self.state = state;
-		listener.state(state, detail);
-	};
-
-	const self = { state: "idle", pending, connect: begin, again, say, retry, forget, send, upload, blob };
-	addEventListener("online", () => again());
+	addEventListener("online", again);
 	addEventListener("offline", () => self.state === "online" && lost());
 	document.addEventListener("visibilitychange", () => document.hidden || again());
 	addEventListener("storage", ({ key, newValue }) => {
 		if (key !== self.store?.prefix + "token" || !newValue || signed || self.used) return;
-		reset(); // another page of this visitor has spoken first: join it
+		reset(); // another page of this visitor spoke first: join it
 		token = newValue;
 		self.used = true;
 		lost();
 	});
+
+	const self = { state: "idle", pending, connect: begin, again, say, retry, forget, send, upload, blob };
 	return self;
 };

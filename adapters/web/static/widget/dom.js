@@ -9,9 +9,10 @@ export const h = (tag, props = {}, ...children) => {
 	return node;
 };
 
-export const button = (kind, props, ...children) => h("button", { type: "button", class: kind, ...props }, ...children);
+export const button = (kind, label, onclick, ...children) =>
+	h("button", { type: "button", class: kind, "aria-label": label, title: label, onclick }, ...(children.length ? children : [label]));
 
-/** The answer, or the server's error: `{detail}`. */
+// Throws the server's own error, `{detail}`.
 export const fetched = async (url, request) => {
 	const answer = await fetch(url, { credentials: "omit", ...request });
 	if (answer.ok) return answer;
@@ -20,7 +21,7 @@ export const fetched = async (url, request) => {
 export const json = (url) => fetched(url).then((answer) => answer.json());
 export const text = (url) => fetched(url).then((answer) => answer.text());
 
-/** A document, parsed without running anything. */
+// A document, parsed without running anything.
 export const markup = (url) =>
 	new Promise((done, fail) => {
 		const request = new XMLHttpRequest();
@@ -33,7 +34,7 @@ export const markup = (url) =>
 
 const SURFACE = { light: [243, 244, 247], dark: [34, 38, 46] };
 
-/** The accent, moved towards black or white until it is readable (WCAG AA) as text on every surface of the theme. */
+// The accent, moved towards black or white until it is readable (WCAG AA) on the theme's surfaces.
 export const readable = (accent, theme, contrast) => {
 	const end = theme === "dark" ? 255 : 0;
 	for (let step = 0; ; step++) {

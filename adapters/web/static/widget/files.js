@@ -5,17 +5,17 @@ import { clean } from "./markdown.js";
 const MOST = 5;
 const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 
-export const makeFiles = ({ $, t, icon, connection, warn, changed }) => {
+export const makeFiles = ({ $, t, icon, server, warn, changed }) => {
 	const blobs = new Map();
 	let chosen = [];
 
-	/** A thumbnail or a chip. A file is only ever saved, never opened: the host page must not run what somebody sent. */
+	// A thumbnail or a chip. A file is only saved, never opened: the host page must not run what somebody sent.
 	const show = ({ id, name, media_type: type, size_bytes: size }) => {
 		name = clean(name);
 		const image = IMAGES.includes(type);
 		const amount = size < 1e6 ? Math.ceil(size / 1e3) + " KB" : (size / 1e6).toFixed(1) + " MB";
 		const link = h("a", { class: "file", download: name, title: name }, icon("file"), h("span", { dir: "auto" }, name, h("small", {}, amount)));
-		if (!blobs.has(id)) blobs.set(id, connection.blob(id));
+		if (!blobs.has(id)) blobs.set(id, server.blob(id));
 		blobs.get(id).then((blob) => {
 			link.href = URL.createObjectURL(new Blob([blob], { type: image ? type : "application/octet-stream" }));
 			if (image) link.prepend(h("img", { alt: name, onerror: ({ target }) => target.remove(), src: link.href }));
@@ -26,11 +26,11 @@ export const makeFiles = ({ $, t, icon, connection, warn, changed }) => {
 	const draw = () => {
 		$("tray").replaceChildren(...chosen.map((entry) => {
 			const node = entry.id ? show(entry) : h("span", { class: "file" }, icon("sending"), t("uploading"));
-			node.append(button("off", { "aria-label": t("remove", { name: clean(entry.name) }), onclick: (event) => {
+			node.append(button("off", t("remove", { name: clean(entry.name) }), (event) => {
 				event.preventDefault();
 				drop(entry);
 				$("input").focus();
-			} }, icon("close")));
+			}, icon("close")));
 			return node;
 		}));
 		changed();
@@ -45,7 +45,7 @@ export const makeFiles = ({ $, t, icon, connection, warn, changed }) => {
 		for (const file of [...list].slice(0, MOST - chosen.length)) {
 			const entry = { name: file.name };
 			chosen.push(entry);
-			connection.upload(file).then((stored) => {
+			server.upload(file).then((stored) => {
 				blobs.set(stored.id, Promise.resolve(file));
 				Object.assign(entry, stored);
 				draw();

@@ -1,5 +1,4 @@
-// A small, safe part of Markdown as nodes. Text only becomes text nodes, nothing is fetched, and time is linear: nesting is capped,
-// and no search is repeated from every start.
+// A safe part of Markdown: text only becomes text nodes, nothing is fetched, and time is linear.
 import { h } from "./dom.js";
 
 const DEPTH = 16;
@@ -12,7 +11,7 @@ const HEAD = /^ {0,3}#{1,6}\s+/;
 const QUOTE = /^ {0,3}> ?/;
 const TAGS = { "*": "em", _: "em", "**": "strong", __: "strong", "~~": "s" };
 
-/** Text without control and reordering characters and without towers of combining marks. */
+// Without control and reordering characters and towers of combining marks.
 export const clean = (text) =>
 	String(text ?? "")
 		.replace(/[\0-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]/g, "")
@@ -29,8 +28,7 @@ export const safeUrl = (text) => {
 
 export const link = (href, ...children) => h("a", { href, title: href, rel: "noopener noreferrer nofollow", target: "_blank" }, ...children);
 
-/** Renders into `parent`. `chip(n)` is the node of citation n, or nothing. With `live` (a draft) what is open counts as closed, and
- * blocks that did not change stay the nodes they are. */
+// `chip(n)` is the node of citation n, or nothing. In a `live` draft what is open counts as closed, and what did not change stays.
 export const render = (parent, text, chip = () => null, live = false) => {
 	text = clean(text);
 	let end = text.length;
@@ -98,7 +96,7 @@ const table = ([head, , ...lines], how) => {
 	return h("div", { class: "wide" }, h("table", {}, row(head, "th"), ...lines.map((line) => row(line, "td"))));
 };
 
-// One pass with a stack of open marks; a mark that never closes dissolves into its own characters.
+// One pass with a stack; a mark that never closes dissolves into its characters.
 const inline = (text, { chip, live }) => {
 	const token = new RegExp(TOKEN);
 	const top = new DocumentFragment();

@@ -1,22 +1,22 @@
-// The messages, by id and in the order of `seq`; what is not stored yet comes after them, drafts last.
+// The messages in the order of `seq`; what is not stored yet comes after them, drafts last.
 import { button, h } from "./dom.js";
 import { clean, render } from "./markdown.js";
 
 const REVEAL_MS = 40;
 
-export const makeRows = ({ t, list, language, icon, choice, name, file, send, retry, edit, cite, changed }) => {
+export const makeRows = ({ t, list, template, language, icon, choice, name, file, send, retry, edit, cite, changed }) => {
 	const rows = new Map();
 	const pressed = new Map();
 	const still = matchMedia("(prefers-reduced-motion: reduce)");
-	const relative = new Intl.RelativeTimeFormat([language, "en"], { numeric: "auto", style: "short" });
-	const exact = new Intl.DateTimeFormat([language, "en"], { dateStyle: "medium", timeStyle: "short" });
+	const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+	const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 	const all = () => Array.from(list.children, ({ row }) => row);
 
 	const rowOf = (id) => {
 		if (!rows.has(id)) {
-			const row = { el: h("article"), body: h("div", { class: "body", dir: "auto" }), meta: h("div", { class: "meta" }) };
-			row.el.row = row;
-			rows.set(id, row);
+			const el = template.cloneNode(true);
+			el.row = { el, body: el.children[1] };
+			rows.set(id, el.row);
 		}
 		return rows.get(id);
 	};
@@ -39,7 +39,7 @@ export const makeRows = ({ t, list, language, icon, choice, name, file, send, re
 		changed();
 	};
 
-	// Whole words, sooner the more there are; half a word waits for its end.
+	// Whole words, faster the more there are.
 	const reveal = (row) => {
 		row.timer = 0;
 		if (!row.draft || row.gone) return;
@@ -58,40 +58,24 @@ export const makeRows = ({ t, list, language, icon, choice, name, file, send, re
 	const by = ({ author, message }) => clean(message?.name) || { user: t("you"), agent: name(), operator: t("person") }[author] || "";
 
 	const fill = (row) => {
-		const { el, body, meta, author, message } = row;
+		const { el, body, author, message } = row;
+		const [name, , files, sources, choices, meta] = el.children;
 		el.className = "row " + author;
-		if (!message) return el.replaceChildren(h("div", { class: "by", dir: "auto" }, by(row)), body);
-		const { id, text, attachments = [], citations = [], buttons = [], consent } = message;
+		name.textContent = by(row);
+		if (!message) return;
+		const { text, citations = [] } = message;
 		const placed = new Set();
-		const chip = (citation) => {
-			const label = t("source", { number: citation.number, title: clean(citation.title) });
-			return button("chip", { "aria-label": label, title: label, onclick: ({ target }) => cite(citation, target) }, `${citation.number}`);
-		};
+		const chip = (citation) => button("chip", t("source", { number: citation.number, title: clean(citation.title) }), () => cite(citation), `${citation.number}`);
 		const numbered = (n) => {
 			const citation = citations.find(({ number }) => number === n);
 			return citation && placed.add(n) && chip(citation);
 		};
 		if (author === "user") body.textContent = clean(text);
 		else render(body, text, numbered);
-		const left = citations.filter(({ number }) => !placed.has(number));
-		meta.replaceChildren(...metaOf(row));
-		el.replaceChildren(
-			h("div", { class: "by", dir: "auto" }, by(row)),
-			body,
-			h("div", { class: "files" }, ...attachments.map(file)),
-			consent ? consentOf(consent) : "",
-			h("div", { class: "meta sources" }, t("sources"), ...left.map(chip)),
-			h("div", { class: "choices" }, ...buttons.map((one) => press(id, one))),
-			meta,
-		);
-	};
-
-	// Every argument that will be used; characters that cannot be seen are made visible.
-	const consentOf = ({ title, arguments: values = {} }) => {
-		const hex = (c) => `⟨U+${c.codePointAt().toString(16).padStart(4, 0)}⟩`;
-		const visible = (value) => (typeof value === "string" ? value : JSON.stringify(value)).replace(/[\p{Cc}\p{Cf}]/gu, hex);
-		const line = ([key, value]) => h("tr", {}, h("th", {}, visible(key)), h("td", {}, h("bdi", {}, visible(value))));
-		return h("div", { class: "consent" }, h("b", {}, visible(title || "")), h("table", {}, ...Object.entries(values).map(line)));
+		files.replaceChildren(...(message.attachments || []).map(file));
+		sources.replaceChildren(t("sources"), ...citations.filter(({ number }) => !placed.has(number)).map(chip));
+		choices.replaceChildren(...(message.buttons || []).map((one) => press(message.id, one)));
+		meta.replaceChildren(...about(row));
 	};
 
 	const press = (message, { id, label }) => {
@@ -109,9 +93,9 @@ export const makeRows = ({ t, list, language, icon, choice, name, file, send, re
 		return node;
 	};
 
-	const metaOf = ({ author, message, pending }) => {
+	const about = ({ author, message, pending }) => {
 		const state = (key, more = "") => h("span", { class: "state " + more }, icon(key), t(key));
-		const act = (key, onclick) => button("text", { onclick: () => onclick(pending) }, t(key));
+		const act = (key, onclick) => button("text", t(key), () => onclick(pending));
 		if (pending?.error) return [state("failed", "bad"), pending.error.trim() || t("tooLong"), act("retry", retry), act("edit", edit)];
 		if (pending) return [state("sending")];
 		const at = new Date(message.at_ms);
@@ -120,15 +104,16 @@ export const makeRows = ({ t, list, language, icon, choice, name, file, send, re
 	};
 
 	const thumbs = ({ id, feedback }) => {
+		const mark = (thumb, value) => (thumb.ariaPressed = thumb.value === value);
 		const both = ["up", "down"].map((value) => {
-			const onclick = () => {
-				mark(value);
+			const thumb = button("thumb", t(value), () => {
+				for (const other of both) mark(other, value);
 				send({ type: "feedback", message: id, value });
-			};
-			return button("thumb", { "aria-label": t(value), title: t(value), value, onclick }, icon(value));
+			}, icon(value));
+			thumb.value = value;
+			mark(thumb, feedback);
+			return thumb;
 		});
-		const mark = (value) => both.forEach((thumb) => (thumb.ariaPressed = thumb.value === value));
-		mark(feedback);
 		return both;
 	};
 
@@ -141,7 +126,6 @@ export const makeRows = ({ t, list, language, icon, choice, name, file, send, re
 	return {
 		remove,
 
-		/** A final message; `announce` is told what others wrote. */
 		show(message, announce) {
 			const { id, seq, author } = message;
 			const row = rowOf(id);
@@ -151,7 +135,6 @@ export const makeRows = ({ t, list, language, icon, choice, name, file, send, re
 			if (announce && author !== "user") announce(`${by(row)}: ${row.body.textContent}`);
 		},
 
-		/** Something said here that the server has not confirmed. */
 		pending(message) {
 			update(rowOf(message.id), { message, author: "user", pending: message });
 		},

@@ -1,11 +1,12 @@
-// The panel: what the person sees and does. connection.js speaks with the server, rows.js shows the messages.
+// The panel: what the person sees and does.
 import { connect } from "./connection.js";
 import { button, h, json, markup, readable, text } from "./dom.js";
 import { makeFiles } from "./files.js";
-import { clean, link, render, safeUrl } from "./markdown.js";
+import { clean, render, safeUrl } from "./markdown.js";
 import { makeRows } from "./rows.js";
 
 const LIMIT = 16000;
+const NEAR = 14400;
 const TYPING_MS = 3000;
 
 export const start = async ({ base, prefix, data, root, launcher, badge, language, paint, contrast }) => {
@@ -37,7 +38,6 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	input.placeholder = input.ariaLabel = t("write");
 
 	let config;
-	let limit = LIMIT;
 	let owner = "agent";
 	let person = "";
 	let caseOpen = false;
@@ -51,8 +51,8 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	const setting = (key) => data[key] ?? config?.[key];
 	const name = () => clean(setting("name")) || t("name");
 	const phone = () => innerWidth <= 480;
-	const rest = () => (phone() ? log : input).focus(); // where the focus goes from what is about to vanish
-	const choice = (label, onclick) => button("choice", { onclick }, label);
+	const rest = () => (phone() ? log : input).focus(); // the focus leaves what is about to vanish
+	const choice = (label, onclick) => button("choice", label, onclick);
 	const tell = (bar, said) => {
 		bar.firstElementChild.textContent = said;
 		bar.hidden = false;
@@ -74,7 +74,6 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 			say(said);
 			rest();
 		})));
-		limit = config?.message_chars || LIMIT;
 		present();
 	};
 
@@ -101,7 +100,6 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		present();
 	};
 
-	// After any change of the messages: what is hidden, what is unread, where the view stands.
 	const arrange = (row) => {
 		rows.hide(from || 0);
 		seen();
@@ -109,13 +107,11 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	};
 
 	const seen = () => {
-		if (panel.open && !document.hidden) {
-			read = Math.max(read, rows.last());
-			if (connection.used && read) connection.store?.set("read", read);
-		}
+		read = Math.max(read, server.store?.get("read") || 0, panel.open && !document.hidden && rows.last());
+		if (server.used) server.store?.set("read", read);
 		const unread = panel.open ? 0 : rows.unread(read);
 		badge.hidden = !unread;
-		badge.textContent = unread > 99 ? "99+" : unread;
+		badge.textContent = unread;
 		launcher.ariaLabel = t(panel.open ? "close" : "open") + (unread ? ", " + t("unread", { count: unread }) : "");
 	};
 
@@ -135,46 +131,30 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	};
 	jump.onclick = scroll;
 
-	const connection = connect({
+	const server = connect({
 		base,
 		prefix,
 		identity: async () => {
 			const source = window.FrontdeskIdentity ?? data.identity;
 			return typeof source === "function" ? source() : source;
 		},
-		listener: {
-			state(state, detail) {
-				clearTimeout(banner.timer);
-				skin.dataset.state = state;
-				if (state === "online") banner.hidden = true;
-				if (state === "waiting") banner.timer = setTimeout(() => tell(banner, t("offline")), 800);
-				if (state === "refused") tell(banner, clean(detail) || t("refused"));
-			},
-			reset() {
-				rows.drop(() => true);
-				read = 0;
-				from = undefined;
-				survey.hidden = queue.hidden = true;
-			},
-			pending: (message) => rows.pending(message),
-			frame: (frame) => frames[frame.type]?.(frame),
-		},
+		listener: (type, ...facts) => on[type]?.(...facts),
 	});
-	banner.lastElementChild.onclick = () => connection.again();
+	banner.lastElementChild.onclick = () => server.again();
 	notice.lastElementChild.onclick = () => (notice.hidden = true);
 
-	const files = makeFiles({ $, t, icon, connection, warn, changed: () => drawComposer() });
+	const files = makeFiles({ $, t, icon, server, warn, changed: () => drawComposer() });
 	const rows = makeRows({
-		t, list, language, icon, choice, name, file: files.show,
+		t, list, template: $("row").content.firstElementChild, language, icon, choice, name, file: files.show,
 		changed: arrange,
-		send: (frame) => connection.send(frame),
+		send: (frame) => server.send(frame),
 		retry(message) {
 			rest();
-			connection.retry(message);
+			server.retry(message);
 			rows.pending(message);
 		},
 		edit(message) {
-			connection.forget(message.id);
+			server.forget(message.id);
 			rows.remove(message.id);
 			input.value = message.text;
 			files.set(message.attachments);
@@ -183,22 +163,40 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		cite(citation) {
 			cited = citation.id;
 			$("source").textContent = clean(citation.title);
-			$("passage").replaceChildren(...[1, 2, 3].map(() => h("div", { class: "bone" })));
-			const url = safeUrl(citation.url);
-			$("foot").replaceChildren(url ? link(url, t("page")) : "");
-			$("foot").hidden = !url;
+			$("passage").replaceChildren();
+			$("page").href = safeUrl(citation.url) || "";
+			$("page").hidden = !safeUrl(citation.url);
 			passage.showModal();
-			connection.send({ type: "passage", id: citation.id });
+			server.send({ type: "passage", id: citation.id });
 		},
 	});
 
-	const frames = {
+	const fill = ({ id = cited, title, text }) => {
+		if (id !== cited) return;
+		if (title) $("source").textContent = clean(title);
+		render($("passage"), text || t("gone"));
+	};
+
+	const on = {
+		state(state, detail) {
+			clearTimeout(banner.timer);
+			skin.dataset.state = state;
+			if (state === "online") banner.hidden = true;
+			if (state === "waiting") banner.timer = setTimeout(() => tell(banner, t("offline")), 800);
+			if (state === "refused") tell(banner, clean(detail) || t("refused"));
+		},
+		reset() {
+			rows.drop(() => true);
+			read = 0;
+			from = undefined;
+			survey.hidden = queue.hidden = true;
+		},
+		pending: (message) => rows.pending(message),
 		welcome(frame) {
 			const first = !rows.last();
 			rows.drop(({ draft }) => draft);
 			caseOpen = frame.case;
-			read = Math.max(read, connection.store.get("read"));
-			from ??= +connection.store.get("from");
+			from ??= +server.store.get("from");
 			if (first) $("older").hidden = !frame.has_earlier;
 			writing(false);
 			queue.hidden = true;
@@ -231,25 +229,20 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 			announce(queue.textContent);
 			follow();
 		},
-		passage: (frame) => fill(frame),
+		passage: fill,
 		case({ id, state }) {
 			if (state !== "ended") return;
 			caseOpen = false;
 			writing(false);
-			const vote = (value) => () => {
-				connection.send({ type: "feedback", case: id, value });
-				survey.replaceChildren(h("b", {}, t("thanks")), h("div", {}, t("ended")));
-				if (starting) clear();
-				rest();
-			};
-			survey.replaceChildren(h("b", {}, t("solved")), h("div", { class: "choices" }, choice(t("yes"), vote("up")), choice(t("no"), vote("down"))));
+			survey.name = id;
+			survey.classList.remove("done");
 			survey.hidden = false;
 			announce(t("solved"));
 			follow();
 		},
 		error({ code, detail, id }) {
 			if (code === "no_passage") fill({ text: detail });
-			else if (!connection.pending.has(id) && !/^bad_(token|identity|version)$/.test(code)) warn(detail);
+			else if (!server.pending.has(id) && !/^bad_(token|identity|version)$/.test(code)) warn(detail);
 		},
 	};
 
@@ -257,19 +250,19 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	const say = (said, attachments = []) => {
 		if (starting && !survey.hidden) clear();
 		survey.hidden = notice.hidden = true;
-		rows.pending(connection.say(said, attachments));
+		rows.pending(server.say(said, attachments));
 		scroll();
 	};
 	const finish = (again) => {
 		starting = again && !!caseOpen;
-		if (caseOpen) connection.send({ type: "end" });
+		if (caseOpen) server.send({ type: "end" });
 		else if (again) clear();
 	};
 	const clear = () => {
 		starting = false;
 		survey.hidden = true;
 		from = rows.last();
-		if (connection.used) connection.store?.set("from", from);
+		if (server.used) server.store?.set("from", from);
 		arrange();
 	};
 	const acts = {
@@ -282,6 +275,13 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 			h("a", { href, download: "chat.txt" }).click();
 			setTimeout(() => URL.revokeObjectURL(href), 1000);
 		},
+	};
+	survey.onclick = ({ target: { name: value } }) => {
+		if (!value) return;
+		server.send({ type: "feedback", case: survey.name, value });
+		survey.classList.add("done");
+		if (starting) clear();
+		rest();
 	};
 	menu.onclick = ({ target }) => {
 		if (!acts[target.name]) return;
@@ -313,26 +313,20 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		drawComposer();
 		if (Date.now() - typed < TYPING_MS) return;
 		typed = Date.now();
-		connection.send({ type: "typing" }, false);
+		server.send({ type: "typing" }, false);
 	};
 	const drawComposer = () => {
 		input.style.height = 0;
 		input.style.height = input.scrollHeight + "px";
-		const size = input.value.length > limit * 0.9 ? [...input.value].length : 0;
-		$("count").hidden = size < limit * 0.9;
-		$("count").textContent = t(size > limit ? "over" : "left", { count: Math.abs(limit - size) });
-		$("count").classList.toggle("bad", size > limit);
+		const left = LIMIT - (input.value.length > NEAR && [...input.value].length);
+		$("count").hidden = left > LIMIT - NEAR;
+		$("count").textContent = t(left < 0 ? "over" : "left", { count: Math.abs(left) });
+		$("count").classList.toggle("bad", left < 0);
 		$("go").disabled = !files.ready() || !(input.value.trim() || files.chosen().length);
 	};
 
-	const fill = ({ id = cited, title, text }) => {
-		if (id !== cited) return;
-		if (title) $("source").textContent = clean(title);
-		render($("passage"), text || t("gone"));
-	};
-
 	// Opening, closing, keys
-	const watch = () => connection.state === "idle" && connection.connect();
+	const watch = () => server.state === "idle" && server.connect();
 	const open = (quiet) => {
 		if (panel.open) return;
 		if (phone()) panel.showModal();
@@ -364,11 +358,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		menu.firstElementChild.focus();
 	};
 	document.addEventListener("visibilitychange", seen);
-	addEventListener("storage", ({ key, newValue }) => {
-		if (key !== connection.store?.prefix + "read") return;
-		read = Math.max(read, newValue);
-		seen();
-	});
+	addEventListener("storage", seen);
 	window.visualViewport?.addEventListener("resize", () => (panel.style.height = phone() ? visualViewport.height + "px" : "")); // beside an open keyboard
 	dark.addEventListener("change", dress);
 	setInterval(() => panel.open && rows.age(), 30000);

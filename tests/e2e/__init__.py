@@ -1,0 +1,1 @@
+"""The whole house: the real daemon as a process, real Chromium, real documents."""
