@@ -30,7 +30,7 @@ chaos: $(VENV)/.installed-test
 	@exec $(BIN)/python -m tests.kill --cycles $(CYCLES)
 
 screenshots: $(VENV)/.installed-test debian-packages
-	@exec $(BIN)/python -m tests.screenshots
+	@exec $(BIN)/python -m tests.e2e.screenshots
 
 format: $(VENV)/.installed-test
 	@$(BIN)/ruff format .

@@ -113,7 +113,9 @@ class Delivery:
         for row in opened:
             part = part_of(row)
             wait_s = (part.due_ms - self._clock.now_ms()) / 1000
-            if wait_s > 0 and part.attempts:  # the first time nothing is put off: a clock that was set back does not count
+            if (
+                wait_s > 0 and part.attempts
+            ):  # the first time nothing is put off: a clock that was set back does not count
                 return min(wait_s, WAITS_S[-1])
             if not await self._settle(channel, conversation, part):
                 return 0.0  # what is open has changed: look again

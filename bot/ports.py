@@ -265,12 +265,13 @@ class TextDelta:
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The end of a model call. `reason`: "stop", "tools", "length" or "refusal". `is_offering_person`: the answer offers
-    a person, so that a button can stand under it."""
+    a person, so that a button can stand under it. `is_person_wished`: the user has asked for one, which is to be put on record."""
 
     reason: str = "stop"
     input_tokens: int = 0
     output_tokens: int = 0
     is_offering_person: bool = False
+    is_person_wished: bool = False
     is_answered: bool = True
 
 

@@ -281,7 +281,7 @@ class Turns:
             reply=reply,
             parts=self._parts(working.conversation, reply),
             outcome=outcome,
-            wants_person=outcome == "wish",
+            wants_person=outcome == "wish" or (answer is not None and answer.is_person_wished),
             started_ms=started_ms,
             now_ms=now,
             trace=trace(batch.read, reply, answer),

@@ -36,6 +36,7 @@ class Answer:
     citations: tuple[Citation, ...] = ()
     buttons: tuple[Button, ...] = ()
     is_answered: bool = True
+    is_person_wished: bool = False
     model: str = ""
     found: list[Found] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)  # JSON for the trace
@@ -94,6 +95,7 @@ class Agent:
                     case Finished():
                         is_finished = True
                         answer.is_answered = chunk.is_answered
+                        answer.is_person_wished = chunk.is_person_wished
                         answer.buttons = (PERSON_BUTTON,) if chunk.is_offering_person else ()
         if not is_finished:
             raise ModelError("the model's answer broke off", is_retryable=True)

@@ -7,6 +7,7 @@ import re
 import unicodedata
 
 _WORD = re.compile(r"[^\W_]+")
+_NAME = re.compile(r"[^\W_]+(?:_[^\W_]+)+")
 
 
 def split_words(text: str) -> list[str]:
@@ -41,9 +42,11 @@ _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", "ed", "
 
 
 def informative_words(text: str, limit: int = 40) -> list[str]:
-    """The first `limit` different words that say something, in order; empty when the text has none."""
-    words = [word for word in dict.fromkeys(split_words(text)) if word not in STOP_WORDS]
-    return ([word for word in words if word not in FILLER_WORDS] or words)[:limit]
+    """The first `limit` different words that say something, in order; empty when the text has none. In a name such as
+    `too_fast` every word does."""
+    named = {word for name in _NAME.findall(text) for word in split_words(name)}
+    words = [word for word in dict.fromkeys(split_words(text)) if word in named or word not in STOP_WORDS]
+    return ([word for word in words if word in named or word not in FILLER_WORDS] or words)[:limit]
 
 
 def stem(word: str) -> str:

@@ -38,7 +38,12 @@ class OfflineModel:
             case Say() as say:
                 for piece in _pieces(say.text):
                     yield TextDelta(piece)
-                yield Finished("stop", is_offering_person=say.is_offering_person, is_answered=say.is_answered)
+                yield Finished(
+                    "stop",
+                    is_offering_person=say.is_offering_person,
+                    is_person_wished=say.is_person_wished,
+                    is_answered=say.is_answered,
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class Say:
 
     text: str
     is_offering_person: bool = False
+    is_person_wished: bool = False
     is_answered: bool = True
 
 
@@ -78,7 +84,7 @@ _ENGLISH = _Phrases(
     who="I am an assistant, not a person: I search the documentation and quote what fits. What would you like to know?",
     empty="I found no words in that. I am an assistant that quotes the documentation: what would you like to know?",
     file="I cannot read files; I am an assistant that quotes the documentation. Would you like to talk to a person?",
-    wish="I will note that you would like to talk to a person.",
+    wish="I have noted that you would like to talk to a person. I cannot say when somebody will answer here; until then, go on asking me.",
     opening="From the documentation:",
     not_found="I did not find an answer to that in my documents. Would you like to talk to a person?",
     no_documents="I have no documents that I could answer from. Would you like to talk to a person?",
@@ -89,7 +95,7 @@ _GERMAN = _Phrases(
     who="Ich bin ein Assistent, kein Mensch: Ich suche in der Dokumentation und zitiere, was passt. Was möchten Sie wissen?",
     empty="Darin fand ich keine Wörter. Ich bin ein Assistent, der aus der Dokumentation zitiert: Was möchten Sie wissen?",
     file="Dateien kann ich nicht lesen; ich bin ein Assistent, der aus der Dokumentation zitiert. Möchten Sie mit einem Menschen sprechen?",
-    wish="Ich vermerke, dass Sie mit einem Menschen sprechen möchten.",
+    wish="Ich habe vermerkt, dass Sie mit einem Menschen sprechen möchten. Wann jemand hier antwortet, kann ich nicht sagen; fragen Sie mich bis dahin gern weiter.",
     opening="Aus der Dokumentation:",
     not_found="Dazu habe ich in meinen Dokumenten keine Antwort gefunden. Möchten Sie mit einem Menschen sprechen?",
     no_documents="Ich habe keine Dokumente, aus denen ich antworten könnte. Möchten Sie mit einem Menschen sprechen?",
@@ -236,7 +242,7 @@ def _small_talk(asked: _Asked) -> Say | None:
     if not words:
         return Say(phrases.file, is_offering_person=True, is_answered=False) if asked.has_files else Say(phrases.empty)
     if _is_wish(said) or (set(words) <= _YES and asked.reply_to.strip().endswith(_OFFERS)):
-        return Say(_phrases(asked.text or asked.reply_to).wish, is_offering_person=True)
+        return Say(_phrases(asked.text or asked.reply_to).wish, is_person_wished=True)
     if len(words) <= 12 and _IDENTITY.search(said):
         return Say(phrases.who)
     if set(words) <= _GREETINGS or _OPENER.match(" ".join(split_words(_LEADING_GREETING.sub("", asked.text)))):

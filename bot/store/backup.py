@@ -175,7 +175,7 @@ def _copy(source: Path, target: Path, now_ms: int) -> tuple[int, Files]:
         files = copy_files(connection, source, target)
     except sqlite3.OperationalError as error:
         raise DataError(f"{target} cannot be written ({error}). Free the disk or name another.") from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise DataError(damaged(source / DATABASE, str(error))) from error
     finally:
         connection.close()

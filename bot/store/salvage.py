@@ -42,7 +42,7 @@ MEND_OUTBOX = """
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`lost`: rows that an index names, or whose place could not be read; more may be lost unnoticed with both."""
+    """`lost`: rows that an index names and that could not be saved; where the indexes are damaged, too, places that may have held one."""
 
     name: str
     saved: int
@@ -83,7 +83,7 @@ def salvage(data: Path, target: Path, clock: Clock | None = None) -> SalvageRepo
             return _salvage(data, target, now_ms)
         except sqlite3.OperationalError as error:
             raise DataError(f"{target} cannot be written ({error}). Free the disk or name another.") from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise DataError(f"{source} is too damaged to be read ({error}). Restore a backup.") from error
 
 
@@ -152,60 +152,53 @@ def _save(old: sqlite3.Connection, new: sqlite3.Connection, name: str) -> Table:
     if not shared:
         return Table(name, 0, 0)
     insert = f"INSERT OR IGNORE INTO {name} ({', '.join(shared)}) VALUES ({', '.join('?' * len(shared))})"
-    saved = refused = 0
+    kinds = [columns[column] for column in shared]
     reader = _Reader(old, name, shared)
-    for row in reader.rows():
-        is_kept = _fits(row, [columns[column] for column in shared]) and new.execute(insert, row).rowcount == 1
-        saved += is_kept
-        refused += not is_kept
-    return Table(name, saved, refused + reader.lost)
+    saved = {rowid for rowid, row in reader.rows() if _fits(row, kinds) and new.execute(insert, row).rowcount == 1}
+    return Table(name, len(saved), len(reader.expected - saved))
 
 
 class _Reader:
-    """Reads one table around its damage. `lost` counts once `rows` has ended."""
+    """Reads one table around its damage. `expected` holds the row numbers there should be, once `rows` has ended."""
 
     def __init__(self, connection: sqlite3.Connection, name: str, columns: list[str]) -> None:
         self._connection = connection
         self._name = name
         self._select = f"SELECT rowid, {', '.join(columns)} FROM {name} NOT INDEXED"
-        self.lost = 0
+        self.expected: set[int] = set()
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[tuple[int, Row]]:
         seen: set[int] = set()
         first = _Scan(self._connection, f"{self._select} ORDER BY rowid")
         last = _Scan(self._connection, f"{self._select} WHERE rowid > :after ORDER BY rowid DESC")
         yield from _unseen(first.rows(), seen)
-        named = self._named()
+        named, is_sure = self._named()
+        self.expected |= named if is_sure else named | seen
         if first.is_whole:
-            self.lost = len(named - seen)
             return
         below = max(seen, default=0)
         yield from _unseen(last.rows(after=below), seen)
         above = min((rowid for rowid in seen if rowid > below), default=max(named, default=below + BEYOND) + 1)
-        yield from self._between(range(below + 1, above), named, seen)
-
-    def _between(self, gap: range, named: set[int], seen: set[int]) -> Iterator[Row]:
-        tries = gap if len(gap) <= ROWS_TO_TRY else sorted(named.intersection(gap))
-        broken = set()
-        for rowid in tries:
+        gap = range(below + 1, above)
+        for rowid in gap if len(gap) <= ROWS_TO_TRY else sorted(named.intersection(gap)):
             one = _Scan(self._connection, f"{self._select} WHERE rowid = :rowid")
             yield from _unseen(one.rows(rowid=rowid), seen)
-            if not one.is_whole:
-                broken.add(rowid)
-        self.lost = len((named or broken) - seen)
+            if not (is_sure or one.is_whole):
+                self.expected.add(rowid)
 
-    def _named(self) -> set[int]:
-        """The row numbers that any index of the table has, from both of its ends."""
+    def _named(self) -> tuple[set[int], bool]:
+        """The row numbers that the indexes of the table have, and whether one of them could be read whole."""
         found: set[int] = set()
         for name, key in _indexes(self._connection, self._name):
             for order in ("", " DESC"):
                 scan = _Scan(
                     self._connection, f"SELECT rowid FROM {self._name} INDEXED BY {name} ORDER BY {key}{order}"
                 )
-                found.update(rowid for rowid, _ in scan.rows())
+                named = {rowid for rowid, _ in scan.rows()}
                 if scan.is_whole:
-                    return found
-        return found
+                    return named, True
+                found |= named
+        return found, False
 
 
 class _Scan:
@@ -220,16 +213,16 @@ class _Scan:
         try:
             for row in self._connection.execute(self._sql, values):
                 yield row[0], row[1:]
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeDecodeError):
             return
         self.is_whole = True
 
 
-def _unseen(rows: Iterable[tuple[int, Row]], seen: set[int]) -> Iterator[Row]:
+def _unseen(rows: Iterable[tuple[int, Row]], seen: set[int]) -> Iterator[tuple[int, Row]]:
     for rowid, row in rows:
         if rowid not in seen:
             seen.add(rowid)
-            yield row
+            yield rowid, row
 
 
 def _fits(row: Row, kinds: list[str]) -> bool:

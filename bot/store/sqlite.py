@@ -152,6 +152,8 @@ def inspect(path: Path, how: str = "quick_check") -> None:
         raise
     except sqlite3.DatabaseError as error:
         raise DataError(damaged(path, str(error))) from error
+    except UnicodeDecodeError as error:  # of SQLite's own message, which quotes the damaged schema
+        raise DataError(damaged(path, "its schema cannot be read")) from error
     finally:
         connection.close()
 

@@ -141,21 +141,23 @@ class Visitor(Person):
             self._held = max(self._held, frame["seq"])
 
     def _take(self, frame: dict[str, Any]) -> None:
-        if frame["seq"] <= self._last:
-            self.diary.complain("disordered", f"{self.name} got seq {frame['seq']} after {self._last}")
-        self._last = frame["seq"]
-        self._held = max(self._held, frame["seq"])
-        if frame["author"] == "user":
-            return
+        """A message that is known is only a repetition, which every client drops by its id."""
         seen = Seen(frame["seq"], frame["id"], frame["text"])
         draft = self._drafts.pop(frame["id"], "")
+        known = self._known.setdefault(seen.message, seen)
+        if known is not seen:
+            if known != seen:
+                self.diary.complain("doubled", f"{self.name} got two texts under one id: {known} {seen}")
+            return
+        if seen.seq <= self._last:
+            self.diary.complain("disordered", f"{self.name} got seq {seen.seq} after {self._last}")
+        self._last = seen.seq
+        self._held = max(self._held, seen.seq)
+        if frame["author"] == "user":
+            return
         if draft not in seen.text:
             self.diary.complain("other", f"{self.name}'s draft {draft!r} is not part of {seen.text!r}")
-        known = self._known.setdefault(seen.message, seen)
-        if known is seen:
-            self.diary.seen.append(seen)
-        elif known != seen:
-            self.diary.complain("doubled", f"{self.name} got two texts under one id: {known} {seen}")
+        self.diary.seen.append(seen)
 
     def is_settled(self) -> bool:
         return super().is_settled() and not self._drafts

@@ -116,3 +116,8 @@ def test_filler_counts_only_when_nothing_else_is_said() -> None:
     """ "I need help" is about help; "I need help with the widget" is about the widget."""
     assert informative_words("I need help") == ["need", "help"]
     assert informative_words("I need help with the widget") == ["widget"]
+
+
+def test_the_words_of_a_name_all_count() -> None:
+    """Codes and keys are looked up as they are, even where they are made of common words."""
+    assert informative_words("What is too_fast?") == ["too", "fast"]

@@ -195,10 +195,10 @@ async def test_thanks_are_accepted(text: str) -> None:
     ],
 )
 async def test_the_wish_for_a_person_is_noted(text: str) -> None:
-    """However it is put, it wins over every other reading, and a person is offered."""
+    """However it is put, it wins over every other reading, and goes on record."""
     reply, finished = await say(user(text))
-    assert reply == "I will note that you would like to talk to a person."
-    assert finished.is_offering_person
+    assert reply.startswith("I have noted that you would like to talk to a person.")
+    assert finished.is_person_wished
 
 
 @pytest.mark.parametrize(
@@ -215,8 +215,8 @@ async def test_the_wish_for_a_person_is_noted(text: str) -> None:
 async def test_the_wish_for_a_person_is_noted_in_german(text: str) -> None:
     """In the language of the person."""
     reply, finished = await say(user(text))
-    assert reply.startswith("Ich vermerke")
-    assert finished.is_offering_person
+    assert reply.startswith("Ich habe vermerkt")
+    assert finished.is_person_wished
 
 
 @pytest.mark.parametrize(
@@ -249,8 +249,8 @@ async def test_yes_to_the_offer_of_a_person_is_a_wish() -> None:
     """It remembers what it has just offered."""
     offer, _ = await answer([], user("Do you sell red bicycles?"))
     reply, finished = await say(user("Do you sell red bicycles?"), agent(offer), user("yes please"))
-    assert reply.startswith("I will note")
-    assert finished.is_offering_person
+    assert reply.startswith("I have noted")
+    assert finished.is_person_wished
 
 
 async def test_a_file_alone_is_not_pretended_to_be_read() -> None:

@@ -41,7 +41,7 @@ ANSWERABLE = {  # question: what a right answer holds
     "How long is a visitor token valid?": "year",
     "When is an ack sent?": "durably",
     "What does close code 1013 mean?": "too slowly",
-    "What are the fields of the front matter?": "url:",
+    "How can a document say its title and url?": "url:",
 }
 UNANSWERABLE = [
     "What is the capital of France?",

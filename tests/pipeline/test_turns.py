@@ -409,3 +409,17 @@ async def test_an_answer_that_takes_too_long_is_ended_and_tried_again(tmp_path: 
         await house.rest(1.0)
         assert await texts(house) == ["You said: hello"]
         assert await house.all("SELECT attempts, error FROM inbox") == [(1, "TimeoutError: no answer within 60.0 s")]
+
+
+async def test_a_wish_for_a_person_in_words_is_on_record_too(tmp_path: Path) -> None:
+    """When the answer says that the wish was noted, it was."""
+
+    async def notes(request: ChatRequest) -> AsyncIterator[Chunk]:
+        yield TextDelta("I have noted it.")
+        yield Finished(is_person_wished=True)
+
+    async with core(tmp_path / "data", model=ScriptedModel(notes)) as house:
+        await house.say("a person please", "1")
+        await house.rest()
+        assert await house.all("SELECT is_person_wanted FROM conversations") == [(1,)]
+        assert await house.all("SELECT count(*) FROM cases WHERE person_wanted_ms IS NOT NULL") == [(1,)]

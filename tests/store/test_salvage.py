@@ -45,10 +45,14 @@ def saved(folder: Path) -> list[str]:
 
 async def salvaged(data: Path) -> SalvageReport:
     """The report; the source must not have changed, and a daemon must be able to work with the result."""
-    before = {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()}
+    before = contents(data)
     report = salvage(data, data.with_name("saved"))
-    assert {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()} == before
+    assert contents(data) == before
     return report
+
+
+def contents(data: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in data.iterdir() if path.is_file()}
 
 
 def of(report: SalvageReport, name: str) -> tuple[int, int]:

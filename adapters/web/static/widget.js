@@ -1,5 +1,4 @@
-/* Frontdesk: the launcher. It alone loads with the host page; the rest follows when it is wanted. It works as a classic script and as a
- * module, so it finds its own address through the document. */
+// Frontdesk's launcher: it alone loads with the host page, as a classic script or as a module; the rest follows when it is wanted.
 (() => {
 	const script = document.currentScript || document.querySelector('script[src*="widget.js"]');
 	if (!script || window.Frontdesk) return;
@@ -10,7 +9,7 @@
 	const host = document.createElement("frontdesk-widget");
 	const root = host.attachShadow({ mode: "open" });
 
-	// Colours: any CSS colour as [r, g, b], and the contrast of two as WCAG counts it.
+	// Any CSS colour as [r, g, b], and the contrast of two as WCAG counts it.
 	const DEFAULT = "#2f55d4";
 	const rgb = (text) => {
 		const brush = document.createElement("canvas").getContext("2d");
@@ -42,15 +41,13 @@
 	root.append(launcher);
 
 	let app;
-	const load = () => (app ||= import(base + "widget/view.js").then((view) => view.start({ base, prefix, data, root, launcher, badge, language, paint, contrast })));
-	const call = (name, quiet) =>
-		load().then(
-			(view) => view[name](quiet),
-			(fault) => {
-				app = null; // the next press tries again
-				console.warn("The chat did not load.", fault);
-			},
-		);
+	const call = (name, quiet) => {
+		app ||= import(base + "widget/view.js").then((view) => view.start({ base, prefix, data, root, launcher, badge, language, paint, contrast }));
+		app.then((view) => view[name](quiet), (fault) => {
+			app = null; // the next press tries again
+			console.warn("The chat did not load.", fault);
+		});
+	};
 	launcher.onclick = () => call("toggle");
 	window.Frontdesk = { open: () => call("open"), close: () => call("close") };
 

@@ -43,7 +43,7 @@ export const connect = ({ base, prefix, identity, listener }) => {
 
 	const become = (state, detail) => {
 		self.state = state;
-		listener("state", state, detail);
+		listener("+state", state, detail);
 	};
 
 	const begin = async () => {
@@ -83,8 +83,8 @@ export const connect = ({ base, prefix, identity, listener }) => {
 
 	const reset = () => {
 		after = conversation = undefined;
-		listener("reset");
-		for (const message of pending.values()) listener("pending", message);
+		listener("+reset");
+		for (const message of pending.values()) listener("+pending", message);
 	};
 
 	// What is stored belongs to one signed-in user, or to anybody here; another user starts afresh.
@@ -101,11 +101,8 @@ export const connect = ({ base, prefix, identity, listener }) => {
 		signed = !!jwt;
 		token = self.store.get("token");
 		self.used ||= !!self.store.get("used");
+		for (const message of self.store.waiting().sort((a, b) => a.at_ms - b.at_ms)) pending.set(message.id, message);
 		for (const message of pending.values()) keep(message);
-		for (const message of self.store.waiting().sort((a, b) => a.at_ms - b.at_ms)) {
-			pending.set(message.id, message);
-			listener("pending", message);
-		}
 	};
 
 	const remember = () => {
@@ -115,7 +112,10 @@ export const connect = ({ base, prefix, identity, listener }) => {
 		if (token && !signed) self.store.set("token", token);
 	};
 
-	const keep = (message) => self.store?.set("out:" + message.id, JSON.stringify(message));
+	const keep = (message) => {
+		self.store?.set("out:" + message.id, JSON.stringify(message));
+		listener("+pending", message);
+	};
 
 	const receive = (frame) => {
 		const { type, id, code, detail, retry_after_s = 2 } = frame;
@@ -162,7 +162,6 @@ export const connect = ({ base, prefix, identity, listener }) => {
 	const fail = (message, detail) => {
 		message.error = detail || " ";
 		keep(message);
-		listener("pending", message);
 	};
 
 	const say = (text, attachments) => {
@@ -170,7 +169,6 @@ export const connect = ({ base, prefix, identity, listener }) => {
 		self.used = true;
 		remember();
 		retry(message);
-		return message;
 	};
 
 	const retry = (message) => {

@@ -27,8 +27,8 @@ export const markup = (url) =>
 		const request = new XMLHttpRequest();
 		request.open("GET", url);
 		request.responseType = "document";
-		request.onload = () => (request.response ? done(request.response) : fail(Error(url)));
-		request.onerror = () => fail(Error(url));
+		request.onload = () => done(request.response);
+		request.onerror = fail;
 		request.send();
 	});
 

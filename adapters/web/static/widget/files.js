@@ -3,16 +3,18 @@ import { button, h } from "./dom.js";
 import { clean } from "./markdown.js";
 
 const MOST = 5;
-const IMAGES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+const IMAGE = /^image\/(png|jpeg|gif|webp)$/;
 
 export const makeFiles = ({ $, t, icon, server, warn, changed }) => {
 	const blobs = new Map();
+	const panel = $("panel");
+	const over = $("over");
 	let chosen = [];
 
 	// A thumbnail or a chip. A file is only saved, never opened: the host page must not run what somebody sent.
 	const show = ({ id, name, media_type: type, size_bytes: size }) => {
 		name = clean(name);
-		const image = IMAGES.includes(type);
+		const image = IMAGE.test(type);
 		const amount = size < 1e6 ? Math.ceil(size / 1e3) + " KB" : (size / 1e6).toFixed(1) + " MB";
 		const link = h("a", { class: "file", download: name, title: name }, icon("file"), h("span", { dir: "auto" }, name, h("small", {}, amount)));
 		if (!blobs.has(id)) blobs.set(id, server.blob(id));
@@ -67,15 +69,15 @@ export const makeFiles = ({ $, t, icon, server, warn, changed }) => {
 		event.preventDefault();
 		add(event.clipboardData.files);
 	};
-	$("panel").ondragover = (event) => {
+	panel.ondragover = (event) => {
 		if (!event.dataTransfer.types.includes("Files")) return;
 		event.preventDefault();
-		$("over").hidden = false;
+		over.hidden = false;
 	};
-	$("panel").ondragleave = ({ relatedTarget }) => ($("over").hidden = !$("panel").contains(relatedTarget));
-	$("panel").ondrop = (event) => {
+	panel.ondragleave = ({ relatedTarget }) => (over.hidden = !panel.contains(relatedTarget));
+	panel.ondrop = (event) => {
 		event.preventDefault();
-		$("over").hidden = true;
+		over.hidden = true;
 		add(event.dataTransfer.files);
 	};
 

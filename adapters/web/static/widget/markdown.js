@@ -3,13 +3,13 @@ import { h } from "./dom.js";
 
 const DEPTH = 16;
 const TOKEN =
-	/\\([!-/:-@[-`{-~])|\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()|<((?:https?:\/\/|mailto:)[^\s<>]+)>|(https?:\/\/[^\s<>"`\]]+)|!?\[|\]|`+|\*+|_+|~+/g;
+	/\\([!-/:-@[-`{-~])|\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()|(https?:\/\/[^\s<>"`\]]+)|!?\[|\]|`+|\*+|_+/g;
 const TARGET = /\(\s*<?([^\s()<>]*(?:\([^\s()<>]*\)[^\s()<>]*)*)>?(?:\s+"[^"\n]*")?\s*\)/y;
 const ITEM = /^( {0,12})(?:[-*+•]|(\d{1,9})[.)])\s+(?=\S)/;
 const FENCE = /^ {0,3}(```+|~~~+)/;
 const HEAD = /^ {0,3}#{1,6}\s+/;
 const QUOTE = /^ {0,3}> ?/;
-const TAGS = { "*": "em", _: "em", "**": "strong", __: "strong", "~~": "s" };
+const TAGS = { "*": "em", _: "em", "**": "strong", __: "strong" };
 
 // Without control and reordering characters and towers of combining marks.
 export const clean = (text) =>
@@ -32,7 +32,7 @@ export const link = (href, ...children) => h("a", { href, title: href, rel: "noo
 export const render = (parent, text, chip = () => null, live = false) => {
 	text = clean(text);
 	let end = text.length;
-	while (live && "*_~`[!".includes(text[end - 1] || " ")) end--;
+	while (live && "*_`[!".includes(text[end - 1] || " ")) end--;
 	const old = (live && parent.blocks) || [];
 	const blocks = parse(text.slice(0, end).split("\n"), { chip, live }, 0);
 	let same = 0;
@@ -152,7 +152,7 @@ const inline = (text, { chip, live }) => {
 	const emphasis = (run, before, after) => {
 		const c = run[0];
 		let size = run.length;
-		if (size > 3 || (c === "~" && size !== 2)) return target.append(run);
+		if (size > 3) return target.append(run);
 		const inWord = (other) => c === "_" && /[\p{L}\p{N}]/u.test(other);
 		const closes = /\S/.test(before) && !inWord(after);
 		const opens = /\S/.test(after) && !inWord(before);
@@ -167,17 +167,17 @@ const inline = (text, { chip, live }) => {
 	};
 
 	for (let match; (match = token.exec(text)); done = token.lastIndex) {
-		const [all, escaped, numbers, angle, bare] = match;
+		const [all, escaped, numbers, bare] = match;
 		const end = token.lastIndex;
 		target.append(text.slice(done, match.index));
 		if (escaped) target.append(escaped);
 		else if (numbers) {
 			const chips = numbers.split(",").map((n) => chip(+n));
 			target.append(...(chips.every(Boolean) ? chips : [all]));
-		} else if (angle || bare) {
+		} else if (bare) {
 			let size = all.length;
-			while (bare && ".,;:!?)*_~'".includes(all[size - 1])) size--;
-			const shown = angle || all.slice(0, size);
+			while (".,;:!?)*_'".includes(all[size - 1])) size--;
+			const shown = all.slice(0, size);
 			const url = find("[", "![") < 0 && safeUrl(shown);
 			target.append(url ? link(url, shown) : shown);
 			token.lastIndex = match.index + size;

@@ -31,7 +31,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	for (const node of skin.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
 	for (const node of skin.querySelectorAll("[data-label]")) {
 		node.ariaLabel = t(node.dataset.label);
-		if (/BUTTON|SUMMARY/i.test(node.tagName)) node.title = node.ariaLabel;
+		node.title = node.ariaLabel;
 	}
 	const [panel, menu, log, list, input, survey, queue, dots, jump, banner, notice, passage] =
 		["panel", "menu", "log", "list", "input", "survey", "queue", "dots", "jump", "banner", "notice", "sheet"].map($);
@@ -47,6 +47,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	let typed = 0;
 	let cited;
 	let stuck = true;
+	const changed = [];
 
 	const setting = (key) => data[key] ?? config?.[key];
 	const name = () => clean(setting("name")) || t("name");
@@ -87,12 +88,12 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 
 	const writing = (on) => {
 		clearTimeout(dots.timer);
-		if (on) dots.timer = setTimeout(() => writing(false), 60000);
+		if (on) dots.timer = setTimeout(writing, 60000);
 		dots.hidden = !on;
 		follow();
 	};
 
-	const own_ = (who, called) => {
+	const answers = (who, called) => {
 		owner = who;
 		person = clean(called);
 		if (owner !== "queue") queue.hidden = true;
@@ -101,9 +102,12 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	};
 
 	const arrange = (row) => {
-		rows.hide(from || 0);
-		seen();
-		follow(row);
+		if (!changed.length) queueMicrotask(() => {
+			rows.hide(from || 0);
+			seen();
+			follow(changed.splice(0).at(-1));
+		});
+		changed.push(row);
 	};
 
 	const seen = () => {
@@ -118,17 +122,14 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	// The view follows the newest text, but never past the start of an answer that is being read.
 	const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 48;
 	const follow = (row) => {
-		if (stuck) log.scrollTop = row && row.author !== "user" ? Math.min(log.scrollHeight, row.el.offsetTop - 12) : log.scrollHeight;
-		jump.hidden = atEnd() || (jump.hidden && !row);
+		if (stuck) log.scrollTop = row?.author === "agent" ? Math.min(log.scrollHeight, row.el.offsetTop - 12) : log.scrollHeight;
+		jump.hidden = atEnd();
 	};
 	const scroll = () => {
 		stuck = true;
 		follow();
 	};
-	log.onscroll = () => {
-		stuck = atEnd();
-		if (stuck) jump.hidden = true;
-	};
+	log.onscroll = () => (stuck = jump.hidden = atEnd());
 	jump.onclick = scroll;
 
 	const server = connect({
@@ -151,7 +152,6 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		retry(message) {
 			rest();
 			server.retry(message);
-			rows.pending(message);
 		},
 		edit(message) {
 			server.forget(message.id);
@@ -171,27 +171,21 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		},
 	});
 
-	const fill = ({ id = cited, title, text }) => {
-		if (id !== cited) return;
-		if (title) $("source").textContent = clean(title);
-		render($("passage"), text || t("gone"));
-	};
-
 	const on = {
-		state(state, detail) {
+		"+state"(state, detail) {
 			clearTimeout(banner.timer);
 			skin.dataset.state = state;
 			if (state === "online") banner.hidden = true;
 			if (state === "waiting") banner.timer = setTimeout(() => tell(banner, t("offline")), 800);
 			if (state === "refused") tell(banner, clean(detail) || t("refused"));
 		},
-		reset() {
+		"+reset"() {
 			rows.drop(() => true);
 			read = 0;
 			from = undefined;
 			survey.hidden = queue.hidden = true;
 		},
-		pending: (message) => rows.pending(message),
+		"+pending": (message) => rows.pending(message),
 		welcome(frame) {
 			const first = !rows.last();
 			rows.drop(({ draft }) => draft);
@@ -200,7 +194,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 			if (first) $("older").hidden = !frame.has_earlier;
 			writing(false);
 			queue.hidden = true;
-			own_(frame.owner, frame.name);
+			answers(frame.owner, frame.name);
 			for (const message of frame.history || []) rows.show(message, !first && announce);
 			if (first) scroll();
 		},
@@ -220,7 +214,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		},
 		withdraw: ({ message }) => rows.withdraw(message),
 		owner(frame) {
-			own_(frame.owner, frame.name);
+			answers(frame.owner, frame.name);
 			announce($("title").textContent + ", " + $("role").textContent);
 		},
 		queue({ position, wait_s }) {
@@ -229,7 +223,11 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 			announce(queue.textContent);
 			follow();
 		},
-		passage: fill,
+		passage({ id = cited, title, text }) {
+			if (id !== cited) return;
+			if (title) $("source").textContent = clean(title);
+			render($("passage"), text || t("gone"));
+		},
 		case({ id, state }) {
 			if (state !== "ended") return;
 			caseOpen = false;
@@ -241,7 +239,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 			follow();
 		},
 		error({ code, detail, id }) {
-			if (code === "no_passage") fill({ text: detail });
+			if (code === "no_passage") on.passage({ text: detail });
 			else if (!server.pending.has(id) && !/^bad_(token|identity|version)$/.test(code)) warn(detail);
 		},
 	};
@@ -250,13 +248,8 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	const say = (said, attachments = []) => {
 		if (starting && !survey.hidden) clear();
 		survey.hidden = notice.hidden = true;
-		rows.pending(server.say(said, attachments));
+		server.say(said, attachments);
 		scroll();
-	};
-	const finish = (again) => {
-		starting = again && !!caseOpen;
-		if (caseOpen) server.send({ type: "end" });
-		else if (again) clear();
 	};
 	const clear = () => {
 		starting = false;
@@ -266,14 +259,16 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		arrange();
 	};
 	const acts = {
-		fresh: () => finish(true),
-		end: () => finish(false),
+		fresh() {
+			starting = caseOpen;
+			if (!caseOpen) clear();
+			acts.end();
+		},
+		end: () => caseOpen && server.send({ type: "end" }),
 		human: () => say(t("humanText")),
 		known: () => say(t("known")),
 		download() {
-			const href = URL.createObjectURL(new Blob([rows.transcript()], { type: "text/plain" }));
-			h("a", { href, download: "chat.txt" }).click();
-			setTimeout(() => URL.revokeObjectURL(href), 1000);
+			h("a", { href: URL.createObjectURL(new Blob([rows.transcript()])), download: "chat.txt" }).click();
 		},
 	};
 	survey.onclick = ({ target: { name: value } }) => {
@@ -339,7 +334,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		}, () => {});
 		arrange();
 		scroll();
-		if (quiet !== true) input.focus();
+		if (!quiet) input.focus();
 	};
 	const close = () => {
 		panel.close();
@@ -359,7 +354,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	};
 	document.addEventListener("visibilitychange", seen);
 	addEventListener("storage", seen);
-	window.visualViewport?.addEventListener("resize", () => (panel.style.height = phone() ? visualViewport.height + "px" : "")); // beside an open keyboard
+	visualViewport.addEventListener("resize", () => (panel.style.height = phone() ? visualViewport.height + "px" : "")); // beside an open keyboard
 	dark.addEventListener("change", dress);
 	setInterval(() => panel.open && rows.age(), 30000);
 	dress();
