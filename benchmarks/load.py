@@ -26,13 +26,19 @@ class Result:
         return kept[min(len(kept) - 1, int(len(kept) * share))] if kept else float("nan")
 
 
-def ask(socket: Socket) -> None:
+def ask(socket: Socket, before: bytes = b"") -> None:
+    """Asks the next question, in one write with the frame that comes before it."""
     socket.count += 1
     socket.sent_at = time.perf_counter()
     socket.send(
         b'{"type":"message","id":"m%d-%d","text":"hello there, number %d"}'
-        % (socket.number, socket.count, socket.count)
+        % (socket.number, socket.count, socket.count),
+        before,
     )
+
+
+def received(payload: bytes) -> bytes:
+    return b'{"type":"received","seq":%s}' % seq_of(payload)
 
 
 def seq_of(payload: bytes) -> bytes:
@@ -70,10 +76,8 @@ async def closed_loop(port: int, sockets: int, seconds: float, *, until: bytes, 
         if payload.startswith(until, 9):
             result.done += 1
             result.latencies_ms.append((time.perf_counter() - socket.sent_at) * 1000)
-            if says_hello and until == b"message":
-                socket.send(b'{"type":"received","seq":%s}' % seq_of(payload))
             if not is_over:
-                ask(socket)
+                ask(socket, received(payload) if says_hello and until == b"message" else b"")
         elif payload.startswith(b"welcome", 9):
             welcomed += 1
         elif payload.startswith(b"error", 9):

@@ -44,9 +44,9 @@ class Socket(asyncio.Protocol):
         if not self.opened.done():
             self.opened.set_exception(exc or ConnectionError("closed"))
 
-    def send(self, payload: bytes) -> None:
+    def send(self, payload: bytes, before: bytes = b"") -> None:
         assert self.transport is not None
-        self.transport.write(frame(payload))
+        self.transport.write(frame(before) + frame(payload) if before else frame(payload))
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer + data if self._buffer else data

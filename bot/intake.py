@@ -65,7 +65,6 @@ class Arrival:
     conversation: ConversationId
     identity: IdentityId
     user: str
-    new_case: CaseId
     agent: str
     external_id: str
     kind: str
@@ -180,7 +179,6 @@ class Intake:
             conversation=conversation,
             identity=identity,
             user=identity,
-            new_case=CaseId(ids.new_id(now)),
             agent=self._rules.agent_for(event.at.channel),
             external_id=event.external_id,
             kind=kind,
@@ -357,17 +355,18 @@ def open_case(cursor: Cursor, conversation: Conversation, arrival: Arrival) -> C
     """A new case begins with this message; one that was left idle for too long ends."""
     if conversation.case:
         cursor.execute(records.END_CASE, {"id": conversation.case, "now": arrival.now_ms, "outcome": "idle"})
+    case = CaseId(ids.derived_id("case", arrival.message))
     cursor.execute(
         records.ADD_CASE,
         {
-            "id": arrival.new_case,
+            "id": case,
             "conversation": conversation.id,
             "seq": conversation.last_seq,
             "now": arrival.now_ms,
         },
     )
-    cursor.execute(records.SET_CASE, {"id": conversation.id, "case": arrival.new_case})
-    return replace(conversation, case=arrival.new_case, is_person_wanted=False)
+    cursor.execute(records.SET_CASE, {"id": conversation.id, "case": case})
+    return replace(conversation, case=case, is_person_wanted=False)
 
 
 def attach(cursor: Cursor, event: MessageReceived) -> tuple[Attachment, ...]:

@@ -120,7 +120,8 @@ def finished(answer: Answer, text: str) -> Answer:
     answer.text = clean(text)[:ANSWER_CHARS].strip()
     if not answer.text:
         raise ModelError("the model gave an empty answer", is_retryable=True)
-    answer.citations = citations(answer.text, answer.found)
+    if answer.found:
+        answer.citations = citations(answer.text, answer.found)
     return answer
 
 

@@ -170,17 +170,17 @@ class _Reader:
     def rows(self) -> Iterator[tuple[int, Row]]:
         seen: set[int] = set()
         first = _Scan(self._connection, f"{self._select} ORDER BY rowid")
-        last = _Scan(self._connection, f"{self._select} WHERE rowid > :after ORDER BY rowid DESC")
+        last = _Scan(self._connection, f"{self._select} ORDER BY rowid DESC")
         yield from _unseen(first.rows(), seen)
         named, is_sure = self._named()
         self.expected |= named if is_sure else named | seen
         if first.is_whole:
             return
         below = max(seen, default=0)
-        yield from _unseen(last.rows(after=below), seen)
+        yield from _unseen(last.rows(), seen)
         above = min((rowid for rowid in seen if rowid > below), default=max(named, default=below + BEYOND) + 1)
         gap = range(below + 1, above)
-        for rowid in gap if len(gap) <= ROWS_TO_TRY else sorted(named.intersection(gap)):
+        for rowid in sorted((named - seen).union(gap if len(gap) <= ROWS_TO_TRY else ())):
             one = _Scan(self._connection, f"{self._select} WHERE rowid = :rowid")
             yield from _unseen(one.rows(rowid=rowid), seen)
             if not (is_sure or one.is_whole):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BUSY_S = 1.0  # how long a unit waits for a foreign lock before it fails (and the platform repeats)
 READERS = 2
+CACHE_KB = 16384  # pages of the busiest tables stay in memory; taken only as it is used
 STATEMENTS = 512  # prepared statements kept by a connection
 CHECKPOINT_PAGES = 500  # WAL pages (2 MB) between checkpoints: small ones, since a commit waits for the one it triggers
 _NOTHING: dict[str, Value] = {}
@@ -195,6 +196,7 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
 
 
 async def _connect_reader(path: Path) -> "aiosqlite.Connection":

@@ -88,6 +88,7 @@ class Desk:
     owner: str = "agent"
     open: bool = True
     url: str = ""
+    clock_ms: int = 1_790_000_000_000
     _acks: dict[str, Frame] = field(default_factory=dict)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _runner: web.AppRunner | None = None
@@ -157,7 +158,7 @@ class Desk:
 
     def _append(self, message: Frame) -> Frame:
         seq = len(self.messages) + 1
-        at_ms = 1_790_000_000_000 + seq * 1000
+        at_ms = self.clock_ms + seq * 1000
         self.messages.append({"id": f"m{seq}", "seq": seq, "at_ms": at_ms, **message})
         return self.messages[-1]
 

@@ -59,11 +59,9 @@
 		let known;
 		try {
 			known = localStorage.getItem(prefix + "used");
-		} catch {
-			// storage is forbidden: nobody is known
-		}
+		} catch {} // storage is forbidden
 		if ("open" in data && innerWidth > 480) call("open", true);
-		else if (known) (window.requestIdleCallback || setTimeout)(() => call("watch"));
+		else if (known) setTimeout(call, 300, "watch");
 	};
 	if (document.body) begin();
 	else addEventListener("DOMContentLoaded", begin);

@@ -31,7 +31,7 @@ const parsed = (text) => {
 	}
 };
 
-// A page without TLS has no crypto.randomUUID.
+// Without TLS there is no crypto.randomUUID.
 const uuid = () => "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (c) => (c ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (c / 4)))).toString(16));
 
 export const connect = ({ base, prefix, identity, listener }) => {

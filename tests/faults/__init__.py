@@ -1,0 +1,1 @@
+"""The disk full, failing, locked, or without power in the middle: what was acknowledged is there."""
