@@ -9,7 +9,7 @@ import pytest
 
 from bot.delivery import HOLE_NOTICE, HOLE_PART, LOOKUPS, SEND_S, TRIES
 from bot.errors import SendRefused, SendUncertain, StoreUnavailable
-from bot.model import Address, Message
+from bot.model import Address, Delivered, Message, Seq
 from bot.ports import ChatRequest, Chunk, Finished, Receipt, TextDelta
 from tests.clock import ManualClock
 from tests.pipeline.house import Core, DraftingChannel, ListChannel, ScriptedModel, core
@@ -427,3 +427,24 @@ async def _sent(house: Core) -> None:
     while await states(house) != ["sent"]:
         await house.clock.advance(0.5)
         await asyncio.sleep(0.002)
+
+
+async def test_receipts_wait_for_a_full_disk(tmp_path: Path) -> None:
+    """Those that cannot be written down now stop nothing, and go with the next."""
+    channel = DraftingChannel()
+    async with core(tmp_path / "data", model=model(), channel=channel) as house:
+        for number, chat in enumerate(("ada", "bob")):
+            await house.say("hello", str(number), chat=chat)
+        await house.rest()
+        real = house.store.run
+
+        async def full(unit: Callable[..., T], *args: object) -> T:
+            raise StoreUnavailable("the disk is full")
+
+        await house.intake.receive(Delivered(Address("page", "", "ada"), Seq(2)))
+        setattr(house.store, "run", full)  # noqa: B010 - mypy forbids the assignment
+        await house.intake.flush_receipts()
+        setattr(house.store, "run", real)  # noqa: B010
+        await house.intake.receive(Delivered(Address("page", "", "bob"), Seq(2)))
+        await house.intake.flush_receipts()
+        assert await house.all("SELECT delivered_seq FROM conversations") == [(2,), (2,)]

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections import Counter
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -10,8 +11,11 @@ from hypothesis import strategies as st
 
 from bot.agent import context
 from bot.agent.context import CUT, Past
-from bot.model import Author, Message, MessageId, Seq, Visibility
-from tests.pipeline.house import core
+from bot.intake import conversation_id
+from bot.model import Address, Author, Identity, Message, MessageDeleted, MessageId, Seq, Visibility
+from bot.ports import ChatRequest, Chunk, Row, Value
+from bot.store import records
+from tests.pipeline.house import ScriptedModel, core, echo
 
 TEXTS = st.text(max_size=80)
 
@@ -125,3 +129,55 @@ async def _redeliver(folder: Path, deliveries: list[tuple[int, str]], groups: in
     assert set(fresh.values()) == {1}
     assert kept == sorted((f"{chat}:{n}",) for n, chat in set(deliveries))
     assert sorted(said) == sorted(f"event {n}" for n, _ in set(deliveries))
+
+
+async def test_a_model_reads_the_same_after_a_restart(tmp_path: Path) -> None:
+    """f26: an answer that was written while the next message came stands before that message, for the next process, too."""
+    gate = asyncio.Event()
+
+    async def slow(request: ChatRequest) -> AsyncIterator[Chunk]:
+        if len(model.requests) > 1:
+            await asyncio.get_running_loop().create_future()  # the process ends in the second turn
+        await gate.wait()
+        async for chunk in echo(request):
+            yield chunk
+
+    model = ScriptedModel(slow)
+    async with core(tmp_path / "data", model=model) as house:
+        await house.say("first", "1")
+        await _requests(model, 1)
+        await house.say("second", "2")
+        gate.set()
+        await _requests(model, 2)
+    read = [entry.text for entry in model.requests[1].messages]
+    assert read == ["first", "You said: first", "second"]
+    async with core(tmp_path / "data") as house:
+        await house.rest()
+        assert [entry.text for entry in house.model.requests[0].messages] == read
+        assert [message.text for message in house.channel.sent] == ["You said: second"]
+
+
+async def _requests(model: ScriptedModel, count: int) -> None:
+    while len(model.requests) < count:
+        await asyncio.sleep(0.001)
+
+
+async def test_f23_a_deletion_while_a_conversation_is_read_is_not_missed(tmp_path: Path) -> None:
+    """What was read just before is read again, so that deleted text never reaches the model."""
+    who, at = Identity("list", "", "ada"), Address("list", "", "ada")
+    async with core(tmp_path / "data", quiet_s=1.0) as house:
+        await house.say("secret", "1")
+        await house.say("hello", "2")
+        house.conversations.forget(conversation_id(at))
+        real, events = house.store.read, [MessageDeleted(who, at, "1", deleted_at_ms=house.clock.now_ms())]
+
+        async def read(query: str, parameters: Mapping[str, Value]) -> list[Row]:
+            rows = await real(query, parameters)
+            if query == records.UNHANDLED and events:
+                await house.intake.receive(events.pop())
+            return rows
+
+        setattr(house.store, "read", read)  # noqa: B010 - mypy forbids the assignment
+        await house.rest(1.0)
+        assert not events
+        assert [message.text for message in house.channel.sent] == ["You said: hello"]
