@@ -133,6 +133,7 @@ class App:
                 await recover(self.store, self.scheduler, self.clock, self.config.limits.tries)
                 await self.delivery.recover()
                 await self.intake.recall()
+                await self.blobs.tidy()
                 self.health.intake = "open"
                 await self.listeners.start()
                 self._announce()
@@ -231,9 +232,9 @@ class App:
         self.intake = Intake(
             self.store, self.clock, self.conversations, self.scheduler, intake_rules, self.metrics, channels
         )
-        blobs = Blobs(data / BLOBS, self.store, self.clock, limits.upload_bytes)
+        self.blobs = Blobs(data / BLOBS, self.store, self.clock, limits.upload_bytes)
         host_limits = HostLimits(**{name: getattr(limits, name) for name in HostLimits.__dataclass_fields__})
-        self.house = House(self.intake, self.store, blobs, self.knowledge, self.clock, data, host_limits)
+        self.house = House(self.intake, self.store, self.blobs, self.knowledge, self.clock, data, host_limits)
         self.adapters = self._load_adapters()
         channels.update({adapter.name: Channel.of(adapter) for adapter in self.adapters})
         self.listeners = self._listeners([route for adapter in self.adapters for route in adapter.routes()])
@@ -404,7 +405,7 @@ class App:
             case "outbox release":
                 return await self._decide(account, command, lambda cursor: release(cursor, self.clock.now_ms()))
             case "outbox discard":
-                return await self._decide(account, command, discard)
+                return await self._decide(account, command, lambda cursor: discard(cursor, self.clock.now_ms()))
             case "status":
                 return await reports.status(self.store.read) | self._vitals()
         return await reports.answer(self.store.read, command, arguments)

@@ -4,7 +4,7 @@
        ▲                  │  │
        └──refused, later──┘  └──cut off, or the process ended──▶ unknown ──found──▶ sent
                                                                    │ ├──certainly not there──▶ planned
-       refused for good, too old ──▶ dead                          │ └──cannot tell──▶ held, for an operator
+       refused for good, too old, always cut off ──▶ dead          │ └──cannot tell──▶ held, for an operator
 
 Promises: `sending` is durable before a request leaves; what may have arrived is never sent again before the platform was asked; parts go
 out in order, and a hole in an answer closes it with one notice. A channel whose receiver dedupes and acknowledges (`Limits.is_deduped`)

@@ -32,13 +32,14 @@ async def recover(store: Store, scheduler: TurnScheduler, clock: Clock, tries: i
     recovered = await store.run(take_up, clock.now_ms(), ids.new_id(clock.now_ms()), tries)
     if recovered.is_held:
         log.warning("restored from a backup: what was unsent is held. See: frontdesk outbox list")
-    else:
-        await wake_waiting(store, scheduler, tries)
+    await wake_waiting(store, scheduler, tries)
     return recovered
 
 
 async def wake_waiting(store: Store, scheduler: TurnScheduler, tries: int) -> None:
-    """Wakes every conversation with unhandled messages, the longest waiting first."""
+    """Wakes every conversation with unhandled messages, the longest waiting first; none while a restored backup is held."""
+    if await store.read(records.GET_META, {"key": HELD}):
+        return
     for conversation, attempts, _ in await store.read(records.WAITING_CONVERSATIONS):
         if attempts == tries - 1:
             scheduler.wake_alone(conversation)
@@ -57,11 +58,12 @@ async def stopped_cleanly(store: Store) -> None:
 def take_up(cursor: Cursor, now_ms: int, incident: str, tries: int) -> Recovered:
     was_clean = bool(cursor.fetch(records.GET_META, {"key": CLEAN_STOP}))
     cursor.execute(records.FORGET_META, {"key": CLEAN_STOP})
-    if was_clean:
+    is_backup = bool(cursor.fetch(records.GET_META, {"key": BACKUP}))
+    if was_clean or is_backup:
         cursor.execute(records.UNMARK_ALONE)
     elif not cursor.execute(records.COUNT_ALONE):
         cursor.execute(records.COUNT_INTERRUPTED, {"most": tries - 1})
-    if cursor.fetch(records.GET_META, {"key": BACKUP}):
+    if is_backup:
         cursor.execute(records.FORGET_META, {"key": BACKUP})
         cursor.execute(records.HOLD_ALL)
         cursor.execute(records.SET_META, {"key": HELD, "value": str(now_ms)})
@@ -80,7 +82,11 @@ def release(cursor: Cursor, now_ms: int) -> int:
     return cursor.execute(records.RELEASE_HELD, {"now": now_ms})
 
 
-def discard(cursor: Cursor) -> int:
-    """An operator does not want it sent: it stays, as dead. Returns how many rows."""
+def discard(cursor: Cursor, now_ms: int) -> int:
+    """An operator wants neither the held messages sent nor the old questions answered: they stay, as dead. Returns how many rows."""
+    held = cursor.fetch(records.GET_META, {"key": HELD})
     cursor.execute(records.FORGET_META, {"key": HELD})
-    return cursor.execute(records.DISCARD_HELD)
+    count = cursor.execute(records.DISCARD_HELD)
+    if held:
+        count += cursor.execute(records.DISCARD_UNHANDLED, {"before": int(held[0][0]), "now": now_ms})
+    return count

@@ -23,9 +23,9 @@ def run_restore(arguments: argparse.Namespace) -> int:
 
 
 def run_salvage(arguments: argparse.Namespace) -> int:
-    from bot.store import backup
+    from bot.store.salvage import salvage
 
-    _tell(backup.salvage(data_folder(arguments.config), _folder(arguments)), f"Saved to {arguments.folder}")
+    _tell(salvage(data_folder(arguments.config), _folder(arguments)), f"Saved to {arguments.folder}")
     return 0
 
 

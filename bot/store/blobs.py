@@ -33,6 +33,10 @@ class Blobs:
         self._clock = clock
         self._size_most = size_most
 
+    async def tidy(self) -> None:
+        """At a start: removes what an interrupted upload left."""
+        await asyncio.to_thread(_remove_partials, self._folder)
+
     async def save(self, data: AsyncIterator[bytes], name: str, owner: Identity) -> Blob:
         """Raises Refused("bad_type" | "too_large" | "empty") or StoreUnavailable; nothing is kept then."""
         now = self._clock.now_ms()
@@ -144,3 +148,8 @@ async def _read(path: Path) -> AsyncIterator[bytes]:
             yield chunk
     finally:
         file.close()
+
+
+def _remove_partials(folder: Path) -> None:
+    for partial in folder.glob("*.part"):
+        partial.unlink(missing_ok=True)

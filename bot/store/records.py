@@ -342,6 +342,10 @@ RELEASE_HELD = (
     "UPDATE outbox SET is_held = 0, state = 'planned', due_ms = :now, attempts = 0, error = '' WHERE is_held = 1"
 )
 
+DISCARD_UNHANDLED = """
+    UPDATE messages SET dead_ms = :now, error = 'discarded by an operator'
+    WHERE handled_ms IS NULL AND dead_ms IS NULL AND created_ms <= :before"""
+
 DISCARD_HELD = "UPDATE outbox SET is_held = 0, state = 'dead', error = 'discarded by an operator' WHERE is_held = 1"
 
 

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Literal
 
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, FilePayload, Page, async_playwright, expect
 
 from tests.browser.conftest import ARGUMENTS
 from tests.browser.scripted import Desk, Frame, Session, store_and_acknowledge
@@ -55,7 +55,7 @@ async def opened(page: Page, desk: Desk) -> Session:
 
 async def conversation(page: Page, desk: Desk, session: Session) -> None:
     """A question with a picture, an answer with sources, and the next question under way."""
-    photo = {"name": "lamp.png", "mimeType": "image/png", "buffer": picture(360, 240)}
+    photo = FilePayload(name="lamp.png", mimeType="image/png", buffer=picture(360, 240))
     await page.locator("input[type=file]").set_input_files(photo)
     await expect(page.locator(".tray img")).to_be_visible()
     await page.get_by_role("textbox").fill("Can I send this lamp back? It is too bright for my desk.")
@@ -81,7 +81,11 @@ async def trouble(page: Page, desk: Desk) -> None:
     session = desk.sessions[-1]
     await session.send("owner", owner="operator", name="Anna Berg")
     await desk.say("Hello, Anna here. I have your order in front of me.", author="operator", name="Anna Berg")
-    await desk.say("Which address shall I use?", author="agent", buttons=[{"id": "a", "label": "Home"}, {"id": "b", "label": "Office"}])
+    await desk.say(
+        "Which address shall I use?",
+        author="agent",
+        buttons=[{"id": "a", "label": "Home"}, {"id": "b", "label": "Office"}],
+    )
     await desk.say("Anna Berg joined.", author="system")
     desk.answer = refuse
     await page.get_by_role("textbox").fill("My story in full")
@@ -95,7 +99,7 @@ async def trouble(page: Page, desk: Desk) -> None:
 async def take(browser: Browser, folder: Path, size: str, theme: Literal["light", "dark"]) -> None:
     """All pictures of one size in one theme."""
     width, height = SIZES[size]
-    async with Desk(clock_ms=int(time.time() * 1000) - 200_000) as desk:
+    async with Desk(clock_ms=int(time.time() * 1000) - 8_000) as desk:
         desk.config = {
             "name": "Lumen Help",
             "color": "#0f766e",
@@ -125,13 +129,10 @@ async def take(browser: Browser, folder: Path, size: str, theme: Literal["light"
         await page.get_by_label("Menu").click()
         await session.send("case", id="c", state="ended")
         await expect(page.locator(".survey")).to_be_visible()
-        await page.get_by_label("Messages").or_(page.locator(".log")).first.evaluate("log => { log.scrollTop = log.scrollHeight }")
         await shoot("survey")
         desk.answer = store_and_acknowledge
         await trouble(page, desk)
         await shoot("trouble")
-        if size != "phone":
-            await page.keyboard.press("Escape")
         await context.close()
 
 

@@ -220,8 +220,9 @@ class Desk:
     async def _download(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
             return web.json_response({"code": "bad_token", "detail": "Start anew."}, status=401, headers=_CROSS_ORIGIN)
-        self.fetched.append(request.match_info["id"])
-        stored, body = self.uploads[request.match_info["id"]]
+        file_id = str(request.match_info["id"])
+        self.fetched.append(file_id)
+        stored, body = self.uploads[file_id]
         headers = {**_CROSS_ORIGIN, "Content-Disposition": "attachment"}
         return web.Response(body=body, content_type=stored["media_type"], headers=headers)
 

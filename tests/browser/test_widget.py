@@ -202,7 +202,7 @@ async def test_a_second_tab_shows_the_same_conversation(page: Page, desk: Desk) 
     await say(other, "From the second")
     await desk.say("To both")
     for tab in (page, other):
-        await expect(page.locator(".rows .body")).to_have_text(["From the first", "From the second", "To both"]), tab
+        await expect(tab.locator(".rows .body")).to_have_text(["From the first", "From the second", "To both"])
 
 
 async def test_a_forgotten_token_starts_anew(page: Page, desk: Desk) -> None:
@@ -427,6 +427,25 @@ async def test_a_phone_gets_a_full_sheet(page: Page, desk: Desk) -> None:
     for _ in range(12):
         await page.keyboard.press("Tab")
         assert await page.evaluate("document.activeElement.localName") in ("frontdesk-widget", "body")
+
+
+async def test_reading_is_not_disturbed(page: Page, desk: Desk) -> None:
+    """A long answer stops at its first line, what comes later does not move it, and a button leads to the newest."""
+    session = await opened(page, desk)
+    log = page.get_by_role("log")
+    await say(page, "Tell me everything")
+    for number in range(40):
+        await session.send("delta", message="m2", text=f"Line {number}\n\n")
+    await expect(bubbles(page, "agent")).to_contain_text("Line 39")
+    await expect(page.get_by_text("Line 0")).to_be_in_viewport()
+    await desk.say("\n\n".join(f"Line {number}" for number in range(40)))
+    before = await log.evaluate("log => log.scrollTop")
+    await desk.say("And more", author="system")
+    await expect(bubbles(page, "system")).to_have_text("And more")
+    assert await log.evaluate("log => log.scrollTop") == before
+    await page.get_by_role("button", name="Newest messages").click()
+    await expect(bubbles(page, "system")).to_be_in_viewport()
+    await expect(page.get_by_role("button", name="Newest messages")).to_be_hidden()
 
 
 async def contrasts(page: Page) -> dict[str, float]:

@@ -22,11 +22,11 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="where the data goes; kept for episodes that went wrong")
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="frontdesk-kill-"))
-    print(f"{given.cycles} cycles, seed {given.seed}, in {folder}", flush=True)
+    say(f"{given.cycles} cycles, seed {given.seed}, in {folder}")
     started = time.monotonic()
     report = asyncio.run(collect(folder, given.cycles, given.seed, given.fault))
-    print(table(report))
-    print(f"{time.monotonic() - started:.0f} s")
+    say(table(report))
+    say(f"{time.monotonic() - started:.0f} s")
     return 0 if report.verdict.is_clean else 1
 
 
@@ -36,10 +36,14 @@ async def collect(folder: Path, cycles: int, seed: int, fault: str) -> Report:
         async for report in reports:
             total.take(report)
             for line in report.verdict.lines():
-                print(f"  {line}", flush=True)
+                say(f"  {line}")
             if total.cycles.total() % 500 == 0:
-                print(f"  {total.cycles.total()} cycles", flush=True)
+                say(f"  {total.cycles.total()} cycles")
     return total
+
+
+def say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - a program that is run by hand
 
 
 def table(report: Report) -> str:

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,8 +89,6 @@ class Butcher:
             line = (await self._process.stdout.readline()).decode().strip()
         if not line:
             raise RuntimeError("the warmed process ended")
-        import sys
-
         return line
 
     async def wait(self) -> int:
@@ -249,7 +247,7 @@ class Episode:
         house.up.set()
         try:
             async with asyncio.timeout(SETTLE_S if not self._fault else 4.0):
-                while not self._is_settled(people):
+                while not self._is_settled(people):  # noqa: ASYNC110 - the condition lies in two processes
                     await asyncio.sleep(0.01)
         except TimeoutError:
             open_ = [person.name for person in people if not person.is_settled()]
@@ -289,7 +287,7 @@ async def run(
     per_episode: int = 50,
     fault: str = "",
     points: tuple[str, ...] = (),
-) -> AsyncIterator[Report]:
+) -> AsyncGenerator[Report, None]:
     """Episodes until `cycles` are done; the folders of clean ones are removed."""
     async with butcher() as one:
         for number in range(-(-cycles // per_episode)):

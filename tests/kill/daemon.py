@@ -49,7 +49,7 @@ class DoomedStore(SqliteStore):
             return await self._run_without_states(unit, *args)
         self.doom.at(f"before {name}")
         if self.doom.point == f"inside {name}":
-            result = await super().run(self._inside, unit, *args)
+            result: T = await super().run(self._inside, unit, *args)
         else:
             result = await super().run(unit, *args)
         self.doom.at(f"after {name}")

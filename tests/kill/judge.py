@@ -153,9 +153,9 @@ def _leftovers(connection: sqlite3.Connection) -> Iterable[str]:
 
 def read_posts(diary: Diary, posts: Sequence[Post]) -> None:
     """What a person on the ledger reads: the parts of each message, put together in the order of arrival."""
-    for post, count in Counter((post.message, post.text) for post in posts).items():
+    for (_, text), count in Counter((post.message, post.text) for post in posts).items():
         if count > 1:
-            diary.complain("doubled", f"a part was posted {count} times: {post[1]!r}")
+            diary.complain("doubled", f"a part was posted {count} times: {text!r}")
     parts: dict[str, list[Post]] = {}
     for post in dict.fromkeys(posts):
         parts.setdefault(post.message, []).append(post)

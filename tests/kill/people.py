@@ -33,6 +33,10 @@ class Person:
         self.diary = Diary()
         self._house = house
 
+    async def live(self) -> None:
+        """Until cancelled."""
+        raise NotImplementedError
+
     def _next_message(self) -> str:
         id_ = str(uuid.UUID(int=self._house.chance.getrandbits(128), version=4))
         self.diary.sent[id_] = f"{self.name}-{len(self.diary.sent)}"

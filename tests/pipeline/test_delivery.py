@@ -182,7 +182,9 @@ async def test_a_second_hole_brings_no_second_notice(tmp_path: Path) -> None:
         await house.say("one /two /three", "1")
         await spend(house, 60)
         assert platform.posted() == ["one ", HOLE_NOTICE]
-        await house.store.run(lambda cursor: cursor.execute("UPDATE outbox SET is_held = 0, state = 'planned' WHERE is_held"))
+        await house.store.run(
+            lambda cursor: cursor.execute("UPDATE outbox SET is_held = 0, state = 'planned' WHERE is_held")
+        )
         await house.delivery.recover()
         await house.say("next", "2")
         await spend(house, 60)
@@ -310,7 +312,7 @@ async def hang_over(tmp_path: Path, platform: Platform, clock: ManualClock, *sai
         for number, text in enumerate(said):
             await house.say(text, str(number))
             await asyncio.wait_for(began.wait(), 5.0)
-            while await house.all("SELECT 1 FROM messages WHERE handled_ms IS NULL"):
+            while await house.all("SELECT 1 FROM messages WHERE handled_ms IS NULL"):  # noqa: ASYNC110 - the store's thread works in real time
                 await asyncio.sleep(0.001)
     platform.on_send = None
 
@@ -371,7 +373,7 @@ async def test_a_slow_chat_delays_no_other(tmp_path: Path) -> None:
 
 
 async def _posts(platform: Platform, count: int) -> None:
-    while len(platform.sent) < count:
+    while len(platform.sent) < count:  # noqa: ASYNC110 - the store's thread works in real time
         await asyncio.sleep(0.002)
 
 

@@ -154,11 +154,11 @@ async def test_a_model_reads_the_same_after_a_restart(tmp_path: Path) -> None:
     async with core(tmp_path / "data") as house:
         await house.rest()
         assert [entry.text for entry in house.model.requests[0].messages] == read
-        assert [message.text for message in house.channel.sent] == ["You said: second"]
+        assert house.channel.sent[-1].text == "You said: second"
 
 
 async def _requests(model: ScriptedModel, count: int) -> None:
-    while len(model.requests) < count:
+    while len(model.requests) < count:  # noqa: ASYNC110 - the store's thread works in real time
         await asyncio.sleep(0.001)
 
 

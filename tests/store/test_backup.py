@@ -357,7 +357,7 @@ async def test_f53_a_discarded_outbox_is_never_sent(tmp_path: Path) -> None:
     """It stays, to be seen, and what comes later goes out as ever."""
     data = await restored(tmp_path)
     async with core(data) as house:
-        assert await house.store.run(discard) == 1
+        assert await house.store.run(discard, house.clock.now_ms()) == 1
         await house.delivery.recover()
         assert await settled(house) == []
         assert await house.all("SELECT state, error FROM outbox") == [("dead", "discarded by an operator")]

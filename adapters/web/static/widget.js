@@ -9,7 +9,7 @@
 	const host = document.createElement("frontdesk-widget");
 	const root = host.attachShadow({ mode: "open" });
 
-	// Any CSS colour as [r, g, b], and the contrast of two as WCAG counts it.
+	// Any CSS colour as [r, g, b]; WCAG contrast.
 	const DEFAULT = "#2f55d4";
 	const rgb = (text) => {
 		const brush = document.createElement("canvas").getContext("2d");
@@ -45,7 +45,7 @@
 		app ||= import(base + "widget/view.js").then((view) => view.start({ base, prefix, data, root, launcher, badge, language, paint, contrast }));
 		app.then((view) => view[name](quiet), (fault) => {
 			app = null; // the next press tries again
-			console.warn("The chat did not load.", fault);
+			console.warn(fault);
 		});
 	};
 	launcher.onclick = () => call("toggle");

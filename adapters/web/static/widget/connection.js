@@ -1,4 +1,4 @@
-// The chat socket: opens and resumes the session, and keeps what the person said until the server has stored it.
+// The chat socket. What the person says is kept here until the server has stored it.
 import { fetched } from "./dom.js";
 
 const ACK_MS = 15000;

@@ -1,4 +1,4 @@
-// Files: those chosen in the composer, and how any file is shown.
+// Files, chosen and shown.
 import { button, h } from "./dom.js";
 import { clean } from "./markdown.js";
 

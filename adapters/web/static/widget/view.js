@@ -47,6 +47,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	let typed = 0;
 	let cited;
 	let stuck = true;
+	let top = 0;
 	const changed = [];
 
 	const setting = (key) => data[key] ?? config?.[key];
@@ -119,18 +120,22 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		launcher.ariaLabel = t(panel.open ? "close" : "open") + (unread ? ", " + t("unread", { count: unread }) : "");
 	};
 
-	// The view follows the newest text, but never past the start of an answer that is being read.
+	// Follows the newest text, but not past the start of the answer being read.
 	const atEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 48;
 	const follow = (row) => {
-		if (stuck) log.scrollTop = row?.author === "agent" ? Math.min(log.scrollHeight, row.el.offsetTop - 12) : log.scrollHeight;
-		jump.hidden = atEnd();
+		if (stuck) log.scrollTop = row?.author === "agent" ? row.el.offsetTop - 12 : log.scrollHeight;
+		stuck = jump.hidden = atEnd();
 	};
 	const scroll = () => {
 		stuck = true;
 		follow();
 	};
-	log.onscroll = () => (stuck = jump.hidden = atEnd());
+	log.onscroll = () => {
+		stuck = jump.hidden = atEnd() || (stuck && log.scrollTop >= top);
+		top = log.scrollTop;
+	};
 	jump.onclick = scroll;
+	new ResizeObserver(() => follow()).observe(log);
 
 	const server = connect({
 		base,
@@ -231,6 +236,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		case({ id, state }) {
 			if (state !== "ended") return;
 			caseOpen = false;
+			queue.hidden = true;
 			writing(false);
 			survey.name = id;
 			survey.classList.remove("done");
@@ -244,7 +250,6 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		},
 	};
 
-	// What the person does
 	const say = (said, attachments = []) => {
 		if (starting && !survey.hidden) clear();
 		survey.hidden = notice.hidden = true;
