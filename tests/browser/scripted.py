@@ -213,7 +213,12 @@ class Desk:
             return web.json_response({"code": "bad_type", "detail": detail}, status=415, headers=_CROSS_ORIGIN)
         media_type = "application/pdf" if body.startswith(b"%PDF") else "image/png"
         name = unquote(request.headers["X-File-Name"])
-        stored = {"id": f"f{len(self.uploads) + 1}", "name": name, "media_type": media_type, "size_bytes": len(body)}
+        stored: Frame = {
+            "id": f"f{len(self.uploads) + 1}",
+            "name": name,
+            "media_type": media_type,
+            "size_bytes": len(body),
+        }
         self.uploads[stored["id"]] = (stored, body)
         return web.json_response(stored, headers=_CROSS_ORIGIN)
 

@@ -166,7 +166,9 @@ async def _serve(app: bot.app.App, report: int) -> None:
         for task in asyncio.all_tasks():
             task.print_stack(file=sys.stderr)
 
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, tell)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, tell)
+    loop.add_reader(sys.stdin.fileno(), os._exit, 71)  # readable while this lives: whoever gives the orders is gone
     async with asyncio.TaskGroup() as tasks:
         announcing = tasks.create_task(announce())
         await app.run()

@@ -10,7 +10,7 @@
 	const root = host.attachShadow({ mode: "open" });
 
 	// Any CSS colour as [r, g, b]; WCAG contrast.
-	const DEFAULT = "#2f55d4";
+	const DEFAULT = "#2563eb";
 	const rgb = (text) => {
 		const brush = document.createElement("canvas").getContext("2d");
 		brush.fillStyle = DEFAULT;
