@@ -23,7 +23,9 @@ async def take(folder: Path) -> None:
             browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
             for name, scheme in (("widget", "light"), ("widget-dark", "dark")):
                 context = await browser.new_context(
-                    viewport={"width": 1200, "height": 800}, color_scheme="dark" if scheme == "dark" else "light", locale="en-GB"
+                    viewport={"width": 1200, "height": 800},
+                    color_scheme="dark" if scheme == "dark" else "light",
+                    locale="en-GB",
                 )
                 page = await context.new_page()
                 await page.goto(daemon.url)
