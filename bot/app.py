@@ -30,8 +30,7 @@ from bot.errors import ConfigError, DataError, FrontdeskError
 from bot.host import House
 from bot.intake import OLDEST_MS, Intake
 from bot.intake import Rules as IntakeRules
-from bot.knowledge import FolderKnowledge
-from bot.llm.offline import OfflineModel
+from bot.late import LateKnowledge, LateOffline
 from bot.net.control import ControlServer, socket_path
 from bot.net.listeners import ListenerConfig, ListenerLimits, Listeners
 from bot.ports import Adapter, ChatModel, Clock, Cursor, Health, HostLimits, Knowledge, Route, Value
@@ -143,7 +142,7 @@ class App:
                     task.cancel()
         finally:
             await self.listeners.stop(1.0)
-            if isinstance(self.knowledge, FolderKnowledge):
+            if isinstance(self.knowledge, LateKnowledge):
                 await self.knowledge.close()
         await stopped_cleanly(self.store)
         log.info("stopped")
@@ -162,9 +161,9 @@ class App:
 
     def _announce(self) -> None:
         """Everything is up: said to systemd, to the log, and to whoever started us."""
-        gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
         gc.set_threshold(*COLLECT)
+        gc.enable()
         self.ready.set()
         address = self._address()
         self._systemd.ready(f"Answering at {address}")
@@ -244,7 +243,7 @@ class App:
         paths = self.config.knowledge.paths
         if not paths:
             return NoKnowledge()
-        return FolderKnowledge(data / INDEX, paths, self.clock, poll_s=self.config.knowledge.poll_s)
+        return LateKnowledge(data / INDEX, paths, self.clock, self.config.knowledge.poll_s)
 
     def _agents(self) -> dict[str, Agent]:
         model = self._model(self.config.roles.answer[0])
@@ -257,7 +256,7 @@ class App:
 
     def _model(self, name: str) -> ChatModel:
         if name not in self._models:
-            self._models[name] = OfflineModel(name)
+            self._models[name] = LateOffline(name)
         return self._models[name]
 
     def _load_adapters(self) -> list[Adapter]:
@@ -305,15 +304,18 @@ class App:
             "housekeeping": self._keep_house(),
             "signals": self._listen_for_signals(),
         }
-        if isinstance(self.knowledge, FolderKnowledge):
+        if isinstance(self.knowledge, LateKnowledge):
             parts["knowledge"] = self._know(self.knowledge)
         for adapter in self.adapters:
             parts[f"channel {adapter.name}"] = supervise(adapter, self.clock, self.health)
         return parts
 
-    async def _know(self, knowledge: FolderKnowledge) -> None:
-        """Indexing begins after ready: a start does not wait for it, a search does."""
+    async def _know(self, knowledge: LateKnowledge) -> None:
+        """Loading and indexing begin after ready: a start does not wait for them, a question does."""
         await self.ready.wait()
+        for model in self._models.values():
+            if isinstance(model, LateOffline):
+                await model.load()
         await knowledge.run()
 
     # --- while it runs ---------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The web channel as the house sees it: routes, sending, and the life of the open sockets."""
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -51,6 +52,8 @@ class WebAdapter:
         self._room.origins.listed = settings.origins
         secret = settings.identity_secret
         self._room.credentials.identity_secret = secret.get_secret_value() if secret else ""
+        if secret is not None:
+            importlib.import_module("jwt")  # now, not while a visitor waits
         self._pages.describe(settings)
 
     def routes(self) -> Sequence[Route]:

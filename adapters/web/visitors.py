@@ -11,8 +11,6 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-import jwt
-
 from bot.errors import Refused
 from bot.model import Identity
 from bot.ports import Clock
@@ -81,6 +79,8 @@ class Credentials:
     def _claims(self, identity: str) -> dict[str, Any]:  # JWT claims are untyped JSON
         if not self.identity_secret:
             raise _bad_identity()
+        import jwt  # `jwt` loads a large library of algorithms: only where a host page signs people in
+
         options: Any = {"require": ["exp", "sub", "aud"], "verify_exp": False, "verify_nbf": False, "verify_iat": False}
         try:
             claims = jwt.decode(identity, self.identity_secret, ["HS256"], options, audience=AUDIENCE)

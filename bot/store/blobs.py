@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
 
-import filetype
-
 from bot import ids
 from bot.errors import Refused, StoreUnavailable
 from bot.model import Blob, BlobId, Identity
@@ -102,6 +100,8 @@ def add(cursor: Cursor, row: dict[str, Value]) -> None:
 
 def type_of(head: bytes) -> str:
     """The media type by content. Raises Refused("bad_type")."""
+    import filetype  # with the first upload
+
     kind = filetype.guess_mime(head)
     if kind not in TYPES:
         raise Refused("bad_type", "Please send an image (PNG, JPEG, GIF, WebP) or a PDF.")
