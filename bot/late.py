@@ -41,8 +41,8 @@ class LateKnowledge:
         return await (await self._loaded()).passage(passage)
 
     async def _loaded(self) -> "FolderKnowledge":
-        await self._is_there.wait()
-        assert self._real is not None
+        while self._real is None:
+            await self._is_there.wait()
         return self._real
 
 

@@ -25,6 +25,10 @@ class _Slot:
     state: _State
     first_woken: float
     timer: Timer | None = None
+    timer_due: float = 0.0
+    due: float = (
+        0.0  # may be later than the timer's: it is then set again when it fires, not with each message of a burst
+    )
     quiet_s: float = 0.0
     not_before: float = 0.0  # a turn that failed waits at least until then, whoever writes or types meanwhile
 
@@ -131,21 +135,34 @@ class TurnScheduler:
     # --- within ----------------------------------------------------------------------------------------------------
 
     def _wait_for_quiet(self, conversation: str, slot: _Slot, quiet_s: float) -> None:
+        if not quiet_s and not slot.not_before:
+            self._make_ready(conversation, slot)
+            return
+        now = self._clock.monotonic()
+        slot.due = max(min(now + quiet_s, slot.first_woken + self._burst_s) if quiet_s else now, slot.not_before)
+        if slot.due <= now:
+            self._make_ready(conversation, slot)
+        elif slot.timer is None or slot.due < slot.timer_due:
+            self._set_timer(conversation, slot, slot.due - now)
+
+    def _set_timer(self, conversation: str, slot: _Slot, wait_s: float) -> None:
         if slot.timer is not None:
             slot.timer.cancel()
-            slot.timer = None
-        wait_s = quiet_s
-        if quiet_s:
-            wait_s = min(quiet_s, slot.first_woken + self._burst_s - self._clock.monotonic())
-        if slot.not_before:
-            wait_s = max(wait_s, slot.not_before - self._clock.monotonic())
-        if wait_s > 0:
-            slot.timer = self._clock.call_later(wait_s, lambda: self._make_ready(conversation, slot))
+        slot.timer_due = slot.due
+        slot.timer = self._clock.call_later(wait_s, lambda: self._time_is_up(conversation, slot))
+
+    def _time_is_up(self, conversation: str, slot: _Slot) -> None:
+        slot.timer = None
+        wait_s = slot.due - self._clock.monotonic()
+        if wait_s > 0.001:
+            self._set_timer(conversation, slot, wait_s)
         else:
             self._make_ready(conversation, slot)
 
     def _make_ready(self, conversation: str, slot: _Slot) -> None:
-        slot.timer = None
+        if slot.timer is not None:
+            slot.timer.cancel()
+            slot.timer = None
         slot.state = _State.READY
         self._ready.append(conversation)
         self._pump()

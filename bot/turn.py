@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 WATCH_S = 0.1
+SIGN_S = 0.5  # longest wait for a channel to show it: the next draft is looked after only then
 TYPING_AFTER_S = 0.25  # an answer that begins sooner needs no typing sign
 COMMIT_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # an answer that cost a model call is not thrown away for a busy disk
 WISH_NOTED = (
@@ -88,6 +90,7 @@ class Batch:
         self._working = working
         self._is_alone = any(inbound.attempts >= tries - 1 for inbound in working.unhandled)
         self.first = working.unhandled[0]
+        self.reply_id = reply_id(self.first.message.id)
         self.read: list[Inbound] = []
         self.take()
 
@@ -111,6 +114,7 @@ class Ending:
     conversation: Conversation
     case: str
     first: Seq
+    first_id: MessageId
     last: Seq
     count: int
     reply: Message | None
@@ -249,7 +253,7 @@ class Turns:
 
     def _reply(self, batch: Batch, working: Working, answer: Answer, author: Author, name: str = "") -> Message:
         return Message(
-            id=reply_id(batch.first.message.id),
+            id=batch.reply_id,
             seq=Seq(0),  # assigned by the unit of work
             author=author,
             text=answer.text,
@@ -276,6 +280,7 @@ class Turns:
             conversation=working.conversation,
             case=batch.last.message.case or working.conversation.case,
             first=batch.first.message.seq,
+            first_id=batch.first.message.id,
             last=batch.last.message.seq,
             count=len(batch.read),
             reply=reply,
@@ -353,7 +358,7 @@ class _Draft:
         self._drafts = channel.drafts if channel else None
         self._typing = channel.typing if channel else None
         self._to = to
-        self._id = reply_id(batch.first.message.id)
+        self._id = batch.reply_id
         self._task = asyncio.current_task()
         self._is_shown = False
         self._has_sign = False
@@ -369,10 +374,9 @@ class _Draft:
         """Once: somebody is at work here."""
         if self._typing is not None and not self._has_sign:
             self._has_sign = True
-            try:
-                await self._typing.typing(self._to)
-            except SendError:
-                return  # a sign that is not seen is nothing lost
+            with suppress(SendError, OSError, TimeoutError):  # a sign that is not seen is nothing lost
+                async with asyncio.timeout(SIGN_S):
+                    await self._typing.typing(self._to)
 
     async def withdraw(self) -> None:
         if self._drafts is not None and self._is_shown:
@@ -421,16 +425,12 @@ def trace(read: Sequence[Inbound], reply: Message | None, answer: Answer | None)
 
 def finish(cursor: Cursor, ending: Ending) -> Ended:
     """Marks handled exactly what was read and appends the reply; a reply that comes after a person took over becomes a note."""
-    handled = cursor.execute(
-        records.HANDLE,
-        {
-            "now": ending.now_ms,
-            "turn": ending.turn,
-            "conversation": ending.conversation.id,
-            "first": ending.first,
-            "last": ending.last,
-        },
-    )
+    values: dict[str, Value] = {"now": ending.now_ms, "turn": ending.turn}
+    if ending.count == 1:
+        handled = cursor.execute(records.HANDLE_ONE, {**values, "id": ending.first_id})
+    else:
+        place: dict[str, Value] = {"conversation": ending.conversation.id, "first": ending.first, "last": ending.last}
+        handled = cursor.execute(records.HANDLE, {**values, **place})
     if handled != ending.count:
         raise Conflict("other rows are unhandled than the turn read")
     return append_reply(cursor, ending)

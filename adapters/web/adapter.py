@@ -14,7 +14,7 @@ from adapters.web.presence import Presence
 from adapters.web.room import Room
 from adapters.web.socket import CLOSE_S, GOING_AWAY, Session
 from adapters.web.uploads import Uploads
-from adapters.web.visitors import CHANNEL, Credentials
+from adapters.web.visitors import CHANNEL, Credentials, expected
 from bot.errors import SendRefused
 from bot.model import Address, CaseId, Message, MessageId, Visibility
 from bot.ports import Host, Limits, Receipt, Route
@@ -89,9 +89,10 @@ class WebAdapter:
         return _RECEIPT
 
     async def draft(self, to: Address, message: MessageId, text: str) -> None:
-        visitor = self._room.presence.get(to.chat)
-        if visitor is None:
-            return
+        presence = self._room.presence
+        visitor = presence.get(to.chat) or presence.visitor(
+            expected(to.chat)
+        )  # who comes back sees it from its first word
         visitor.drafts.setdefault(message, []).append(text)
         if visitor.sessions:
             frame = frames.delta(message, text)

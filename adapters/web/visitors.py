@@ -124,6 +124,11 @@ def _signed(subject: str, name: str) -> Identity:
     return Identity(CHANNEL, "", "id:" + subject, name, verified=True)
 
 
+def expected(chat: str) -> Identity:
+    """The identity that will come back to this chat."""
+    return Identity(CHANNEL, "", chat, verified=chat.startswith("id:"))
+
+
 def _bad_token() -> Refused:
     return Refused("bad_token", "This chat was opened elsewhere or long ago. A new one begins.")
 

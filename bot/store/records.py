@@ -240,6 +240,10 @@ HANDLE = """
     UPDATE messages SET handled_ms = :now, turn_id = :turn, alone_ms = NULL
     WHERE conversation_id = :conversation AND seq BETWEEN :first AND :last AND handled_ms IS NULL AND dead_ms IS NULL"""
 
+HANDLE_ONE = """
+    UPDATE messages SET handled_ms = :now, turn_id = :turn, alone_ms = NULL
+    WHERE id = :id AND handled_ms IS NULL AND dead_ms IS NULL"""
+
 COUNT_FAILURE = """
     UPDATE messages SET attempts = attempts + 1, error = :error, alone_ms = NULL
     WHERE conversation_id = :conversation AND seq BETWEEN :first AND :last AND handled_ms IS NULL AND dead_ms IS NULL"""

@@ -21,7 +21,9 @@ BUSY_S = 1.0  # how long a unit waits for a foreign lock before it fails (and th
 READERS = 2
 CACHE_KB = 16384  # pages of the busiest tables stay in memory; taken only as it is used
 STATEMENTS = 512  # prepared statements kept by a connection
-CHECKPOINT_PAGES = 500  # WAL pages (2 MB) between checkpoints: small ones, since a commit waits for the one it triggers
+CHECKPOINT_PAGES = (
+    2000  # WAL pages (2 MB) between checkpoints: small ones, since a commit waits for the one it triggers
+)
 _NOTHING: dict[str, Value] = {}
 
 

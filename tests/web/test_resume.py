@@ -152,3 +152,16 @@ async def test_frames_of_one_socket_are_handled_in_order() -> None:
         desk.host.is_held.set()
         async with asyncio.timeout(10):
             assert [(await page.next("ack"))["id"] for _ in range(5)] == ["a0", "a1", "a2", "a3", "a4"]
+
+
+async def test_f05_a_draft_that_begins_while_nobody_is_there_is_seen_from_its_first_word() -> None:
+    """A turn that runs again at a start writes before its page is back; the page still gets the whole draft."""
+    async with running() as desk:
+        page = await desk.visitor()
+        await page.say("Hi")
+    async with running() as desk:
+        draft = MessageId("r1")
+        await desk.adapter.draft(page.at, draft, "Good ")
+        await desk.adapter.draft(page.at, draft, "day ")
+        back = await desk.visitor(token=page.welcome["token"])
+        assert (await back.next("delta"))["text"] == "Good day "
