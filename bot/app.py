@@ -52,11 +52,8 @@ from bot.watchdog import Systemd, Watchdog
 
 log = logging.getLogger(__name__)
 
-COLLECT = (
-    20_000,
-    20,
-    50,
-)  # rarer than CPython's default: a full collection over ten thousand open chats stops the loop
+# The collector's thresholds: rarer than CPython's own, since a full collection over ten thousand open chats stops the loop.
+COLLECT = (100_000, 20, 50)
 KEEP_HOUSE_S = 15.0  # between two rounds of housekeeping
 PRUNE_EVERY = 240  # rounds: an hour
 EXIT_CONFIG, EXIT_DATA = 2, 4
