@@ -426,7 +426,7 @@ class App:
 
         count = await self.store.run(decide)
         await wake_waiting(self.store, self.scheduler, self.config.limits.tries)
-        await self.delivery.recover()
+        await self.delivery.take_up()
         return count
 
     def _vitals(self) -> dict[str, Any]:

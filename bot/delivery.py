@@ -11,6 +11,7 @@ out in order, and a hole in an answer closes it with one notice. A channel whose
 is simply handed each message, and handed it again when it comes back.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -54,7 +55,8 @@ class Part:
 
 
 class Delivery:
-    """Sends each conversation's messages in order, conversations side by side."""
+    """Sends each conversation's messages in order, conversations side by side, each channel in a lane of its own: a platform that
+    hangs delays nobody else's."""
 
     def __init__(
         self, store: Store, clock: Clock, channels: Mapping[str, Channel], metrics: Metrics, *, at_once: int = 200
@@ -63,7 +65,8 @@ class Delivery:
         self._clock = clock
         self._channels = channels
         self._metrics = metrics
-        self._lanes = TurnScheduler(self._deliver, clock, at_once=at_once)
+        self._at_once = at_once
+        self._lanes: dict[str, TurnScheduler] = {}
 
     async def planned(self, conversation: Conversation, message: Message) -> None:
         """A message of this conversation was committed with its outbox rows."""
@@ -74,24 +77,40 @@ class Delivery:
             except SendError:
                 log.info("receiver not there; the message waits for it")
             return
-        self._lanes.wake(conversation.id)
+        self._lane(conversation.address.channel).wake(conversation.id)
 
     async def run(self) -> None:
-        """Sends until cancelled."""
-        await self._lanes.run()
+        """Sends, on the channels that there are now, until cancelled."""
+        async with asyncio.TaskGroup() as lanes:
+            for name in self._channels:
+                lanes.create_task(self._lane(name).run())
 
     async def recover(self) -> None:
-        """What was being sent when the process ended is unknown now; everything open is taken up again."""
+        """At a start: what was being sent when the process ended is unknown now; everything open is taken up again."""
         await self._store.run(interrupted, self._clock.now_ms())
-        for (conversation,) in await self._store.read(records.OPEN_OUTBOX_CONVERSATIONS):
-            self._lanes.wake(conversation)
+        await self.take_up()
+
+    async def take_up(self) -> None:
+        """Wakes every conversation that something is to be sent to."""
+        for conversation, channel in await self._store.read(records.OPEN_OUTBOX_CONVERSATIONS):
+            if channel in self._channels:
+                self._lane(channel).wake(conversation)
 
     def running(self) -> int:
         """Conversations that something is being sent to now."""
-        return self._lanes.running()
+        return sum(lane.running() for lane in self._lanes.values())
 
     async def drain(self, seconds: float) -> None:
-        await self._lanes.drain(seconds)
+        """Begins nothing more, and gives what is being sent `seconds`."""
+        async with asyncio.TaskGroup() as drains:
+            for lane in self._lanes.values():
+                drains.create_task(lane.drain(seconds))
+
+    def _lane(self, channel: str) -> TurnScheduler:
+        lane = self._lanes.get(channel)
+        if lane is None:
+            lane = self._lanes[channel] = TurnScheduler(self._deliver, self._clock, at_once=self._at_once)
+        return lane
 
     # --- one conversation ------------------------------------------------------------------------------------------
 
@@ -115,7 +134,7 @@ class Delivery:
             wait_s = (part.due_ms - self._clock.now_ms()) / 1000
             if (
                 wait_s > 0 and part.attempts
-            ):  # the first time nothing is put off: a clock that was set back does not count
+            ):  # nothing is put off the first time: a clock that was set back does not count
                 return min(wait_s, WAITS_S[-1])
             if not await self._settle(channel, conversation, part):
                 return 0.0  # what is open has changed: look again
@@ -237,7 +256,7 @@ class Delivery:
 
 
 def part_of(row: Row) -> Part:
-    message = records.message_of(row[7:])
+    message = replace(records.message_of(row[7:]), part=row[1])
     if row[2] is not None:
         message = replace(message, text=row[2])
     return Part(message, row[1], OutboxState(row[3]), row[4], row[5], row[6] or 0)

@@ -125,6 +125,7 @@ class Message:
     feedback: str = ""  # "", "up" or "down"
     is_edited: bool = False
     is_deleted: bool = False
+    part: int = 0  # which part of the message this is, while it is being sent: (id, part) is the key of one send
 
     def placed(self, seq: Seq, visibility: Visibility) -> "Message":
         """A message that has just been written, in its place."""

@@ -106,7 +106,8 @@ class Adapter(Protocol):
         ...
 
     async def send(self, to: Address, message: Message) -> Receipt:
-        """Hands one message (or one part of it) to the platform. Raises SendRefused or SendUncertain."""
+        """Hands one message, or one part of it, to the platform; (`id`, `part`) is the same at every try of the same send, so
+        that a key for the platform can be made from it. Raises SendRefused or SendUncertain."""
         ...
 
 

@@ -311,7 +311,7 @@ OPEN_OUTBOX = f"""
     ORDER BY o.seq, o.part LIMIT :limit"""
 
 OPEN_OUTBOX_CONVERSATIONS = """
-    SELECT DISTINCT o.conversation_id FROM outbox o
+    SELECT DISTINCT o.conversation_id, o.channel FROM outbox o
     WHERE o.state IN ('planned', 'sending', 'unknown') AND o.is_held = 0"""
 
 COUNT_OUTBOX = "SELECT state, count(*) FROM outbox WHERE state IN ('planned', 'sending', 'unknown') GROUP BY state"

@@ -94,22 +94,31 @@ class Core:
     """Everything between a channel and the database."""
 
     def __init__(
-        self, store: SqliteStore, clock: ManualClock, model: ScriptedModel, channel: ListChannel, quiet_s: float
+        self,
+        store: SqliteStore,
+        clock: ManualClock,
+        model: ScriptedModel,
+        channel: ListChannel,
+        quiet_s: float,
+        other: ListChannel | None = None,
+        sends_at_once: int = 200,
     ) -> None:
         self.store, self.clock, self.model, self.channel = store, clock, model, channel
         self.metrics = Metrics()
         self.conversations = Conversations(store)
-        channels = {channel.name: Channel.of(channel)}
-        self.delivery = Delivery(store, clock, channels, self.metrics)
+        channels = {each.name: Channel.of(each) for each in (channel, other) if each is not None}
+        self.delivery = Delivery(store, clock, channels, self.metrics, at_once=sends_at_once)
         agents = {"main": Agent(AgentRules("main"), model, (), clock)}
         self.turns = Turns(store, clock, self.conversations, agents, channels, self.delivery, TurnRules(), self.metrics)
         self.scheduler = TurnScheduler(self.turns.run, clock, alone=self.turns.run_alone)
         rules = IntakeRules(16_000, 86_400_000, lambda channel: "main", lambda channel: quiet_s)
         self.intake = Intake(store, clock, self.conversations, self.scheduler, rules, self.metrics, channels)
 
-    async def say(self, text: str, external_id: str, chat: str = "ada", sent_at_ms: int = 0) -> Accepted:
-        who = Identity(self.channel.name, "", chat)
-        at = Address(self.channel.name, "", chat)
+    async def say(
+        self, text: str, external_id: str, chat: str = "ada", sent_at_ms: int = 0, channel: str = ""
+    ) -> Accepted:
+        who = Identity(channel or self.channel.name, "", chat)
+        at = Address(channel or self.channel.name, "", chat)
         return await self.intake.receive(MessageReceived(who, at, external_id, text, sent_at_ms=sent_at_ms))
 
     async def rest(self, seconds: float = 0.0) -> None:
@@ -133,12 +142,14 @@ async def core(
     channel: ListChannel | None = None,
     clock: ManualClock | None = None,
     quiet_s: float = 0.0,
+    other: ListChannel | None = None,
+    sends_at_once: int = 200,
 ) -> AsyncIterator[Core]:
     """A running core over `folder`, recovered as at a start; leaving it is like a kill: nothing is drained."""
     prepare(folder)
     clock = clock or ManualClock()
     store = await SqliteStore.open(folder)
-    house = Core(store, clock, model or ScriptedModel(), channel or ListChannel(), quiet_s)
+    house = Core(store, clock, model or ScriptedModel(), channel or ListChannel(), quiet_s, other, sends_at_once)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [

@@ -450,3 +450,27 @@ async def test_receipts_wait_for_a_full_disk(tmp_path: Path) -> None:
         await house.intake.receive(Delivered(Address("page", "", "bob"), Seq(2)))
         await house.intake.flush_receipts()
         assert await house.all("SELECT delivered_seq FROM conversations") == [(2,), (2,)]
+
+
+async def test_a_platform_that_hangs_delays_no_other_platform(tmp_path: Path) -> None:
+    """Each channel sends in a lane of its own, however full another's is."""
+    gate = asyncio.Event()
+
+    async def hang(message: Message) -> None:
+        await gate.wait()
+
+    stuck, quick = ListChannel("stuck"), ListChannel("quick")
+    stuck.on_send = hang
+    async with core(tmp_path / "data", channel=stuck, other=quick, sends_at_once=1) as house:
+        await house.say("one", "1", chat="a")
+        await house.say("two", "2", chat="b")
+        await house.say("three", "3", chat="c", channel="quick")
+        for _ in range(2000):
+            await asyncio.sleep(0.001)
+            if quick.sent:
+                break
+        assert [message.text for message in quick.sent] == ["You said: three"]
+        assert stuck.sent == []
+        gate.set()
+        await house.rest()
+        assert [message.text for message in stuck.sent] == ["You said: one", "You said: two"]
