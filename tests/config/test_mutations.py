@@ -43,7 +43,7 @@ def test_the_shipped_config_has_no_fault(tmp_path: Path) -> None:
 
 
 @given(st.sampled_from(KEYS), st.from_regex(r"zz[a-z_]{0,8}", fullmatch=True))
-def test_an_unknown_key_is_refused_at_its_line(
+def test_f111_an_unknown_key_is_refused_at_its_line(
     tmp_path_factory: pytest.TempPathFactory, number: int, name: str
 ) -> None:
     """A key that does not exist, put anywhere."""
@@ -52,7 +52,7 @@ def test_an_unknown_key_is_refused_at_its_line(
 
 
 @given(st.sampled_from(KEYS))
-def test_a_key_set_twice_is_refused_at_the_second(tmp_path_factory: pytest.TempPathFactory, number: int) -> None:
+def test_f111_a_key_set_twice_is_refused_at_the_second(tmp_path_factory: pytest.TempPathFactory, number: int) -> None:
     """The second of two is named, with the line of the first."""
     (problem,) = _mutated(tmp_path_factory, with_line(number, LINES[number]))
     assert problem.line == number + 2
@@ -68,7 +68,7 @@ def test_a_table_opened_twice_is_refused_at_the_second(tmp_path_factory: pytest.
 
 
 @given(st.sampled_from(KEYS))
-def test_a_wrong_type_is_refused_at_its_line(tmp_path_factory: pytest.TempPathFactory, number: int) -> None:
+def test_f111_a_wrong_type_is_refused_at_its_line(tmp_path_factory: pytest.TempPathFactory, number: int) -> None:
     """Text for a number, a list for text, a number for a list."""
     name = LINES[number].partition("=")[0]
     wrong = WRONG[type(value_of(LINES[number]))]
@@ -77,7 +77,9 @@ def test_a_wrong_type_is_refused_at_its_line(tmp_path_factory: pytest.TempPathFa
 
 
 @given(st.sampled_from(["changeme", "xxx", "your-secret", "sk-...", "<secret>", "REPLACE_ME", ""]))
-def test_a_placeholder_secret_is_refused_at_its_line(tmp_path_factory: pytest.TempPathFactory, secret: str) -> None:
+def test_f111_a_placeholder_secret_is_refused_at_its_line(
+    tmp_path_factory: pytest.TempPathFactory, secret: str
+) -> None:
     """An example's secret in the place of a real one."""
     number = LINES.index("[channels.web]") + 1
     problems = _mutated(tmp_path_factory, with_line(number, f'identity_secret = "{secret}"'))
@@ -85,7 +87,7 @@ def test_a_placeholder_secret_is_refused_at_its_line(tmp_path_factory: pytest.Te
 
 
 @given(st.sampled_from(["0.0.0.0", "::", "10.1.2.3", "desk.example"]), st.sampled_from(["server", "admin"]))
-def test_a_public_bind_is_refused_at_its_line(
+def test_f111_a_public_bind_is_refused_at_its_line(
     tmp_path_factory: pytest.TempPathFactory, host: str, section: str
 ) -> None:
     """Neither listener opens to others by its host alone."""

@@ -423,3 +423,22 @@ async def test_a_wish_for_a_person_in_words_is_on_record_too(tmp_path: Path) -> 
         await house.rest()
         assert await house.all("SELECT is_person_wanted FROM conversations") == [(1,)]
         assert await house.all("SELECT count(*) FROM cases WHERE person_wanted_ms IS NOT NULL") == [(1,)]
+
+
+async def test_f18_a_turn_that_runs_out_of_memory_costs_itself_only(tmp_path: Path) -> None:
+    """MemoryError is a failure like any other: tried again, and others are answered meanwhile."""
+
+    async def hungry_once(request: ChatRequest) -> AsyncIterator[Chunk]:
+        if request.messages[-1].text == "large" and model.requests.count(request) == 1:
+            raise MemoryError
+        async for chunk in echo(request):
+            yield chunk
+
+    model = ScriptedModel(hungry_once)
+    async with core(tmp_path / "data", model=model) as house:
+        await house.say("large", "1")
+        await house.say("small", "2", chat="bob")
+        await house.rest()
+        assert await texts(house) == ["You said: small"]
+        await house.rest(1.0)
+        assert await texts(house) == ["You said: small", "You said: large"]

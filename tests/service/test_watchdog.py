@@ -81,7 +81,7 @@ async def stop(task: "asyncio.Task[None]") -> None:
         await task
 
 
-async def test_a_blocked_loop_is_reported_once_with_its_stack(caplog: pytest.LogCaptureFixture) -> None:
+async def test_f20_a_blocked_loop_is_reported_once_with_its_stack(caplog: pytest.LogCaptureFixture) -> None:
     """While the loop stands still, the log names the function that blocks it, once; afterwards it says for how long."""
     ticks = Ticks()
     stalls: list[None] = []

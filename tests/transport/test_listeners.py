@@ -186,7 +186,7 @@ GARBAGE = [
 
 
 @pytest.mark.parametrize("data", GARBAGE)
-async def test_garbage_is_answered_once_and_not_logged(data: bytes, caplog: pytest.LogCaptureFixture) -> None:
+async def test_f71_garbage_is_answered_once_and_not_logged(data: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """What is no request, too large, or ambiguous ends the connection with 400, before any handler and without a trace."""
     caplog.set_level(logging.INFO)
     async with listening() as both:
@@ -198,7 +198,7 @@ async def test_garbage_is_answered_once_and_not_logged(data: bytes, caplog: pyte
     assert caplog.records == []
 
 
-async def test_a_head_that_does_not_arrive_is_not_waited_for() -> None:
+async def test_f70_a_head_that_does_not_arrive_is_not_waited_for() -> None:
     """Slowloris: the head has header_s, whether nothing comes or a byte at a time."""
     async with listening(ListenerLimits(header_s=0.2)) as both:
         assert await exchange(both.public_port, b"") == b""
@@ -223,7 +223,7 @@ async def test_a_second_head_on_a_kept_connection_has_the_same_time() -> None:
         assert (await reader.read()).count(b"HTTP/1.1 200") == 1
 
 
-async def test_a_body_that_does_not_arrive_is_given_up() -> None:
+async def test_f70_a_body_that_does_not_arrive_is_given_up() -> None:
     """The body has body_s from the head on, and the answer says so."""
     clock = ManualClock()
     async with listening(ListenerLimits(body_s=30), clock) as both, connected(both.public_port) as (reader, writer):
@@ -244,7 +244,7 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
         assert b"too_large" in seen
 
 
-async def test_connections_are_capped_by_address_and_in_all() -> None:
+async def test_f69_connections_are_capped_by_address_and_in_all() -> None:
     """One more than the cap is turned away at the door; a place that is left can be taken."""
     for limits in (ListenerLimits(connections_per_address=2), ListenerLimits(connections=2)):
         async with listening(limits) as both:

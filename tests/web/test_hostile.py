@@ -96,7 +96,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("what", "data", "code"), BROKEN, ids=[what for what, _, _ in BROKEN])
 @pytest.mark.parametrize("is_greeted", [True, False])
-async def test_broken_frames_are_answered_by_code(
+async def test_f71_broken_frames_are_answered_by_code(
     what: str, data: bytes, code: int, is_greeted: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each with the code of the protocol, before hello and after, and none with a line in the log."""
@@ -118,7 +118,7 @@ async def test_the_largest_frame_is_taken() -> None:
 
 @pytest.mark.parametrize("first_byte", [0x89, 0x8A, 0x81, 0x82])
 @pytest.mark.parametrize("is_greeted", [True, False])
-async def test_a_flood_ends_in_1008(first_byte: int, is_greeted: bool) -> None:
+async def test_f72_a_flood_ends_in_1008(first_byte: int, is_greeted: bool) -> None:
     """Pings, pongs and frames count alike, before hello too."""
     limits = HostLimits(frames_per_minute=8)
     async with running(limits, ManualClock()) as desk, raw(desk, is_greeted=is_greeted) as stranger:
@@ -143,7 +143,7 @@ async def test_pings_are_answered() -> None:
         assert await stranger.frame() == (0x8A, b"are you there?")
 
 
-async def test_a_slow_reader_is_cut_off_and_delays_nobody() -> None:
+async def test_f69_a_slow_reader_is_cut_off_and_delays_nobody() -> None:
     """A page that reads nothing is closed once too much waits for it; the other page of the same visitor has every message."""
     async with running() as desk:
         page = await desk.visitor()
@@ -191,7 +191,7 @@ async def test_a_dead_client_is_noticed() -> None:
             assert "typing" in (await answering).data
 
 
-async def test_one_address_cannot_take_every_socket() -> None:
+async def test_f69_one_address_cannot_take_every_socket() -> None:
     """The cap of connections by address holds for open sockets."""
     async with running(listener_limits=ListenerLimits(connections_per_address=3)) as desk:
         pages = [await desk.visitor() for _ in range(3)]

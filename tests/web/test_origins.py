@@ -45,7 +45,7 @@ async def upgrade_status(desk: Desk, *origins: str, host: str = "chat.test:8080"
         ("chat.test:8080", 403),
     ],
 )
-async def test_the_table_of_origins(origin: str, status: int) -> None:
+async def test_f80_the_table_of_origins(origin: str, status: int) -> None:
     """Ours and the listed ones, compared whole; the list is not a pattern."""
     async with running(origins=["https://www.listed.test", "http://localhost:3000"]) as desk:
         assert await upgrade_status(desk, origin) == status
