@@ -12,7 +12,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -223,7 +222,7 @@ class App:
         intake_rules = IntakeRules(
             limits.message_chars,
             round(limits.case_idle_s * 1000),
-            lru_cache(config.agent_for),
+            config.agent_for,
             lambda channel: quiet.get(channel, 0.0),
         )
         self.intake = Intake(

@@ -38,6 +38,7 @@ from bot.model import (
 from bot.ports import Clock, Cursor, Scheduler, Store, Value
 from bot.store import records
 from bot.store.records import Inbound
+from bot.telemetry.instruments import Counter
 from bot.telemetry.metrics import Metrics
 from bot.text import clean
 
@@ -77,6 +78,16 @@ class Arrival:
 
 
 @dataclass(slots=True)
+class _Facts:
+    """What every message of one channel needs, looked up once."""
+
+    agent: str
+    quiet_s: float
+    accepted: Counter
+    duplicates: Counter
+
+
+@dataclass(slots=True)
 class Stored:
     """What the unit of work made."""
 
@@ -109,6 +120,7 @@ class Intake:
         self._receipts: dict[ConversationId, Seq] = {}
         self._has_receipts = asyncio.Event()
         self._has_early_changes = True  # until `recall` has looked
+        self._facts: dict[str, _Facts] = {}
 
     async def receive(self, event: Event) -> Accepted:
         match event:
@@ -175,20 +187,30 @@ class Intake:
         conversation = conversation_id(event.at)
         identity = identity_id(event.sender.channel, event.sender.account, event.sender.external_id)
         return Arrival(
-            message=message_id(conversation, event.external_id),
-            conversation=conversation,
-            identity=identity,
-            user=identity,
-            agent=self._rules.agent_for(event.at.channel),
-            external_id=event.external_id,
-            kind=kind,
-            text=text,
-            raw_hash=raw_hash,
-            now_ms=now,
-            sent_ms=sent_ms,
-            case_idle_ms=self._rules.case_idle_ms,
-            has_early_changes=self._has_early_changes,
+            message_id(conversation, event.external_id),
+            conversation,
+            identity,
+            identity,  # until identities are linked, each is a user of its own
+            self._of(event.at.channel).agent,
+            event.external_id,
+            kind,
+            text,
+            raw_hash,
+            now,
+            sent_ms,
+            self._rules.case_idle_ms,
+            self._has_early_changes,
         )
+
+    def _of(self, channel: str) -> "_Facts":
+        facts = self._facts.get(channel)
+        if facts is None:
+            rules, metrics = self._rules, self._metrics
+            accepted, duplicates = metrics.accepted.of(channel), metrics.duplicates.of(channel)
+            facts = self._facts[channel] = _Facts(
+                rules.agent_for(channel), rules.quiet_s(channel), accepted, duplicates
+            )
+        return facts
 
     async def _store_message(
         self,
@@ -199,12 +221,13 @@ class Intake:
         started = self._clock.monotonic()
         stored = await self._store.run(unit, event, arrival)
         self._metrics.ack_seconds.observe(self._clock.monotonic() - started)
+        facts = self._of(event.at.channel)
         if stored.inbound is None or stored.conversation is None:
-            self._metrics.duplicates.of(event.at.channel).inc()
+            facts.duplicates.inc()
             return stored.accepted
         self._conversations.arrived(stored.conversation, stored.inbound, is_new=stored.is_new)
-        self._metrics.accepted.of(event.at.channel).inc()
-        self._scheduler.wake(arrival.conversation, self._rules.quiet_s(event.at.channel))
+        facts.accepted.inc()
+        self._scheduler.wake(arrival.conversation, facts.quiet_s)
         return stored.accepted
 
     def _delivered(self, at: Address, seq: Seq) -> Accepted:

@@ -61,7 +61,7 @@ class SqliteStore:
         return cls(data, writer)
 
     async def run(self, unit: Callable[..., T], *args: object) -> T:
-        result: T = await self._writer.run(unit, args)
+        result: T = await self._writer.hand_over(unit, args)
         return result
 
     async def read(self, query: str, parameters: Mapping[str, Value] = _NOTHING) -> list[Row]:

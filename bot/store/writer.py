@@ -117,14 +117,15 @@ class Writer:
             self._queue.put(None)  # ends the thread, should it have connected for a caller that is gone
             raise
 
-    async def run(self, unit: Callable[..., Any], args: tuple[object, ...]) -> Any:
+    def hand_over(self, unit: Callable[..., Any], args: tuple[object, ...]) -> "asyncio.Future[Any]":
+        """The unit's result, once it is committed. Raises StoreUnavailable or Overloaded, with nothing handed over."""
         if self._is_closed:
             raise StoreUnavailable("the store is closed")
         if self._queue.qsize() >= self._waiting_most:
             raise Overloaded("too many units of work are waiting")
         work = _Work(unit, args, self._loop.create_future())
         self._queue.put(work)
-        return await work.done
+        return work.done
 
     async def close(self) -> None:
         """Finishes what was handed over, then closes the connection."""
@@ -221,14 +222,15 @@ class Writer:
     def _finish(self, group: list[_Work], seconds: float) -> None:
         failure: StoreUnavailable | None = None
         for work in group:
-            if isinstance(work.error, StoreUnavailable):
-                failure = work.error
-            if work.done.done():
+            done, error = work.done, work.error
+            if error is None:
+                if not done.done():
+                    done.set_result(work.result)
                 continue
-            if work.error is None:
-                work.done.set_result(work.result)
-            else:
-                work.done.set_exception(work.error)
+            if isinstance(error, StoreUnavailable):
+                failure = error
+            if not done.done():
+                done.set_exception(error)
         self._observe(len(group), seconds)
         self._note_health(failure)
 
