@@ -381,6 +381,7 @@ class App:
         metrics, health = self.metrics, self.health
         metrics.inbox_waiting.read_from(self.scheduler.waiting)
         metrics.store_up.read_from(lambda: health.store == "open")
+        metrics.open_sockets.read_from(lambda: self.listeners.public_connections)
         metrics.outbox.read_from(lambda: self._outbox)
         metrics.channel_up.read_from(lambda: {name: state == "up" for name, state in health.channels.items()})
         if self._logs is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from bot.agent.context import Past
-from bot.model import Conversation, ConversationId, Message
+from bot.model import Conversation, ConversationId, Message, Seq
 from bot.ports import Store
 from bot.store import records
 from bot.store.records import Inbound
@@ -60,11 +60,9 @@ class Conversations:
             working = await self._load(conversation)
         return working
 
-    def handled(
-        self, working: Working, conversation: Conversation, handled: Iterable[Inbound], replies: Iterable[Message]
-    ) -> None:
-        """A turn was committed: `handled` and `replies` have become history."""
-        if self._known.get(conversation.id) is not working:
+    def handled(self, working: Working, last_seq: Seq, handled: Iterable[Inbound], replies: Iterable[Message]) -> None:
+        """A turn was committed: `handled` and `replies` have become history, and `last_seq` is the conversation's last."""
+        if self._known.get(working.conversation.id) is not working:
             return
         done = list(handled)
         last = done[-1].message.seq if done else 0
@@ -72,7 +70,7 @@ class Conversations:
         working.past.extend(inbound.message for inbound in done)
         working.past.extend(replies)
         working.past.keep_newest(self._history_most)
-        working.conversation = conversation
+        working.conversation = working.conversation.advanced(last_seq)
 
     def forget(self, conversation: str) -> None:
         """The copy may differ from the store: the next `get` reads it again."""

@@ -84,10 +84,13 @@ class Rules:
 
 
 class Batch:
-    """The unhandled messages of one turn: all of them, growing while it runs; or, before the last try, the first alone."""
+    """The unhandled messages of one turn: all of them, growing while it runs; or, before the last try, the first alone.
+
+    `conversation` is as the turn found it: its owner and version are what the turn may act on, whatever arrives meanwhile."""
 
     def __init__(self, working: Working, tries: int) -> None:
         self._working = working
+        self.conversation = working.conversation
         self._is_alone = any(inbound.attempts >= tries - 1 for inbound in working.unhandled)
         self.first = working.unhandled[0]
         self.reply_id = reply_id(self.first.message.id)
@@ -203,17 +206,18 @@ class Turns:
         started = self._clock.monotonic()
         started_ms = self._clock.now_ms()
         draft = _Draft(
-            self._channels.get(working.conversation.address.channel), working.conversation.address, batch, started
+            self._channels.get(batch.conversation.address.channel), batch.conversation.address, batch, started
         )
         if batch.first.attempts >= self._rules.tries:
             return await self._fail(turn, working, batch, RuntimeError("the process ended each time"), started_ms)
         try:
             ending = await self._act(turn, working, batch, draft, started_ms)
-            await self._commit(working, batch, ending)
+            if not await self._commit(working, batch, ending):
+                await draft.withdraw()
         except (Conflict, StoreUnavailable, Overloaded) as error:
             log.warning("turn not committed, runs again: %s", type(error).__name__)
             await draft.withdraw()
-            self._conversations.forget(working.conversation.id)
+            self._conversations.forget(batch.conversation.id)
             return 0.0 if isinstance(error, Conflict) else self._rules.retry_s[0]
         except Exception as error:
             log.exception("turn failed")
@@ -225,7 +229,7 @@ class Turns:
     # --- acting ----------------------------------------------------------------------------------------------------
 
     async def _act(self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", started_ms: int) -> Ending:
-        match route(working.conversation, batch.read):
+        match route(batch.conversation, batch.read):
             case Action.RECORD:
                 return self._ending(turn, working, batch, None, "recorded", started_ms)
             case Action.NOTE_WISH:
@@ -235,10 +239,10 @@ class Turns:
                 return await self._answer(turn, working, batch, draft, started_ms)
 
     async def _answer(self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", started_ms: int) -> Ending:
-        agent = self._agents.get(working.conversation.agent) or self._agents["main"]
+        agent = self._agents.get(batch.conversation.agent) or self._agents["main"]
         self._acting[draft] = None
         try:
-            answer = await agent.answer(working.conversation.id, working.past, batch.take, draft.show)
+            answer = await agent.answer(batch.conversation.id, working.past, batch.take, draft.show)
         except asyncio.CancelledError:
             if draft.was_ended():
                 raise TimeoutError(f"no answer within {self._rules.turn_s} s") from None
@@ -259,7 +263,7 @@ class Turns:
             text=answer.text,
             at_ms=self._clock.now_ms(),
             name=name,
-            case=batch.last.message.case or working.conversation.case,
+            case=batch.last.message.case or batch.conversation.case,
             citations=answer.citations,
             buttons=answer.buttons,
         )
@@ -277,14 +281,14 @@ class Turns:
         now = self._clock.now_ms()
         return Ending(
             turn=turn,
-            conversation=working.conversation,
-            case=batch.last.message.case or working.conversation.case,
+            conversation=batch.conversation,
+            case=batch.last.message.case or batch.conversation.case,
             first=batch.first.message.seq,
             first_id=batch.first.message.id,
             last=batch.last.message.seq,
             count=len(batch.read),
             reply=reply,
-            parts=self._parts(working.conversation, reply),
+            parts=self._parts(batch.conversation, reply),
             outcome=outcome,
             wants_person=outcome == "wish" or (answer is not None and answer.is_person_wished),
             started_ms=started_ms,
@@ -302,17 +306,19 @@ class Turns:
 
     # --- committing ------------------------------------------------------------------------------------------------
 
-    async def _commit(self, working: Working, batch: Batch, ending: Ending) -> None:
+    async def _commit(self, working: Working, batch: Batch, ending: Ending) -> bool:
+        """False when a person had taken over: the reply has become a note."""
         ended = await self._patiently(finish, ending)
         is_late = ending.reply is not None and ended.reply is None
         self._outcomes["late" if is_late else ending.outcome].inc()
         if is_late:
             self._conversations.forget(ending.conversation.id)
-            return
+            return False
         replies = () if ended.reply is None else (ended.reply,)
-        self._conversations.handled(working, ended.conversation, batch.read, replies)
+        self._conversations.handled(working, ended.conversation.last_seq, batch.read, replies)
         if ended.reply is not None:
             await self._delivery.planned(ended.conversation, ended.reply)
+        return True
 
     async def _patiently(self, unit: Callable[[Cursor, Ending], Ended], ending: Ending) -> Ended:
         for wait_s in COMMIT_WAITS_S:
@@ -326,13 +332,13 @@ class Turns:
         self, turn: TurnId, working: Working, batch: Batch, error: Exception, started_ms: int
     ) -> float | None:
         """Counts the failure; the last allowed one makes a dead letter and tells the user."""
-        self._conversations.forget(working.conversation.id)
+        self._conversations.forget(batch.conversation.id)
         reason = f"{type(error).__name__}: {error}"[:500]
         apology = self._reply(batch, working, Answer(text=APOLOGY, is_answered=False), Author.SYSTEM)
         ending = self._ending(turn, working, batch, apology, "dead", started_ms)
         try:
             ended = await self._store.run(fail, ending, reason, self._rules.tries)
-        except (StoreUnavailable, Overloaded, Conflict):
+        except (StoreUnavailable, Overloaded):
             return self._rules.retry_s[-1]
         self._outcomes["failed" if ended is None else "dead"].inc()
         if ended is None:

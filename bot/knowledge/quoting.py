@@ -83,12 +83,6 @@ def quote(question: str, found: Sequence[Found]) -> list[Quote]:
     return _joined(_companions(best, own, wanted, worth))
 
 
-def weigh(question: str, found: Sequence[Found]) -> Evidence:
-    """How much of the question the passages hold, as `quote` sees it."""
-    units, wanted = _units(found), _stems(" ".join(informative_words(question)))
-    return _evidence(_weights(wanted, units), units, found)
-
-
 def _evidence(weights: dict[str, float], units: Sequence[_Unit], found: Sequence[Found]) -> Evidence:
     if not units or not weights:
         return Evidence(0.0, 0.0)

@@ -87,6 +87,11 @@ class Listeners:
         return self._public.port
 
     @property
+    def public_connections(self) -> int:
+        """Open now, chat sockets and all others."""
+        return self._public.connections
+
+    @property
     def private_port(self) -> int:
         return self._private.port
 
@@ -139,6 +144,10 @@ class _Listener:
     @property
     def port(self) -> int:
         return cast(int, self._server.sockets[0].getsockname()[1]) if self._server else self._config.port
+
+    @property
+    def connections(self) -> int:
+        return self._gate.total
 
     async def start(self) -> None:
         await self._runner.setup()

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import stat
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -141,8 +140,3 @@ def holder(data: Path) -> int | None:
         return None
     finally:
         os.close(file)
-
-
-def is_private(path: Path) -> bool:
-    """Nobody but the owner can read it."""
-    return not path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)

@@ -36,7 +36,9 @@ class Metrics:
         self.incidents = self._counters("incidents", "Incidents recorded, by kind.", "kind")
 
         self.outbox = self._gauges("outbox_messages", "Outbound messages not done with, by state.", "state")
-        self.open_sockets = self._gauges("open_sockets", "Chat sockets open now.")
+        self.open_sockets = self._gauges(
+            "open_sockets", "Connections open on the public listener, chat sockets among them."
+        )
         self.channel_up = self._gauges("channel_up", "1 while the channel works.", "channel")
 
         self.store_up = self._gauges("store_up", "1 while the store takes units of work.")

@@ -19,6 +19,7 @@ async def test_commands_tell_what_happened(daemon: Daemon) -> None:
         chat = Chat(socket)
         await chat.hello()
         answer = await chat.say("How do I put the widget on my website?", "1")
+        assert "frontdesk_open_sockets 1.0" in daemon.get("/metrics", private=True)
     assert answer["citations"]
     [turn] = json.loads(daemon.command("turns", "--json").stdout)
     told = daemon.command("trace", turn["turn"]).stdout

@@ -442,3 +442,29 @@ async def test_f18_a_turn_that_runs_out_of_memory_costs_itself_only(tmp_path: Pa
         assert await texts(house) == ["You said: small"]
         await house.rest(1.0)
         assert await texts(house) == ["You said: small", "You said: large"]
+
+
+async def test_f110_a_takeover_holds_although_the_user_writes_on(tmp_path: Path) -> None:
+    """Owner and version are those that the turn began with: what arrives meanwhile does not bring the right to speak back, and what
+    could be seen of the draft is taken back."""
+    gate = asyncio.Event()
+
+    async def slow(request: ChatRequest) -> AsyncIterator[Chunk]:
+        yield TextDelta("I will ")
+        await gate.wait()
+        async for chunk in echo(request):
+            yield chunk
+
+    model, channel = ScriptedModel(slow), DraftingChannel()
+    async with core(tmp_path / "data", model=model, channel=channel) as house:
+        await house.say("hello", "1")
+        await model.was_asked.wait()
+        take_over = "UPDATE conversations SET owner = 'operator-1', version = version + 1"
+        await house.store.run(lambda cursor: cursor.execute(take_over))
+        await house.say("are you there?", "2")
+        gate.set()
+        await house.rest()
+        assert channel.sent == []
+        assert channel.drafts[-1][1] == "<withdrawn>"
+        assert await house.all("SELECT visibility FROM messages WHERE author = 'agent'") == [("note",)]
+        assert await house.all("SELECT outcome FROM turns ORDER BY id") == [("answered",), ("recorded",)]
