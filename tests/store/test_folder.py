@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import DataError
-from bot.store.folder import DATABASE, LOCK, Lock, being_restored, holder, is_private, prepare
+from bot.store.folder import DATABASE, LOCK, Lock, being_restored, holder, prepare
 from tests.store.mounts import mounted
 
 HOLD = """
@@ -120,3 +120,8 @@ def test_an_interrupted_restore_is_not_a_first_start(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"was interrupted\. Run it again"):
         prepare(data)
     assert not data.exists()
+
+
+def is_private(path: Path) -> bool:
+    """Nobody but the owner can read it."""
+    return not path.stat().st_mode & 0o077
