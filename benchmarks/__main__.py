@@ -12,30 +12,17 @@ import signal
 import sqlite3
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chats, restart
-from benchmarks.load import Result, closed_loop
+from benchmarks import chats, models, restart
+from benchmarks.load import closed_loop
+from benchmarks.report import Report, folder, latency
 from benchmarks.servers import Server, pin_load
 
 SOCKETS = 100
-
-
-class Report:
-    """The table, and whether every target was met."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-
-    def add(self, what: str, value: float, unit: str, target: str = "", *, is_met: bool | None = None) -> None:
-        self.rows.append({"what": what, "value": round(value, 3), "unit": unit, "target": target, "met": is_met})
-        mark = {True: "ok", False: "MISSED", None: ""}[is_met]
-        print(f"{what:<62}{value:>12.2f} {unit:<8} {target:<26} {mark}", flush=True)
 
 
 async def throughput(report: Report, rounds: int, seconds: float) -> None:
@@ -135,19 +122,6 @@ async def killed(report: Report) -> None:
     report.add("  answered within, of ready", seen.seconds, "s", "at most 3", is_met=seen.seconds <= 3)
 
 
-def latency(report: Report, what: str, result: Result, most_ms: float) -> None:
-    report.add(f"{what}, p50", result.percentile(0.5), "ms")
-    p99 = result.percentile(0.99)
-    report.add(f"{what}, p99", p99, "ms", f"at most {most_ms:.0f}", is_met=p99 <= most_ms)
-
-
-@contextmanager
-def folder() -> Iterator[Path]:
-    """A place on a real disk: /tmp may be memory, where an fsync costs nothing."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="frontdesk-bench-") as place:
-        yield Path(place)
-
-
 async def main(given: argparse.Namespace) -> int:
     pin_load()
     report = Report()
@@ -161,6 +135,10 @@ async def main(given: argparse.Namespace) -> int:
         "burst": lambda: burst(report),
         "chats": lambda: many_chats(report, given.chats, given.seconds * 5),
         "kill": lambda: killed(report),
+        "models": lambda: models.throughput(report, given.rounds, given.seconds),
+        "history": lambda: models.history(report),
+        "model-chats": lambda: models.many_chats(report, given.chats, given.seconds * 5),
+        "visible": lambda: models.first_visible(report),
     }
     for name, part in parts.items():
         if not given.only or name in given.only:

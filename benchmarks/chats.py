@@ -34,7 +34,7 @@ class Ledger:
         self.welcomed = 0
 
     def on_text(self, socket: Socket, payload: bytes) -> None:
-        if payload.startswith(b"message", 9):
+        if payload.startswith(b"message", 9) and b'"seq":' in payload:  # a floor's have none
             socket.send(b'{"type":"received","seq":%s}' % seq_of(payload))
         if payload.startswith(self.until, 9):
             asked_at = self.waiting.pop(socket, None)
@@ -105,11 +105,15 @@ async def first_delta(port: int, times: int) -> Result:
     for _ in range(times):
         ask(socket)
         ledger.waiting[socket] = socket.sent_at
-        while ledger.waiting:
-            await asyncio.sleep(0)
+        await until_empty(ledger)
         await asyncio.sleep(0.01)
     close([socket])
     return ledger.result
+
+
+async def until_empty(ledger: Ledger) -> None:
+    while ledger.waiting:
+        await asyncio.sleep(0)
 
 
 def close(sockets: list[Socket]) -> None:

@@ -1,6 +1,6 @@
-"""The daemon under measurement: the real one, with an instant or slow model behind the `ChatModel` port.
+"""The daemon under measurement: the real one, with an instant or slow model behind the `ChatModel` port, or a real provider's SDK.
 
-`python -m benchmarks.daemon FOLDER [--quiet-ms N] [--model-s S]` prints its port and serves until it is ended. SIGUSR1 makes it write
+`python -m benchmarks.daemon FOLDER [--quiet-ms N] [--model-s S] [--provider anthropic|openai --url URL]` prints its port and serves until it is ended. SIGUSR1 makes it write
 its sampled loop lag and resident memory to FOLDER/vitals.json.
 """
 
@@ -31,6 +31,7 @@ frames_per_minute = 1000000
 connections_per_address = 20000
 connections = 20000
 burst_s = 3600
+history_messages = {history}
 [channels.web]
 enabled = true
 quiet_ms = {quiet_ms}
@@ -38,6 +39,16 @@ quiet_ms = {quiet_ms}
 knowledge = false
 [knowledge]
 paths = []
+"""
+REAL = """
+[models.local]
+provider = "{provider}"
+model = "local"
+base_url = "{url}"
+stream = {stream}
+limits = {{ calls_at_once = 10000 }}
+[roles]
+answer = ["local"]
 """
 SAMPLE_S = 0.005
 
@@ -89,17 +100,26 @@ def resident_kb(pid: int) -> int:
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS"))
 
 
-async def serve(folder: Path, quiet_ms: int, model_s: float, port: int, is_sampling: bool) -> None:
-    config = folder / "config.toml"
-    config.write_text(CONFIG.format(data=folder / "data", quiet_ms=quiet_ms, port=port), encoding="utf-8")
-    app = App(load(config, {}, adapters=find_settings), models={"offline": TimedModel(model_s)})
-    vitals = Vitals(folder / "vitals.json")
+def configured(given: argparse.Namespace) -> str:
+    text = CONFIG.format(data=given.folder / "data", quiet_ms=given.quiet_ms, port=given.port, history=given.history)
+    if given.provider:
+        url = f"{given.url}/v1" if given.provider == "openai" else given.url
+        text += REAL.format(provider=given.provider, url=url, stream=str(not given.whole).lower())
+    return text
+
+
+async def serve(given: argparse.Namespace) -> None:
+    config = given.folder / "config.toml"
+    config.write_text(configured(given), encoding="utf-8")
+    models = {} if given.provider else {"offline": TimedModel(given.model_s)}
+    app = App(load(config, {}, adapters=find_settings), models=models)
+    vitals = Vitals(given.folder / "vitals.json")
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, vitals.write)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(app.run())
         await app.ready.wait()
         print(app.port, flush=True)
-        sampling = tasks.create_task(vitals.sample()) if is_sampling else None
+        sampling = tasks.create_task(vitals.sample()) if given.sample else None
         await running
         if sampling is not None:
             sampling.cancel()
@@ -111,6 +131,9 @@ if __name__ == "__main__":
     parser.add_argument("--quiet-ms", type=int, default=0)
     parser.add_argument("--model-s", type=float, default=0.0)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--provider", choices=("anthropic", "openai"))
+    parser.add_argument("--url", default="")
+    parser.add_argument("--whole", action="store_true", help="not streamed")
+    parser.add_argument("--history", type=int, default=200, help="messages of a conversation that are kept in memory")
     parser.add_argument("--sample", action="store_true")
-    given = parser.parse_args()
-    asyncio.run(serve(given.folder, given.quiet_ms, given.model_s, given.port, given.sample))
+    asyncio.run(serve(parser.parse_args()))

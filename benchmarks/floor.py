@@ -1,18 +1,23 @@
 """The floor: a bare aiohttp web-socket server that for each message makes two group-committed SQLite inserts and replies.
 
-`python -m benchmarks.floor FOLDER` prints its port and serves until it is ended. `synchronous=FULL`, WAL, one writing thread that
+`python -m benchmarks.floor FOLDER [--model raw|anthropic|openai --url URL [--whole]]` prints its port and serves until it is ended. `synchronous=FULL`, WAL, one writing thread that
 takes all waiting inserts into one transaction: what any durable chat server has to do, and nothing else. The message's insert is
-committed before the reply's begins, as a reply that is stored before its question would promise nothing.
+committed before the reply's begins, as a reply that is stored before its question would promise nothing. With a model, the reply is what the
+model says: through the provider's SDK in the cheapest way we know (floor-sdk), or through aiohttp alone (floor-raw); streamed, each piece
+goes to the page as it comes.
 """
 
+import argparse
 import asyncio
 import json
 import queue
 import sqlite3
-import sys
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 from aiohttp import web
 
 SCHEMA = "CREATE TABLE messages (id INTEGER PRIMARY KEY, conversation INTEGER, text TEXT)"
@@ -55,7 +60,89 @@ def _resolve(group: "list[asyncio.Future[None]]") -> None:
             done.set_result(None)
 
 
-async def serve(folder: Path) -> None:
+class RawModel:
+    """The call with nothing but aiohttp, in OpenAI's form."""
+
+    def __init__(self, url: str, *, is_streaming: bool) -> None:
+        self._url = f"{url}/v1/chat/completions"
+        self._is_streaming = is_streaming
+        self._session: aiohttp.ClientSession | None = None
+
+    async def say(self, text: str) -> AsyncIterator[str]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        body = {"model": "local", "messages": [{"role": "user", "content": text}], "stream": self._is_streaming}
+        sent = json.dumps(body, separators=(",", ":")).encode()
+        async with self._session.post(self._url, data=sent, headers={"Content-Type": "application/json"}) as response:
+            if not self._is_streaming:
+                yield json.loads(await response.read())["choices"][0]["message"]["content"]
+                return
+            async for data in events(response.content.iter_any()):
+                for choice in data.get("choices", ()):
+                    if word := choice["delta"].get("content"):
+                        yield word
+
+
+class SdkModel:
+    """The call through an SDK: our connections, the SDK's request, its raw response."""
+
+    def __init__(self, provider: str, url: str, *, is_streaming: bool) -> None:
+        from bot.llm.clients import Clients
+        from bot.net.perimeter import Perimeter
+
+        self._clients = Clients(Perimeter(None))
+        self._provider = provider
+        self._url = url
+        self._is_streaming = is_streaming
+        self._sdk: Any = None  # one of two SDKs
+
+    async def say(self, text: str) -> AsyncIterator[str]:
+        response = await (self._anthropic(text) if self._provider == "anthropic" else self._openai(text))
+        if not self._is_streaming:
+            whole = json.loads(await response.aread())
+            yield whole["content"][0]["text"] if "content" in whole else whole["choices"][0]["message"]["content"]
+            return
+        async for data in events(response.aiter_bytes()):
+            for choice in data.get("choices", ()):
+                if word := choice["delta"].get("content"):
+                    yield word
+            if data.get("type") == "content_block_delta":
+                yield data["delta"]["text"]
+        await response.aclose()
+
+    async def _anthropic(self, text: str) -> Any:  # an httpx2 response
+        if self._sdk is None:
+            self._sdk = await self._clients.anthropic(self._url, "key")
+        messages = [{"role": "user", "content": text}]
+        if self._is_streaming:
+            stream = await self._sdk.messages.create(model="local", max_tokens=1024, messages=messages, stream=True)
+            return stream.response
+        raw = await self._sdk.messages.with_raw_response.create(model="local", max_tokens=1024, messages=messages)
+        return raw.http_response
+
+    async def _openai(self, text: str) -> Any:  # an httpx2 response
+        import httpx2
+
+        if self._sdk is None:
+            self._sdk = await self._clients.openai(f"{self._url}/v1", "key")
+        body = {"model": "local", "messages": [{"role": "user", "content": text}], "stream": self._is_streaming}
+        return await self._sdk.post(
+            "/chat/completions", cast_to=httpx2.Response, body=body, stream=True, stream_cls=None
+        )
+
+
+async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[Any]:  # JSON
+    """The events of a stream, in ten lines."""
+    rest = b""
+    async for piece in pieces:
+        *whole, rest = (rest + piece).split(b"\n\n")
+        for event in whole:
+            data = event[event.index(b"data:") + 5 :].strip()
+            if data != b"[DONE]":
+                yield json.loads(data)
+
+
+async def serve(folder: Path, model: RawModel | SdkModel | None) -> None:
     writer = Writer(folder / "floor.db")
 
     async def chat(request: web.Request) -> web.WebSocketResponse:
@@ -64,11 +151,9 @@ async def serve(folder: Path) -> None:
         async for message in socket:
             asked = json.loads(message.data)
             await writer.insert(1, asked["text"])
-            answer = "You said: " + asked["text"]
+            answer = "You said: " + asked["text"] if model is None else await told(socket, model, asked)
             await writer.insert(1, answer)
-            await socket.send_str(
-                json.dumps({"type": "message", "id": asked["id"], "text": answer}, separators=(",", ":"))
-            )
+            await say(socket, "message", asked["id"], answer)
         return socket
 
     app = web.Application()
@@ -82,5 +167,32 @@ async def serve(folder: Path) -> None:
     await asyncio.get_running_loop().create_future()
 
 
+async def told(socket: web.WebSocketResponse, model: RawModel | SdkModel, asked: dict[str, str]) -> str:
+    pieces = []
+    async for piece in model.say(asked["text"]):
+        await say(socket, "delta", asked["id"], piece)
+        pieces.append(piece)
+    return "".join(pieces)
+
+
+async def say(socket: web.WebSocketResponse, kind: str, about: str, text: str) -> None:
+    await socket.send_str(json.dumps({"type": kind, "id": about, "text": text}, separators=(",", ":")))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--model", choices=("raw", "anthropic", "openai"))
+    parser.add_argument("--url", default="")
+    parser.add_argument("--whole", action="store_true", help="not streamed")
+    given = parser.parse_args()
+    model: RawModel | SdkModel | None = None
+    if given.model == "raw":
+        model = RawModel(given.url, is_streaming=not given.whole)
+    elif given.model:
+        model = SdkModel(given.model, given.url, is_streaming=not given.whole)
+    asyncio.run(serve(given.folder, model))
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))
+    main()

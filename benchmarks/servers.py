@@ -23,6 +23,7 @@ class Server:
     """A server process that prints its port when it is ready."""
 
     command: list[str]
+    core: int = SERVER_CORE
     port: int = 0
     ready_s: float = 0.0
     process: "subprocess.Popen[str] | None" = None
@@ -30,7 +31,7 @@ class Server:
     def __enter__(self) -> "Server":
         started = time.perf_counter()
         self.process = subprocess.Popen(
-            ["taskset", "-c", str(SERVER_CORE), sys.executable, "-m", *self.command],
+            ["taskset", "-c", str(self.core), sys.executable, "-m", *self.command],
             stdout=subprocess.PIPE,
             text=True,
         )

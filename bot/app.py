@@ -15,11 +15,12 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from bot import __version__, ids
-from bot.agent.loop import Agent
-from bot.agent.loop import Rules as AgentRules
+from bot.agent.probe import try_model
+from bot.agent.spending import day_of
+from bot.assembly import Assembly
 from bot.channels import Channel
 from bot.clock import SystemClock
 from bot.commands import reports
@@ -30,21 +31,20 @@ from bot.errors import ConfigError, DataError, FrontdeskError
 from bot.host import House
 from bot.intake import OLDEST_MS, Intake
 from bot.intake import Rules as IntakeRules
-from bot.late import LateKnowledge, LateOffline
+from bot.late import LateKnowledge
 from bot.net.control import ControlServer, socket_path
 from bot.net.listeners import ListenerConfig, ListenerLimits, Listeners
-from bot.ports import Adapter, ChatModel, Clock, Cursor, Health, HostLimits, Knowledge, Route, Value
+from bot.ports import Adapter, ChatModel, Clock, Cursor, Health, HostLimits, Route, Value
 from bot.recovery import discard, recover, release, stopped_cleanly, wake_waiting
 from bot.scheduler import TurnScheduler
 from bot.store import records
 from bot.store.blobs import Blobs
 from bot.store.folder import BLOBS, INDEX, Lock, prepare
 from bot.store.sqlite import SqliteStore
+from bot.store.steps import SPEND_OF_DAY, add_spend
 from bot.supervisor import supervise
 from bot.telemetry.logs import LogSetup, configure
 from bot.telemetry.metrics import Metrics
-from bot.tools import Tool
-from bot.tools.search import SearchKnowledge
 from bot.turn import Rules as TurnRules
 from bot.turn import Turns
 from bot.watchdog import Systemd, Watchdog
@@ -58,16 +58,6 @@ PRUNE_EVERY = 240  # rounds: an hour
 EXIT_CONFIG, EXIT_DATA = 2, 4
 
 Loader = Callable[[], Config]
-
-
-class NoKnowledge:
-    """Stands in for knowledge where none is configured."""
-
-    async def search(self, query: str, limit: int = 5) -> tuple[()]:
-        return ()
-
-    async def passage(self, passage: str) -> None:
-        return None
 
 
 class App:
@@ -126,6 +116,8 @@ class App:
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(part, name=name) for name, part in self._parts().items()]
+                self.assembly.spending.load(await self.store.read(SPEND_OF_DAY, {"day": day_of(self.clock.now_ms())}))
+                await self.turns.recover()
                 await recover(self.store, self.scheduler, self.clock, self.config.limits.tries)
                 await self.delivery.recover()
                 await self.intake.recall()
@@ -139,8 +131,7 @@ class App:
                     task.cancel()
         finally:
             await self.listeners.stop(1.0)
-            if isinstance(self.knowledge, LateKnowledge):
-                await self.knowledge.close()
+            await self.assembly.close()
         await stopped_cleanly(self.store)
         log.info("stopped")
 
@@ -194,17 +185,17 @@ class App:
 
     def _build(self, data: Path) -> None:
         config, limits = self.config, self.config.limits
-        self.knowledge = self._knowledge(data)
         self.conversations = Conversations(self.store, history_most=limits.history_messages)
         channels: dict[str, Channel] = {}
         self.delivery = Delivery(self.store, self.clock, channels, self.metrics)
         turn_rules = TurnRules(limits.turn_s, limits.tries, tuple(limits.retry_s))
-        agents = self._agents()
+        self.blobs = Blobs(data / BLOBS, self.store, self.clock, limits.upload_bytes)
+        self.assembly = Assembly(config, data / INDEX, self.clock, self.metrics, self.blobs.read, self._models)
         self.turns = Turns(
             self.store,
             self.clock,
             self.conversations,
-            agents,
+            self.assembly.agents,
             channels,
             self.delivery,
             turn_rules,
@@ -228,33 +219,12 @@ class App:
         self.intake = Intake(
             self.store, self.clock, self.conversations, self.scheduler, intake_rules, self.metrics, channels
         )
-        self.blobs = Blobs(data / BLOBS, self.store, self.clock, limits.upload_bytes)
         host_limits = HostLimits(**{name: getattr(limits, name) for name in HostLimits.__dataclass_fields__})
-        self.house = House(self.intake, self.store, self.blobs, self.knowledge, self.clock, data, host_limits)
+        self.house = House(self.intake, self.store, self.blobs, self.assembly.knowledge, self.clock, data, host_limits)
         self.adapters = self._load_adapters()
         channels.update({adapter.name: Channel.of(adapter) for adapter in self.adapters})
         self.listeners = self._listeners([route for adapter in self.adapters for route in adapter.routes()])
         self._read_gauges()
-
-    def _knowledge(self, data: Path) -> Knowledge:
-        paths = self.config.knowledge.paths
-        if not paths:
-            return NoKnowledge()
-        return LateKnowledge(data / INDEX, paths, self.clock, self.config.knowledge.poll_s)
-
-    def _agents(self) -> dict[str, Agent]:
-        model = self._model(self.config.roles.answer[0])
-        agents = {}
-        for key, settings in self.config.agents.items():
-            tools: list[Tool] = [SearchKnowledge(self.knowledge)] if settings.knowledge else []
-            name = "" if settings.name == key else settings.name  # unnamed: the channel shows its own name
-            agents[key] = Agent(AgentRules(name, settings.instructions), model, tools, self.clock)
-        return agents
-
-    def _model(self, name: str) -> ChatModel:
-        if name not in self._models:
-            self._models[name] = LateOffline(name)
-        return self._models[name]
 
     def _load_adapters(self) -> list[Adapter]:
         if self._make_adapters is not None:
@@ -301,19 +271,17 @@ class App:
             "housekeeping": self._keep_house(),
             "signals": self._listen_for_signals(),
         }
-        if isinstance(self.knowledge, LateKnowledge):
-            parts["knowledge"] = self._know(self.knowledge)
+        parts["knowledge"] = self._know()
         for adapter in self.adapters:
             parts[f"channel {adapter.name}"] = supervise(adapter, self.clock, self.health)
         return parts
 
-    async def _know(self, knowledge: LateKnowledge) -> None:
+    async def _know(self) -> None:
         """Loading and indexing begin after ready: a start does not wait for them, a question does."""
         await self.ready.wait()
-        for model in self._models.values():
-            if isinstance(model, LateOffline):
-                await model.load()
-        await knowledge.run()
+        await self.assembly.warm()
+        if isinstance(self.assembly.knowledge, LateKnowledge):
+            await self.assembly.knowledge.run()
 
     # --- while it runs ---------------------------------------------------------------------------------------------
 
@@ -348,13 +316,14 @@ class App:
     def _apply(self, fresh: Config) -> None:
         changed = changed_keys(self.config, fresh)
         if self._logs is not None:
-            self._logs.set_secrets(secrets_of(fresh))
+            self._logs.set_secrets(fresh.secrets())
         for adapter in self.adapters:
             settings = fresh.channels.get(adapter.name)
             take: Callable[[BaseModel], None] | None = getattr(adapter, "reload", None)
             if settings is not None and take is not None:
                 take(settings)
-        restart = [key for key in changed if not key.startswith("channels.")]
+        self.assembly.take(fresh)
+        restart = [key for key in changed if not key.startswith(("channels.", "models."))]
         log.info("config read again", extra={"changed": ", ".join(changed), "after_restart": ", ".join(restart)})
         self.config = fresh
 
@@ -406,9 +375,20 @@ class App:
                 return await self._decide(account, command, lambda cursor: release(cursor, self.clock.now_ms()))
             case "outbox discard":
                 return await self._decide(account, command, lambda cursor: discard(cursor, self.clock.now_ms()))
+            case "models":
+                return await self.assembly.report()
+            case "models try":
+                return await self._try_model(str(arguments.get("name", "")), str(arguments.get("text", "")))
             case "status":
                 return await reports.status(self.store.read) | self._vitals()
         return await reports.answer(self.store.read, command, arguments)
+
+    async def _try_model(self, name: str, text: str) -> dict[str, Any]:
+        if name not in self.config.models:
+            raise reports.NoSuchReport(f'there is no model "{name}". There is: {", ".join(self.config.models)}')
+        tried = await try_model(self.assembly.router, name, text, self.clock, self.config.limits.turn_s)
+        await self.store.run(add_spend, "", [each for each in tried.attempts if each.model == name])
+        return tried.told(name)
 
     async def _decide(self, account: str, command: str, unit: Callable[[Cursor], int]) -> int:
         now = self.clock.now_ms()
@@ -445,16 +425,6 @@ def prune(cursor: Cursor, before_ms: int) -> None:
     cursor.execute(records.PRUNE_EARLY_CHANGES, {"before": before_ms})
 
 
-def secrets_of(config: Config) -> list[str]:
-    """Every secret value in use: what no log may show."""
-    return [
-        value.get_secret_value()
-        for settings in config.channels.values()
-        for name in type(settings).model_fields
-        if isinstance(value := getattr(settings, name), SecretStr)
-    ]
-
-
 def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
@@ -471,7 +441,7 @@ def serve(config_path: Path) -> int:
         for problem in error.problems:
             print(problem, file=sys.stderr)  # noqa: T201 - before there is a log
         return EXIT_CONFIG
-    logs = configure(config.log.level, secrets_of(config))
+    logs = configure(config.log.level, config.secrets())
     status = 0
     try:
         asyncio.run(_run(config, read, logs))

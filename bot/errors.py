@@ -6,7 +6,7 @@
     ├── StoreUnavailable       a unit of work was not committed; safe to repeat
     ├── Overloaded             refused before anything was stored; the sender may repeat it later
     ├── Refused                an event or a request is not acceptable; carries a stable code and a plain sentence
-    ├── ModelError             a model call failed; says whether repeating may help
+    ├── ModelError             a model call failed; its fault says what may help
     └── SendError              a platform did not take a message
         ├── SendRefused        it certainly did not arrive; says whether and when to repeat
         └── SendUncertain      it may or may not have arrived
@@ -15,6 +15,7 @@ Users never see the text of any of these except `Refused.detail`, which is writt
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
 class FrontdeskError(Exception):
@@ -69,12 +70,49 @@ class Refused(FrontdeskError):
         self.detail = detail
 
 
-class ModelError(FrontdeskError):
-    """A model call failed."""
+class Remedy(StrEnum):
+    """What may help after a failed model call."""
 
-    def __init__(self, detail: str, *, is_retryable: bool, retry_after_s: float | None = None) -> None:
+    RETRY = "retry"  # the same model, after a pause
+    NEXT = "next"  # another model
+    GIVE_UP = "give up"  # nothing that a model can do
+
+
+class Fault(StrEnum):
+    """How a model call failed. One list for all providers."""
+
+    RATE_LIMITED = "rate limited"  # 429
+    OVERLOADED = "overloaded"  # 5xx, 529, an error event of that kind inside a stream
+    UNREACHABLE = "unreachable"  # no connection, or it broke before the answer was whole
+    SILENT = "silent"  # connected, and then nothing for too long
+    MALFORMED = "malformed"  # an answer that is none: broken JSON, an empty text, no end
+    KEY = "key refused"  # 401, 403
+    BALANCE = "no balance"  # 402, or a quota that is used up
+    NOT_FOUND = "no such model"  # 404
+    TOO_LONG = "too long"  # more than the context window holds
+    REJECTED = "rejected"  # any other 4xx, and a host outside [network] allow
+    CAPPED = "capped"  # a limit of ours: steps, tokens, money, time
+
+    @property
+    def remedy(self) -> Remedy:
+        return _REMEDIES.get(self, Remedy.NEXT)
+
+
+_REMEDIES = {
+    Fault.RATE_LIMITED: Remedy.RETRY,
+    Fault.OVERLOADED: Remedy.RETRY,
+    Fault.UNREACHABLE: Remedy.RETRY,
+    Fault.MALFORMED: Remedy.RETRY,
+    Fault.CAPPED: Remedy.GIVE_UP,
+}
+
+
+class ModelError(FrontdeskError):
+    """A model call failed. `detail` is for operators; `retry_after_s` is the server's own wish."""
+
+    def __init__(self, detail: str, fault: Fault, *, retry_after_s: float | None = None) -> None:
         super().__init__(detail)
-        self.is_retryable = is_retryable
+        self.fault = fault
         self.retry_after_s = retry_after_s
 
 

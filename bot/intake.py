@@ -328,8 +328,7 @@ def append(
 
 
 def known_before(cursor: Cursor, arrival: Arrival) -> Accepted:
-    """A duplicate: the seq is given back, and the answer is that of the first time."""
-    cursor.execute(records.GIVE_BACK_SEQ, {"id": arrival.conversation})
+    """A duplicate: the answer is that of the first time."""
     seq, case = cursor.fetch(records.MESSAGE_KEY, {"id": arrival.message})[0]
     return Accepted(arrival.message, Seq(seq), CaseId(case), is_duplicate=True)
 
@@ -337,18 +336,18 @@ def known_before(cursor: Cursor, arrival: Arrival) -> Accepted:
 def next_seq(
     cursor: Cursor, event: MessageReceived | ButtonPressed, arrival: Arrival
 ) -> tuple[Conversation | None, bool]:
-    """The conversation with its seq taken and its case open, and whether it is new; None for a duplicate that would have opened a
+    """The conversation as it is with the message, its case open, and whether it is new; None for a duplicate that would have opened a
     case."""
-    rows = cursor.fetch(records.NEXT_SEQ, {"id": arrival.conversation})
+    rows = cursor.fetch(records.NEWEST, {"id": arrival.conversation})
     if not rows:
         return open_case(cursor, add_conversation(cursor, event, arrival), arrival), True
-    agent, owner, version, last_seq, case, identity, is_wanted, updated_ms = rows[0]
+    agent, owner, version, case, identity, is_wanted, newest_seq, newest_ms = rows[0]
     conversation = Conversation(
-        arrival.conversation, event.at, agent, owner, version, last_seq, case, identity, bool(is_wanted)
+        arrival.conversation, event.at, agent, owner, version, Seq(newest_seq + 1), case, identity, bool(is_wanted)
     )
     if arrival.identity != identity:
         records.add_identity(cursor, arrival.identity, arrival.user, event.sender, arrival.now_ms)
-    if case and arrival.now_ms - updated_ms <= arrival.case_idle_ms:
+    if case and arrival.now_ms - newest_ms <= arrival.case_idle_ms:
         return conversation, False
     if cursor.fetch(records.MESSAGE_KEY, {"id": arrival.message}):
         return None, False

@@ -34,8 +34,8 @@ class LateKnowledge:
         if self._real is not None:
             await self._real.close()
 
-    async def search(self, query: str, limit: int = 5) -> Sequence[Found]:
-        return await (await self._loaded()).search(query, limit)
+    async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> Sequence[Found]:
+        return await (await self._loaded()).search(query, limit, within)
 
     async def passage(self, passage: PassageId) -> Passage | None:
         return await (await self._loaded()).passage(passage)

@@ -7,6 +7,7 @@ An adapter module (`adapters/NAME`) exports `Settings` (a pydantic model, import
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from bot.model import (
@@ -26,6 +27,7 @@ from bot.model import (
     PassageId,
     Seq,
     Transcript,
+    value,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class Clock(Protocol):
 # --- channels ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limits:
     """What a channel can carry. `is_deduped`: the receiver dedupes by our message id and acknowledges by `seq`
     (`Delivered`), so messages are simply sent again until it does and need no `sending` row."""
@@ -77,7 +79,7 @@ class Limits:
     is_deduped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Route:
     """One public HTTP route of a channel."""
 
@@ -86,7 +88,7 @@ class Route:
     handler: "Callable[[web.Request], Awaitable[web.StreamResponse]]"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Receipt:
     """The platform took a message, under this id of its own ("" where it has none)."""
 
@@ -152,7 +154,7 @@ class ShowsCase(Protocol):
     async def case_ended(self, to: Address, case: CaseId) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class HostLimits:
     """The caps of the config's `[limits]` that adapters keep."""
 
@@ -206,7 +208,7 @@ class Host(Protocol):
 # --- models --------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolSpec:
     """A tool as a model sees it. `parameters` is a JSON Schema object."""
 
@@ -215,7 +217,7 @@ class ToolSpec:
     parameters: Mapping[str, Any]  # JSON Schema is untyped JSON by nature
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolCall:
     """A complete call that a model asked for. `arguments` is the JSON text as the model wrote it."""
 
@@ -224,18 +226,31 @@ class ToolCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolResult:
-    """What a call gave. `text` is what the model reads; `found` are the passages in it, numbered from `first_number`."""
+    """What a call gave. `text` is what the model reads; `found` are the passages in it, numbered from `first_number`.
+    `is_unusable`: the call itself was wrong (unknown tool, bad arguments), nothing was run. `is_person_wished`: the user has asked for
+    a person, which is to be put on record."""
 
     call: str
     text: str
     is_error: bool = False
     found: tuple[Found, ...] = ()
     first_number: int = 1
+    is_unusable: bool = False
+    is_person_wished: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
+class Reasoning:
+    """What a model thought before it called a tool, as it wants it back with that call's result: JSON of its own. Only the model of
+    that name is given it back, and no user ever sees it."""
+
+    model: str
+    data: str
+
+
+@value
 class ChatMessage:
     """One entry of what a model reads: text by an author, the calls it made, or the results of those calls."""
 
@@ -244,45 +259,74 @@ class ChatMessage:
     attachments: tuple[Attachment, ...] = ()
     calls: tuple[ToolCall, ...] = ()
     results: tuple[ToolResult, ...] = ()
+    reasoning: tuple[Reasoning, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChatRequest:
-    """One call of a model. `conversation` only tells calls apart; it carries no rights."""
+    """One call of a model. `conversation` only tells calls apart; it carries no rights. With a `schema` (JSON Schema) the answer is
+    one JSON value that should follow it; the caller validates. `has_tools_off`: the calls in the messages are history, and the model
+    may make no more."""
 
     instructions: str
     messages: tuple[ChatMessage, ...]
     tools: tuple[ToolSpec, ...] = ()
     conversation: str = ""
+    schema: Mapping[str, Any] | None = None
+    has_tools_off: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TextDelta:
     """The next piece of visible text. `[n]` in it cites passage n of the turn."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
+class Usage:
+    """What a call has used so far, as its server says; the latest counts, and a call that fails later has still used it. Tokens that
+    were read from or written to the prompt cache are not in `input_tokens`; thoughts are in `output_tokens`."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+@value
+class Headroom:
+    """What a server says of its limits, in the headers of an answer. None: it did not say. `*_limit` are per minute; `*_left` may be
+    used until `*_reset_s` seconds from now."""
+
+    requests_limit: int | None = None
+    requests_left: int | None = None
+    requests_reset_s: float | None = None
+    tokens_limit: int | None = None
+    tokens_left: int | None = None
+    tokens_reset_s: float | None = None
+
+
+@value
 class Finished:
     """The end of a model call. `reason`: "stop", "tools", "length" or "refusal". `is_offering_person`: the answer offers
     a person, so that a button can stand under it. `is_person_wished`: the user has asked for one, which is to be put on record."""
 
     reason: str = "stop"
-    input_tokens: int = 0
-    output_tokens: int = 0
     is_offering_person: bool = False
     is_person_wished: bool = False
     is_answered: bool = True
 
 
-Chunk = TextDelta | ToolCall | Finished
+Chunk = TextDelta | ToolCall | Reasoning | Usage | Headroom | Finished
 
 
 class ChatModel(Protocol):
-    """Something that answers. `stream` yields text and complete tool calls, then exactly one Finished.
+    """Something that answers. `stream` yields text and complete tool calls, in between what it learns of usage and limits, then
+    exactly one Finished.
 
-    Raises ModelError. Closing the iterator abandons the call."""
+    Raises ModelError, and nothing else. Makes one try: whether to try again is decided by the caller alone. Closing the iterator
+    abandons the call."""
 
     name: str
 
@@ -295,8 +339,9 @@ class ChatModel(Protocol):
 class Knowledge(Protocol):
     """What the company knows."""
 
-    async def search(self, query: str, limit: int = 5) -> Sequence[Found]:
-        """The best passages first; empty when nothing fits. Never blocks the loop."""
+    async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> Sequence[Found]:
+        """The best passages first; empty when nothing fits. `within`: only of these files and folders (none: all). Never blocks
+        the loop."""
         ...
 
     async def passage(self, passage: PassageId) -> Passage | None: ...

@@ -59,7 +59,7 @@ class TurnScheduler:
         self._slots: dict[str, _Slot] = {}
         self._ready: deque[str] = deque()
         self._alone: deque[str] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[str, asyncio.Task[None]] = {}
         self._is_alone_running = False
         self._has_overflowed = False
         self._is_open = False
@@ -127,7 +127,7 @@ class TurnScheduler:
             async with self._clock.timeout(seconds):
                 await self._idle.wait()
         except TimeoutError:
-            for task in tuple(self._running):
+            for task in tuple(self._running.values()):
                 task.cancel()
             return False
         return True
@@ -182,8 +182,7 @@ class TurnScheduler:
     def _start(self, conversation: str, turn: Turn, tasks: asyncio.TaskGroup) -> None:
         self._slots[conversation].state = _State.RUNNING
         self._idle.clear()
-        task = tasks.create_task(self._run_turn(conversation, turn))
-        self._running.add(task)
+        self._running[conversation] = tasks.create_task(self._run_turn(conversation, turn))
 
     async def _run_turn(self, conversation: str, turn: Turn) -> None:
         again_s: float | None = None
@@ -193,9 +192,7 @@ class TurnScheduler:
             self._end(conversation, again_s)
 
     def _end(self, conversation: str, again_s: float | None) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._running.discard(task)
+        del self._running[conversation]
         if not self._running:
             self._idle.set()
             self._is_alone_running = False

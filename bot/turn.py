@@ -15,11 +15,12 @@ from enum import Enum, auto
 from typing import Any
 
 from bot import ids
-from bot.agent.loop import PERSON_BUTTON, Agent, Answer
+from bot.agent.loop import PERSON_BUTTON, Agent, Answer, Asked
+from bot.agent.router import Attempt
 from bot.channels import Channel
 from bot.conversations import Conversations, Working
 from bot.delivery import Delivery
-from bot.errors import FrontdeskError, ModelError, Overloaded, SendError, StoreUnavailable
+from bot.errors import Fault, FrontdeskError, ModelError, Overloaded, SendError, StoreUnavailable
 from bot.model import (
     AGENT_OWNER,
     Address,
@@ -35,14 +36,17 @@ from bot.model import (
 from bot.ports import Clock, Cursor, Store, Value
 from bot.store import records
 from bot.store.records import Inbound
+from bot.store.steps import BEGUN, END_STEPS, StoredSteps, add_spend, attempt_json
 from bot.telemetry.logs import bind
 from bot.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
+_FOR_OPERATORS = frozenset({Fault.KEY.value, Fault.BALANCE.value, Fault.NOT_FOUND.value})
 WATCH_S = 0.1
 SIGN_S = 0.5  # longest wait for a channel to show it: the next draft is looked after only then
+GRACE_S = 5.0  # an agent ends its answer by itself in time; one that does not is ended so much later
 TYPING_AFTER_S = 0.25  # an answer that begins sooner needs no typing sign
 COMMIT_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # an answer that cost a model call is not thrown away for a busy disk
 WISH_NOTED = (
@@ -127,6 +131,8 @@ class Ending:
     started_ms: int
     now_ms: int
     trace: str
+    attempts: Sequence[Attempt] = ()  # model calls whose cost is not on record yet
+    has_steps: bool = False
 
 
 @dataclass(slots=True)
@@ -166,8 +172,9 @@ class Turns:
         self._acting: dict[_Draft, None] = {}  # oldest first
         self._outcomes = {
             name: metrics.turns.of(name)
-            for name in ("answered", "unanswered", "wish", "recorded", "late", "dead", "failed")
+            for name in ("answered", "unanswered", "quoted", "stopped", "wish", "recorded", "late", "dead", "failed")
         }
+        self._begun: set[str] = set()  # replies whose turns have left steps on disk
 
     async def run(self, conversation_id: str) -> float | None:
         """One turn. Returns None, or the seconds after which the conversation wants another."""
@@ -181,6 +188,10 @@ class Turns:
             return None
         return await self._run_batch(turn, working, Batch(working, self._rules.tries))
 
+    async def recover(self) -> None:
+        """At a start, before any turn runs: which turns have left steps."""
+        self._begun = {row[0] for row in await self._store.read(BEGUN)}
+
     async def watch(self) -> None:
         """Shows a typing sign for answers that take their time and ends those that take too long, until cancelled. One look at all
         turns every so often costs less than two timers for each."""
@@ -189,7 +200,7 @@ class Turns:
             now = self._clock.monotonic()
             for draft in tuple(self._acting):
                 age_s = now - draft.started
-                if age_s >= self._rules.turn_s:
+                if age_s >= self._rules.turn_s + GRACE_S:
                     draft.end()
                 elif age_s >= TYPING_AFTER_S:
                     await draft.sign()
@@ -209,26 +220,41 @@ class Turns:
             self._channels.get(batch.conversation.address.channel), batch.conversation.address, batch, started
         )
         if batch.first.attempts >= self._rules.tries:
-            return await self._fail(turn, working, batch, RuntimeError("the process ended each time"), started_ms)
+            return await self._fail(turn, working, batch, RuntimeError("the process ended each time"), started_ms, ())
+        asked = self._asked(turn, working, batch, draft)
         try:
-            ending = await self._act(turn, working, batch, draft, started_ms)
+            ending = await self._act(turn, working, batch, draft, asked, started_ms)
             if not await self._commit(working, batch, ending):
                 await draft.withdraw()
         except (Conflict, StoreUnavailable, Overloaded) as error:
             log.warning("turn not committed, runs again: %s", type(error).__name__)
             await draft.withdraw()
+            self._note_begun(batch, asked)
             self._conversations.forget(batch.conversation.id)
             return 0.0 if isinstance(error, Conflict) else self._rules.retry_s[0]
         except Exception as error:
             log.exception("turn failed")
             await draft.withdraw()
-            return await self._fail(turn, working, batch, error, started_ms)
+            self._note_begun(batch, asked)
+            return await self._fail(turn, working, batch, error, started_ms, asked.attempts[asked.on_record :])
         self._metrics.turn_seconds.observe(self._clock.monotonic() - started)
         return 0.0 if working.unhandled else None
 
+    def _note_begun(self, batch: Batch, asked: Asked) -> None:
+        if asked.has_steps:
+            self._begun.add(batch.reply_id)
+
     # --- acting ----------------------------------------------------------------------------------------------------
 
-    async def _act(self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", started_ms: int) -> Ending:
+    def _asked(self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft") -> Asked:
+        conversation = batch.conversation
+        is_again = batch.reply_id in self._begun
+        journal = StoredSteps(self._store, self._clock, batch.reply_id, turn, conversation.id, conversation.identity)
+        return Asked(conversation.id, working.past, batch.take, draft, conversation.identity, journal, is_again)
+
+    async def _act(
+        self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", asked: Asked, started_ms: int
+    ) -> Ending:
         match route(batch.conversation, batch.read):
             case Action.RECORD:
                 return self._ending(turn, working, batch, None, "recorded", started_ms)
@@ -236,13 +262,16 @@ class Turns:
                 reply = self._reply(batch, working, Answer(text=WISH_NOTED), Author.SYSTEM)
                 return self._ending(turn, working, batch, reply, "wish", started_ms)
             case Action.ANSWER:
-                return await self._answer(turn, working, batch, draft, started_ms)
+                return await self._answer(turn, working, batch, draft, asked, started_ms)
 
-    async def _answer(self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", started_ms: int) -> Ending:
+    async def _answer(
+        self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", asked: Asked, started_ms: int
+    ) -> Ending:
         agent = self._agents.get(batch.conversation.agent) or self._agents["main"]
         self._acting[draft] = None
         try:
-            answer = await agent.answer(batch.conversation.id, working.past, batch.take, draft.show)
+            answer = await agent.answer(asked)
+            self._note_begun(batch, asked)
         except asyncio.CancelledError:
             if draft.was_ended():
                 raise TimeoutError(f"no answer within {self._rules.turn_s} s") from None
@@ -251,9 +280,10 @@ class Turns:
             del self._acting[draft]
         if answer.first_token_s is not None:
             self._metrics.first_token_seconds.observe(answer.first_token_s)
-        reply = self._reply(batch, working, answer, Author.AGENT, agent.rules.name)
-        outcome = "answered" if answer.is_answered else "unanswered"
-        return self._ending(turn, working, batch, reply, outcome, started_ms, answer)
+        reply = self._reply(batch, working, answer, Author.AGENT, agent.rules.signature)
+        return self._ending(
+            turn, working, batch, reply, outcome_of(answer), started_ms, answer, asked.attempts, asked.on_record
+        )
 
     def _reply(self, batch: Batch, working: Working, answer: Answer, author: Author, name: str = "") -> Message:
         return Message(
@@ -277,6 +307,8 @@ class Turns:
         outcome: str,
         started_ms: int,
         answer: Answer | None = None,
+        attempts: Sequence[Attempt] = (),
+        on_record: int = 0,
     ) -> Ending:
         now = self._clock.now_ms()
         return Ending(
@@ -293,7 +325,9 @@ class Turns:
             wants_person=outcome == "wish" or (answer is not None and answer.is_person_wished),
             started_ms=started_ms,
             now_ms=now,
-            trace=trace(batch.read, reply, answer),
+            trace=trace(batch.read, reply, answer, attempts),
+            attempts=attempts[on_record:],
+            has_steps=batch.reply_id in self._begun,
         )
 
     def _parts(self, conversation: Conversation, reply: Message | None) -> tuple[str | None, ...]:
@@ -309,6 +343,7 @@ class Turns:
     async def _commit(self, working: Working, batch: Batch, ending: Ending) -> bool:
         """False when a person had taken over: the reply has become a note."""
         ended = await self._patiently(finish, ending)
+        self._begun.discard(batch.reply_id)
         is_late = ending.reply is not None and ended.reply is None
         self._outcomes["late" if is_late else ending.outcome].inc()
         if is_late:
@@ -329,13 +364,19 @@ class Turns:
         return await self._store.run(unit, ending)
 
     async def _fail(
-        self, turn: TurnId, working: Working, batch: Batch, error: Exception, started_ms: int
+        self,
+        turn: TurnId,
+        working: Working,
+        batch: Batch,
+        error: Exception,
+        started_ms: int,
+        attempts: Sequence[Attempt],
     ) -> float | None:
         """Counts the failure; the last allowed one makes a dead letter and tells the user."""
         self._conversations.forget(batch.conversation.id)
         reason = f"{type(error).__name__}: {error}"[:500]
         apology = self._reply(batch, working, Answer(text=APOLOGY, is_answered=False), Author.SYSTEM)
-        ending = self._ending(turn, working, batch, apology, "dead", started_ms)
+        ending = self._ending(turn, working, batch, apology, "dead", started_ms, attempts=attempts)
         try:
             ended = await self._store.run(fail, ending, reason, self._rules.tries)
         except (StoreUnavailable, Overloaded):
@@ -386,7 +427,11 @@ class _Draft:
 
     async def withdraw(self) -> None:
         if self._drafts is not None and self._is_shown:
+            self._is_shown = False
             await self._drafts.withdraw(self._to, self._id)
+
+    async def void(self) -> None:
+        await self.withdraw()
 
     def end(self) -> None:
         """It has taken too long."""
@@ -399,12 +444,22 @@ class _Draft:
         return self._is_ended and self._task is not None and self._task.uncancel() == 0
 
 
+def outcome_of(answer: Answer) -> str:
+    if answer.stopped:
+        return "stopped"
+    if answer.is_last_resort:
+        return "quoted"
+    return "answered" if answer.is_answered else "unanswered"
+
+
 def reply_id(first: MessageId) -> MessageId:
     """A rerun of the turn derives the same id, so that its draft and its answer replace those of the run before."""
     return MessageId(ids.derived_id("reply", first))
 
 
-def trace(read: Sequence[Inbound], reply: Message | None, answer: Answer | None) -> str:
+def trace(
+    read: Sequence[Inbound], reply: Message | None, answer: Answer | None, attempts: Sequence[Attempt] = ()
+) -> str:
     """What is kept of the turn, by reference to messages."""
     kept: dict[str, Any] = {"messages": [inbound.message.id for inbound in read]}
     if reply is not None:
@@ -413,6 +468,8 @@ def trace(read: Sequence[Inbound], reply: Message | None, answer: Answer | None)
         kept["model"] = answer.model
         kept["steps"] = answer.steps
         kept["calls"] = answer.calls
+        if answer.stopped:
+            kept["stopped"] = answer.stopped
         kept["first_token_ms"] = None if answer.first_token_s is None else round(answer.first_token_s * 1000, 2)
         kept["passages"] = [
             {
@@ -423,6 +480,8 @@ def trace(read: Sequence[Inbound], reply: Message | None, answer: Answer | None)
             }
             for one in answer.found
         ]
+    if attempts:
+        kept["attempts"] = [attempt_json(each) for each in attempts]
     return _encode(kept)
 
 
@@ -439,22 +498,21 @@ def finish(cursor: Cursor, ending: Ending) -> Ended:
         handled = cursor.execute(records.HANDLE, {**values, **place})
     if handled != ending.count:
         raise Conflict("other rows are unhandled than the turn read")
+    record_attempts(cursor, ending)
     return append_reply(cursor, ending)
 
 
 def append_reply(cursor: Cursor, ending: Ending) -> Ended:
     conversation = ending.conversation
-    count = 0 if ending.reply is None else 1
-    position: dict[str, Value] = {"id": conversation.id, "count": count, "now": ending.now_ms}
-    rows = cursor.fetch(
-        records.ADVANCE_IF_OWNED, {**position, "owner": conversation.owner, "version": conversation.version}
-    )
-    is_owned = bool(rows)
-    last_seq = Seq((rows or cursor.fetch(records.ADVANCE, position))[0][0])
+    if ending.has_steps:
+        cursor.execute(END_STEPS, {"reply": reply_id(ending.first_id), "now": ending.now_ms})
+    owner, version, last_seq = cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": conversation.id})[0]
+    is_owned = (owner, version) == (conversation.owner, conversation.version)
     reply = None
     if ending.reply is not None:
+        last_seq += 1
         visibility = Visibility.PUBLIC if is_owned else Visibility.NOTE
-        reply = ending.reply.placed(last_seq, visibility)
+        reply = ending.reply.placed(Seq(last_seq), visibility)
         records.add_message(cursor, reply, conversation.id, ending.turn)
         if is_owned:
             records.add_outbox(cursor, reply, conversation.id, conversation.address.channel, ending.parts)
@@ -462,7 +520,18 @@ def append_reply(cursor: Cursor, ending: Ending) -> Ended:
         cursor.execute(records.WANT_PERSON, {"id": conversation.id})
         cursor.execute(records.CASE_WANTS_PERSON, {"id": ending.case, "now": ending.now_ms})
     add_turn(cursor, ending)
-    return Ended(conversation.advanced(last_seq), reply if is_owned else None)
+    return Ended(conversation.advanced(Seq(last_seq)), reply if is_owned else None)
+
+
+def record_attempts(cursor: Cursor, ending: Ending) -> None:
+    """What the model calls cost, and which model needs an operator."""
+    if not ending.attempts:
+        return
+    add_spend(cursor, ending.conversation.identity, ending.attempts)
+    for each in ending.attempts:
+        if each.outcome in _FOR_OPERATORS:
+            detail = f"The model {each.model} does not answer: {each.outcome}. {each.why}. See: frontdesk models"
+            records.add_incident(cursor, f"{ending.turn}:{each.model}", "model", each.model, detail, ending.now_ms)
 
 
 def add_turn(cursor: Cursor, ending: Ending) -> None:
@@ -489,6 +558,7 @@ def fail(cursor: Cursor, ending: Ending, reason: str, tries: int) -> Ended | Non
     """Counts a failure of the rows read. None: they will be tried again. After `tries` they are a dead letter, and the user is told."""
     rows: dict[str, Value] = {"conversation": ending.conversation.id, "first": ending.first, "last": ending.last}
     cursor.execute(records.COUNT_FAILURE, {**rows, "error": reason})
+    record_attempts(cursor, ending)
     dead = cursor.execute(records.GIVE_UP, {**rows, "now": ending.now_ms, "turn": ending.turn, "tries": tries})
     if not dead:
         return None

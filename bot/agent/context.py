@@ -5,11 +5,14 @@ alone is larger than the budget).
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from bot.model import Author, Message, Visibility
-from bot.ports import ChatMessage
+from bot.ports import ChatMessage, ToolResult
 
 CUT = " […]"
+LEAST_RESULT_CHARS = 500
+RESULTS_SHARE = 0.6  # of the budget may go to what tools gave in this turn
 
 
 class Past:
@@ -57,6 +60,23 @@ def build(past: Past, unhandled: Sequence[Message], budget_chars: int) -> tuple[
     """The past as far back as the budget reaches, then every unhandled message."""
     asked = _fitted([message for message in unhandled if is_visible_to_model(message)], budget_chars)
     return (*past.within(budget_chars - sum(len(entry.text) for entry in asked)), *asked)
+
+
+def fit_results(exchange: Sequence[ChatMessage], budget_chars: int) -> tuple[ChatMessage, ...]:
+    """The calls and results of this turn, with long results cut so that the question still has room."""
+    results = [len(result.text) for entry in exchange for result in entry.results]
+    share = int(budget_chars * RESULTS_SHARE)
+    if sum(results) <= share:
+        return tuple(exchange)
+    most = max(LEAST_RESULT_CHARS, share // len(results))
+    return tuple(
+        replace(entry, results=tuple(_cut(result, most) for result in entry.results)) if entry.results else entry
+        for entry in exchange
+    )
+
+
+def _cut(result: ToolResult, most: int) -> ToolResult:
+    return result if len(result.text) <= most else replace(result, text=result.text[: most - len(CUT)] + CUT)
 
 
 def _fitted(messages: Sequence[Message], budget_chars: int) -> list[ChatMessage]:

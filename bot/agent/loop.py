@@ -1,128 +1,415 @@
 """The loop: model, tools, model, until there is an answer. No unit of work is open meanwhile."""
 
+import json
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from bot.agent import context
-from bot.errors import ModelError
-from bot.model import Author, Button, Citation, Found, Message
-from bot.ports import ChatMessage, ChatModel, ChatRequest, Clock, Finished, TextDelta, ToolCall, ToolResult
+from bot.agent.checks import ClaimWatch
+from bot.agent.instructions import instructions
+from bot.agent.journal import Journal, Step, Taken
+from bot.agent.router import Attempt, Began, Chain
+from bot.errors import Fault, ModelError
+from bot.model import Author, Button, Citation, Found, Message, ToolCallState
+from bot.ports import ChatMessage, ChatRequest, Clock, Finished, Reasoning, TextDelta, ToolCall, ToolResult
 from bot.text import clean
 from bot.tools import Tool
+from bot.tools.dispatcher import Dispatcher
+from bot.tools.names import SEARCH_KNOWLEDGE
 
-STEPS_MOST = 8  # model calls in one turn
 ANSWER_CHARS = 40_000  # longer answers are cut
+UNUSABLE_MOST = 2  # so often may a model be told in one turn that its call cannot be used
 PERSON_BUTTON = Button("person", "Talk to a person")
+
+ONLY_QUOTES = "My usual way of answering does not work at the moment, so I can only quote the documentation."
+STOPPED = "I am sorry, I could not work this out. Would you like to talk to a person?"
+REFUSED = "I am sorry, I cannot help with that. Would you like to talk to a person?"
+CUT_OFF = "My answer became too long and ends here. Ask me to go on."
+REPEATED = "You have made this very call before, and its result stands above. Answer with what you have."
+UNCERTAIN = "Nobody knows whether this call was carried out: the process ended in the middle. Do not make it again; say so plainly."
+CLAIMED = (
+    'Your answer was not sent. It says "{claim}", but no tool has done that. Write it again without claiming anything that was not done; '
+    "offer a person if it has to be done by one."
+)
+
 _CITED = re.compile(r"\[(\d{1,3})\]")
+_NOT_YET = Finished("")
+_UNSEEMLY = re.compile(r"<\|[^|<>\s]{1,40}\|>|\x1b\[[0-9;?]*[ -/]*[@-~]")  # role marks, terminal escapes
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an agent is, from the config."""
+    """What an agent is and what one turn of it may use, from the config. `signature`: the name under its messages, "" for the
+    channel's own. `turn_cost_micros` in millionths of the currency."""
 
     name: str
+    signature: str = ""
     instructions: str = ""
     context_chars: int = 48_000
+    steps: int = 8
+    same_calls: int = 2
+    turn_tokens: int = 400_000
+    turn_cost_micros: int = 1_000_000
+    turn_s: float = 60.0
+
+
+class Page(Protocol):
+    """Where the text of an answer is shown while it is written."""
+
+    async def show(self, text: str) -> None: ...
+
+    async def void(self) -> None:
+        """What was shown so far does not count."""
+        ...
+
+
+Joined = Callable[[], Sequence[Message]]
+
+
+@dataclass(slots=True)
+class Asked:
+    """What a turn asks of its agent. `joined()` gives every message the turn covers, asked anew before each model call, so that what
+    arrived meanwhile is read too. `attempts` are all model calls, also those of a turn that fails; the first `on_record` of them have
+    been committed with their cost."""
+
+    conversation: str
+    past: context.Past
+    joined: Joined
+    page: Page
+    payer: str = ""
+    journal: Journal | None = None
+    is_again: bool = False  # an earlier run may have left steps
+    has_steps: bool = False  # this one has
+    attempts: list[Attempt] = field(default_factory=list)
+    on_record: int = 0
 
 
 @dataclass(slots=True)
 class Answer:
-    """What came of the loop, with all that the trace keeps of it."""
+    """What came of the loop, with all that the trace keeps of it. `stopped`: the cap that ended it, or ""."""
 
     text: str = ""
     citations: tuple[Citation, ...] = ()
     buttons: tuple[Button, ...] = ()
     is_answered: bool = True
     is_person_wished: bool = False
+    is_last_resort: bool = False
     model: str = ""
+    stopped: str = ""
     found: list[Found] = field(default_factory=list)
     calls: list[dict[str, Any]] = field(default_factory=list)  # JSON for the trace
     steps: int = 0
     first_token_s: float | None = None
 
 
-Show = Callable[[str], Awaitable[None]]
-Joined = Callable[[], Sequence[Message]]
-
-
 class Agent:
-    """Answers the unhandled messages of one conversation."""
+    """Answers the unhandled messages of one conversation. `resort` is the chain of the offline answerer alone, whose model's names are
+    `local`."""
 
-    def __init__(self, rules: Rules, model: ChatModel, tools: Sequence[Tool], clock: Clock) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        chain: Chain,
+        resort: Chain,
+        tools: Sequence[Tool],
+        clock: Clock,
+        local: Container[str] = ("offline",),
+    ) -> None:
         self.rules = rules
-        self.model = model
-        self._tools = {tool.spec.name: tool for tool in tools}
-        self._specs = tuple(tool.spec for tool in tools)
-        self._clock = clock
+        self.chain = chain
+        self.resort = resort
+        self.dispatcher = Dispatcher(tools, clock)
+        self.clock = clock
+        self.local = local
+        self.instructions = instructions(
+            rules.name, rules.instructions, has_search=any(tool.name == SEARCH_KNOWLEDGE for tool in tools)
+        )
 
-    async def answer(self, conversation: str, past: context.Past, joined: Joined, show: Show) -> Answer:
-        """Runs the loop. `joined()` gives every message this turn covers, asked anew before each model call, so that what arrived
-        meanwhile is read too; `show` takes the text as it comes. Raises ModelError."""
-        answer = Answer(model=self.model.name)
-        started = self._clock.monotonic()
-        exchange: list[ChatMessage] = []
-        while answer.steps < STEPS_MOST:
-            answer.steps += 1
-            asked = context.build(past, joined(), self.rules.context_chars)
-            messages = (*asked, *exchange) if exchange else asked
-            request = ChatRequest(self.rules.instructions, messages, self._specs, conversation)
-            text, calls = await self._call_model(request, answer, show, started)
-            if not calls:
-                return finished(answer, text)
-            exchange.append(ChatMessage(Author.AGENT, text, calls=calls))
-            exchange.append(ChatMessage(Author.SYSTEM, results=await self._call_tools(calls, answer)))
-        raise ModelError("the model asked for tools without end", is_retryable=False)
+    async def answer(self, asked: Asked) -> Answer:
+        """Runs the loop. Raises ModelError when not even the last resort answers; StoreUnavailable when a step cannot be kept."""
+        return await _Run(self, asked).answer()
 
-    async def _call_model(
-        self, request: ChatRequest, answer: Answer, show: Show, started: float
-    ) -> tuple[str, tuple[ToolCall, ...]]:
-        pieces: list[str] = []
-        calls: list[ToolCall] = []
-        is_finished = False
-        async with aclosing(self.model.stream(request)) as chunks:  # type: ignore[type-var]  # the port asks for less than an async generator
+
+class _Run:
+    """One run of one turn."""
+
+    def __init__(self, agent: Agent, asked: Asked) -> None:
+        self._agent = agent
+        self._rules = agent.rules
+        self._asked = asked
+        self._answer = Answer()
+        self._started = agent.clock.monotonic()
+        self._deadline = self._started + agent.rules.turn_s
+        self._exchange: list[ChatMessage] = []
+        self._same: Counter[tuple[str, str]] = Counter()
+        self._ids: set[str] = set()
+        self._unusable = 0
+        self._corrected = 0
+        self._has_shown = False  # something of this answer stands on the page
+        self._is_stale = False  # ... and does not count any more
+
+    async def answer(self) -> Answer:
+        if self._asked.is_again and self._asked.journal is not None:
+            for taken in await self._asked.journal.recall():
+                await self._take_up(taken)
+        while not (cap := self._cap()):
+            self._answer.steps += 1
+            said = await self._call_model()
+            if said.calls:
+                await self._call_tools(said)
+            elif said.claim:
+                self._correct(said)
+            elif text := _safe(said.text) or (REFUSED if said.end.reason == "refusal" else ""):
+                return self._finish(text, said)
+            elif self._answer.is_last_resort or self._answer.model in self._agent.local:
+                raise ModelError("the model gave an empty answer", Fault.MALFORMED)
+            else:
+                self._answer.is_last_resort = True
+        return await self._stop(cap)
+
+    # --- the model -----------------------------------------------------------------------------------------------------
+
+    async def _call_model(self) -> "_Said":
+        answer, asked, page = self._answer, self._asked, self._asked.page
+        said = _Said()
+        chain = self._agent.resort if answer.is_last_resort else self._agent.chain
+        chunks = chain.stream(self._request, asked.attempts, deadline=self._deadline, payer=asked.payer)
+        async with aclosing(chunks):
             async for chunk in chunks:
                 match chunk:
                     case TextDelta(text):
-                        if answer.first_token_s is None:
-                            answer.first_token_s = self._clock.monotonic() - started
-                        pieces.append(text)
-                        await show(text)
+                        said.pieces.append(text)
+                        if said.watch is None or not said.watch.sees(text):
+                            await self._show(text)
+                    case Began():
+                        await self._begin(chunk, said)
                     case ToolCall():
-                        calls.append(chunk)
+                        said.calls.append(chunk)
+                    case Reasoning():
+                        said.reasoning.append(chunk)
                     case Finished():
-                        is_finished = True
-                        answer.is_answered = chunk.is_answered
-                        answer.is_person_wished = chunk.is_person_wished
-                        answer.buttons = (PERSON_BUTTON,) if chunk.is_offering_person else ()
-        if not is_finished:
-            raise ModelError("the model's answer broke off", is_retryable=True)
-        return "".join(pieces), tuple(calls)
+                        said.end = chunk
+        if not said.end.reason:
+            raise ModelError("the model's answer broke off", Fault.MALFORMED)
+        if said.claim and self._has_shown:
+            await page.void()
+            self._has_shown = self._is_stale = False
+        return said
 
-    async def _call_tools(self, calls: Sequence[ToolCall], answer: Answer) -> tuple[ToolResult, ...]:
+    async def _begin(self, began: Began, said: "_Said") -> None:
+        answer = self._answer
+        said.begin_again()
+        answer.model = began.model
+        self._is_stale = self._has_shown
+        if began.model in self._agent.local:  # it quotes and never invents
+            said.watch = None
+        else:
+            said.watch = ClaimWatch(is_person_wished=answer.is_person_wished)
+        if began.is_last_resort and not answer.is_last_resort:
+            answer.is_last_resort = True
+        said.opening = self._opening()
+
+    def _opening(self) -> str:
+        """The last resort says once in a case that it can only quote."""
+        if not self._answer.is_last_resort:
+            return ""
+        is_told = any(ONLY_QUOTES in entry.text for entry in self._asked.past.within(self._rules.context_chars))
+        return "" if is_told else f"{ONLY_QUOTES}\n\n"
+
+    def _request(self, chars: int) -> ChatRequest:
+        """What the model reads, within `chars` characters of conversation."""
+        budget = max(context.LEAST_RESULT_CHARS, min(chars, self._rules.context_chars))
+        dispatcher, exchange = self._agent.dispatcher, self._exchange
+        is_last = self._answer.steps >= self._rules.steps
+        if not exchange:
+            messages = context.build(self._asked.past, self._asked.joined(), budget)
+        else:
+            fitted = context.fit_results(exchange, budget)
+            left = budget - sum(len(result.text) for entry in fitted for result in entry.results)
+            messages = (*context.build(self._asked.past, self._asked.joined(), left), *fitted)
+        return ChatRequest(
+            self._agent.instructions,
+            messages,
+            dispatcher.specs,
+            self._asked.conversation,
+            has_tools_off=is_last and bool(exchange),
+        )
+
+    async def _show(self, text: str) -> None:
+        if self._answer.first_token_s is None:
+            self._answer.first_token_s = self._agent.clock.monotonic() - self._started
+        if self._is_stale:
+            self._is_stale = self._has_shown = False
+            await self._asked.page.void()
+        await self._asked.page.show(text if self._has_shown else self._opening() + text)
+        self._has_shown = True
+
+    def _correct(self, said: "_Said") -> None:
+        """The answer claims a deed that no tool did: the model is told, once."""
+        self._corrected += 1
+        self._exchange.append(ChatMessage(Author.AGENT, said.text))
+        self._exchange.append(ChatMessage(Author.SYSTEM, CLAIMED.format(claim=said.claim)))
+
+    # --- tools ---------------------------------------------------------------------------------------------------------
+
+    async def _call_tools(self, said: "_Said") -> None:
+        answer, asked = self._answer, self._asked
+        step = Step(answer.steps, answer.model, said.text, tuple(said.reasoning), self._named_apart(said.calls))
+        journal = None if answer.model in self._agent.local else asked.journal
+        if journal is not None:
+            unrecorded = tuple(asked.attempts[asked.on_record :])
+            asked.has_steps = True
+            await journal.intend(Step(step.number, step.model, step.text, step.reasoning, step.calls, unrecorded))
+            asked.on_record = len(asked.attempts)
         results = []
-        for call in calls:
-            tool = self._tools.get(call.name)
-            if tool is None:
-                result = ToolResult(call.id, f"There is no tool named {call.name}.", is_error=True)
-            else:
-                result = await tool.call(call, len(answer.found) + 1)
-            answer.found.extend(result.found)
-            answer.calls.append({"name": call.name, "arguments": call.arguments, "is_error": result.is_error})
+        for call in step.calls:
+            result = await self._call_tool(call)
+            if journal is not None:
+                state = ToolCallState.REFUSED if result.is_unusable else ToolCallState.SUCCEEDED
+                await journal.settle(step.number, result, state)
             results.append(result)
-        return tuple(results)
+        self._add(step, results)
+
+    def _named_apart(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+        """Some servers use an id again, in another step or even in the same one."""
+        apart = []
+        for call in calls:
+            unique = call.id
+            while unique in self._ids:
+                unique = f"{call.id}_{len(self._ids)}"
+            self._ids.add(unique)
+            apart.append(call if unique == call.id else replace(call, id=unique))
+        return tuple(apart)
+
+    async def _call_tool(self, call: ToolCall) -> ToolResult:
+        key = (call.name, _canonical(call.arguments))
+        self._same[key] += 1
+        if self._same[key] > self._rules.same_calls:
+            result = ToolResult(call.id, REPEATED, is_error=True)
+        else:
+            left_s = max(1.0, self._deadline - self._agent.clock.monotonic())
+            result = await self._agent.dispatcher.run(call, len(self._answer.found) + 1, left_s)
+        self._note(call, result)
+        return result
+
+    def _note(self, call: ToolCall, result: ToolResult) -> None:
+        self._unusable += result.is_unusable
+        self._answer.found.extend(result.found)
+        self._answer.is_person_wished |= result.is_person_wished
+        self._answer.calls.append({"name": call.name, "arguments": call.arguments, "is_error": result.is_error})
+
+    def _add(self, step: Step, results: Sequence[ToolResult]) -> None:
+        self._exchange.append(ChatMessage(Author.AGENT, step.text, calls=step.calls, reasoning=step.reasoning))
+        self._exchange.append(ChatMessage(Author.SYSTEM, results=tuple(results)))
+
+    async def _take_up(self, taken: Taken) -> None:
+        """A step of an earlier run: what has an outcome is not called again; what only reads is; the rest is uncertain."""
+        step, results = taken.step, []
+        self._answer.steps = step.number
+        self._answer.model = step.model
+        self._asked.attempts.extend(step.attempts)
+        self._asked.on_record = len(self._asked.attempts)
+        self._ids.update(call.id for call in step.calls)
+        for call in step.calls:
+            result = taken.results.get(call.id)
+            if result is not None:
+                self._same[(call.name, _canonical(call.arguments))] += 1
+                self._note(call, result)
+            elif self._agent.dispatcher.is_read(call.name):
+                result = await self._call_tool(call)
+                await self._settle(step.number, result, ToolCallState.SUCCEEDED)
+            else:
+                result = ToolResult(call.id, UNCERTAIN, is_error=True)
+                self._note(call, result)
+                await self._settle(step.number, result, ToolCallState.UNKNOWN)
+            results.append(result)
+        self._add(step, results)
+
+    async def _settle(self, step: int, result: ToolResult, state: ToolCallState) -> None:
+        if self._asked.journal is not None:
+            await self._asked.journal.settle(step, result, state)
+
+    # --- the end -------------------------------------------------------------------------------------------------------
+
+    def _cap(self) -> str:
+        """The cap that is reached, or ""."""
+        rules, attempts = self._rules, self._asked.attempts
+        if not attempts and not self._exchange:
+            return ""
+        if self._answer.steps >= rules.steps:
+            return f"{rules.steps} model calls in one turn"
+        if self._unusable > UNUSABLE_MOST:
+            return f"{self._unusable} calls that could not be used"
+        if self._corrected > 1:
+            return "claimed again what no tool has done"
+        if sum(a.usage.input_tokens + a.usage.output_tokens for a in attempts) >= rules.turn_tokens:
+            return f"{rules.turn_tokens} tokens in one turn"
+        if rules.turn_cost_micros and sum(a.cost_micros for a in attempts) >= rules.turn_cost_micros:
+            return "the cost allowed for one turn"
+        if self._agent.clock.monotonic() >= self._deadline:
+            return f"{rules.turn_s:g} s in one turn"
+        return ""
+
+    async def _stop(self, cap: str) -> Answer:
+        """Ends without an answer of the model's: a plain sentence, and the offer of a person."""
+        answer = self._answer
+        if self._has_shown:
+            await self._asked.page.void()
+        answer.stopped = cap
+        answer.text = STOPPED
+        answer.is_answered = False
+        answer.buttons = (PERSON_BUTTON,)
+        return answer
+
+    def _finish(self, text: str, said: "_Said") -> Answer:
+        """The answer with its citations looked up, and a person offered where it is none."""
+        answer, end = self._answer, said.end
+        if end.reason == "refusal":
+            answer.is_answered = False
+        elif end.reason == "length":
+            text = f"{text}\n\n{CUT_OFF}"
+        answer.text = said.opening + text
+        if answer.found:
+            answer.citations = citations(text, answer.found)
+        is_local = answer.model in self._agent.local
+        has_searched = any(call["name"] == SEARCH_KNOWLEDGE for call in answer.calls)
+        answer.is_answered = answer.is_answered and end.is_answered
+        if not is_local and has_searched and not answer.citations:
+            answer.is_answered = False  # it looked and found nothing that it could cite
+        answer.is_person_wished |= end.is_person_wished
+        is_offering = end.is_offering_person if is_local else not answer.is_answered
+        answer.buttons = (PERSON_BUTTON,) if is_offering and not answer.is_person_wished else ()
+        return answer
 
 
-def finished(answer: Answer, text: str) -> Answer:
-    """The answer with its text made safe and its citations looked up. Raises ModelError when there is no text."""
-    answer.text = clean(text)[:ANSWER_CHARS].strip()
-    if not answer.text:
-        raise ModelError("the model gave an empty answer", is_retryable=True)
-    if answer.found:
-        answer.citations = citations(answer.text, answer.found)
-    return answer
+@dataclass(slots=True)
+class _Said:
+    """What one call of a model gave."""
+
+    pieces: list[str] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
+    reasoning: list[Reasoning] = field(default_factory=list)
+    end: Finished = _NOT_YET
+    watch: ClaimWatch | None = None
+    opening: str = ""
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    @property
+    def claim(self) -> str:
+        return self.watch.claim if self.watch is not None else ""
+
+    def begin_again(self) -> None:
+        self.pieces.clear()
+        self.calls.clear()
+        self.reasoning.clear()
+        self.end = _NOT_YET
 
 
 def citations(text: str, found: Sequence[Found]) -> tuple[Citation, ...]:
@@ -133,3 +420,16 @@ def citations(text: str, found: Sequence[Found]) -> tuple[Citation, ...]:
         for n in numbers
         if 1 <= n <= len(found)
     )
+
+
+def _safe(text: str) -> str:
+    """Without control characters, terminal escapes and the marks by which models tell roles apart."""
+    return clean(_UNSEEMLY.sub("", text) if "<|" in text or "\x1b" in text else text)[:ANSWER_CHARS].strip()
+
+
+def _canonical(arguments: str) -> str:
+    """Equal for calls that say the same."""
+    try:
+        return json.dumps(json.loads(arguments or "{}"), sort_keys=True)
+    except (ValueError, RecursionError):
+        return arguments

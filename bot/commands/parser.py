@@ -1,6 +1,7 @@
 """The command line itself: every command, its arguments, and the help a stranger needs. Imports nothing heavy."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,8 @@ what to do next:
 exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 not running, 4 data folder unusable
 """
 
+CONFIG = Path("config.toml")
+
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -45,14 +48,21 @@ def build() -> argparse.ArgumentParser:
     _add_running(commands)
     _add_reading(commands)
     _add_knowledge(commands)
+    _add_models(commands)
     _add_outbox(commands)
     _add_keeping(commands)
+    _add_evaluation(commands)
     return parser
 
 
 def _add_running(commands: "Commands") -> None:
     _command(commands, "serve", "serve:run", "start everything and run until stopped")
-    _command(commands, "check-config", "check_config:run", "list everything wrong with the config")
+    check = _command(commands, "check-config", "check_config:run", "list everything wrong with the config")
+    what = "can the models carry N turns a minute? Or 10/s, 600/min, 36000/h"
+    check.add_argument("--peak", metavar="N", type=_turns_a_minute, help=what)
+    check.add_argument("--calls", metavar="N", type=_amount, help="with --peak: calls of a model in one turn")
+    check.add_argument("--input-tokens", metavar="N", type=_amount, help="with --peak: tokens that one call reads")
+    check.add_argument("--output-tokens", metavar="N", type=_amount, help="with --peak: tokens that one call writes")
 
 
 def _add_reading(commands: "Commands") -> None:
@@ -68,6 +78,17 @@ def _add_knowledge(commands: "Commands") -> None:
     _as_listing(_command(inner, "list", "knowledge:run_list", "list every document"))
     search = _as_listing(_command(inner, "search", "knowledge:run_search", "find passages as the agent does"), limit=5)
     search.add_argument("query", metavar="QUERY", nargs="+", help="what a customer would ask")
+
+
+def _add_models(commands: "Commands") -> None:
+    models = _as_listing(_command(commands, "models", "models:run_list", "list the models, or try one"))
+    inner = models.add_subparsers(title="commands", metavar="COMMAND")
+    what = "call one model once: what it says, how long it takes, what it costs"
+    kept = argparse.SUPPRESS  # what stood before the word `try` holds
+    attempt = _command(inner, "try", "models:run_try", what, config=kept)
+    attempt.add_argument("name", metavar="NAME", help="a model of the config")
+    attempt.add_argument("text", metavar="TEXT", nargs="+", help="what to say to it")
+    attempt.add_argument("--json", action="store_true", default=kept, help="print JSON")
 
 
 def _add_outbox(commands: "Commands") -> None:
@@ -86,15 +107,32 @@ def _add_keeping(commands: "Commands") -> None:
     salvage.add_argument("folder", metavar="FOLDER", type=Path, help="a new or empty folder")
 
 
+def _add_evaluation(commands: "Commands") -> None:
+    inner = _group(commands, "eval", "ask an agent a folder of questions, and judge its answers")
+    run = _command(inner, "run", "eval:run_suite", "ask every question of a folder and judge the answers")
+    run.add_argument("folder", metavar="FOLDER", type=Path, help="a folder of *.toml files with cases")
+    run.add_argument("--agent", metavar="NAME", default="main", help="which agent is asked (default: main)")
+    run.add_argument("--model", metavar="NAME", default="", help="answer with this model alone (default: the agent's)")
+    run.add_argument("--least", metavar="SHARE", type=_share, help="the share that must pass (default: the suite's)")
+    run.add_argument("--save", metavar="FILE", type=Path, help="keep the result there (default: in the data folder)")
+    run.add_argument("--json", action="store_true", help="print JSON")
+    compare = _command(inner, "compare", "eval:run_compare", "say what is different between two results")
+    compare.add_argument("before", metavar="BEFORE", type=Path, help="a saved result")
+    compare.add_argument("after", metavar="AFTER", type=Path, help="a later one")
+    compare.add_argument("--json", action="store_true", help="print JSON")
+
+
 def _group(commands: "Commands", name: str, what: str) -> "Commands":
     parser = commands.add_parser(name, help=what, description=what)
     return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
-def _command(commands: "Commands", name: str, runs: str, what: str) -> argparse.ArgumentParser:
+def _command(
+    commands: "Commands", name: str, runs: str, what: str, *, config: Path | str = CONFIG
+) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=what, description=what[:1].upper() + what[1:])
     help_text = "the config file (default: config.toml in this folder)"
-    parser.add_argument("--config", metavar="FILE", type=Path, default=Path("config.toml"), help=help_text)
+    parser.add_argument("--config", metavar="FILE", type=Path, default=config, help=help_text)
     parser.set_defaults(command=runs)
     return parser
 
@@ -110,3 +148,23 @@ def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 10_000:
         raise argparse.ArgumentTypeError("write a whole number from 1 to 10000")
     return int(text)
+
+
+def _amount(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000_000:
+        raise argparse.ArgumentTypeError("write a whole number from 1 to 10000000")
+    return int(text)
+
+
+def _turns_a_minute(text: str) -> float:
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(/min|/s|/h)?", text.strip())
+    turns = float(found[1]) * {"/s": 60.0, "/h": 1 / 60}.get(found[2], 1.0) if found else 0.0
+    if turns <= 0:
+        raise argparse.ArgumentTypeError("write turns a minute, such as 600, or 10/s, 600/min, 36000/h")
+    return turns
+
+
+def _share(text: str) -> float:
+    if not re.fullmatch(r"0(\.\d+)?|1(\.0+)?", text):
+        raise argparse.ArgumentTypeError("write a number from 0 to 1, such as 0.85")
+    return float(text)

@@ -103,10 +103,12 @@ async def trace(read: Read, turn: str) -> Report:
         "messages": messages,
         "passages": kept.get("passages", []),
         "calls": kept.get("calls", []),
+        "attempts": kept.get("attempts", []),
+        "stopped": kept.get("stopped", ""),
         "reply": replies[0] if replies else None,
         "is_acknowledged": bool(replies) and await _is_acknowledged(read, found["conversation"], replies[0]["seq"]),
         "delivery": await _deliveries(read, str(kept.get("reply", ""))),
-        "tool_calls": await _tool_calls(read, found["turn"]),
+        "tool_calls": await _tool_calls(read, found["turn"], str(kept.get("reply", ""))),
     }
 
 
@@ -152,12 +154,13 @@ async def _deliveries(read: Read, message: str) -> list[Report]:
     return [{**each, "is_held": bool(each["is_held"])} for each in found]
 
 
-async def _tool_calls(read: Read, turn: str) -> list[Report]:
+async def _tool_calls(read: Read, turn: str, reply: str) -> list[Report]:
+    """Of this run of the turn and of those before it that wrote towards the same reply."""
     sql = """
-        SELECT step, name, arguments, state, result, started_ms, ended_ms
-        FROM tool_calls WHERE turn_id = :turn ORDER BY step, id"""
-    names = ("step", "name", "arguments", "state", "result", "started_ms", "ended_ms")
-    return _named(names, await read(sql, {"turn": turn}))
+        SELECT step, name, arguments, state, result, started_ms, ended_ms, turn_id
+        FROM tool_calls WHERE reply_id = :reply OR turn_id = :turn ORDER BY step, place"""
+    names = ("step", "name", "arguments", "state", "result", "started_ms", "ended_ms", "run")
+    return _named(names, await read(sql, {"reply": reply, "turn": turn}))
 
 
 def _named(names: tuple[str, ...], rows: list[Row]) -> list[Report]:

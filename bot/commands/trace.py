@@ -22,6 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     out = console()
     _show_header(out, found)
     _show_messages(out, found)
+    _show_attempts(out, found)
     _show_passages(out, found)
     _show_reply(out, found)
     _show_timeline(out, found)
@@ -56,6 +57,40 @@ def _show_message(out: "Console", message: Report) -> None:
         out.print(safe(f"    {line}"))
     if message["error"]:
         out.print(safe(f"    failed {message['attempts']} time(s): {message['error']}", "yellow"))
+
+
+def _show_attempts(out: "Console", found: Report) -> None:
+    """Which models were asked, what came of it, and what it cost."""
+    if found.get("stopped"):
+        out.print(safe(f"  stopped: {found['stopped']}", "yellow"))
+    if not found["attempts"]:
+        return
+    _title(out, "Models")
+    rows = [_attempt_row(each) for each in found["attempts"]]
+    show_table(("model", "outcome", "in", "out", "cached", "cost", "queue", "first word", "took", "why"), rows, "")
+    cost = sum(each["cost_micros"] for each in found["attempts"])
+    if cost:
+        out.print(safe(f"  {cost / 1_000_000:.4f} in all"))
+
+
+def _attempt_row(each: Report) -> tuple[object, ...]:
+    took_in, out, cache_read, cache_write = each["usage"]
+    first = "" if each["first_ms"] is None else lasting(each["first_ms"])
+    cost = f"{each['cost_micros'] / 1_000_000:.4f}" if each["cost_micros"] else ""
+    waited = lasting(each["waited_ms"]) if each["waited_ms"] >= 1 else ""
+    cached = cache_read + cache_write or ""
+    return (
+        each["model"],
+        each["outcome"],
+        took_in,
+        out,
+        cached,
+        cost,
+        waited,
+        first,
+        lasting(each["total_ms"]),
+        each["why"],
+    )
 
 
 def _show_passages(out: "Console", found: Report) -> None:

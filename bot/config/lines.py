@@ -61,6 +61,7 @@ class _Scanner:
         self.table: Path = ()
         self.counts: dict[Path, int] = {}
         self.said: dict[Path, int] = {}  # keys and tables written out, as against those implied by dots
+        self.dotted: dict[Path, int] = {}  # tables made by the dots of a key, which no header may open again
         self.found = Lines()
 
     def run(self) -> Lines:
@@ -94,6 +95,8 @@ class _Scanner:
         names, end = self._names(self.at + 1)
         if names and self.text.startswith("]", end):
             self.table = self._place(names)
+            if self.table in self.dotted:
+                self.found.repeats.append(Repeat(self.table, self.line, self.dotted[self.table]))
             self._say(self.table)
         self._rest_of_line(end)
 
@@ -110,6 +113,8 @@ class _Scanner:
         names, end = self._names(self.at)
         if names and self.text.startswith("=", end):
             self._say(self.table + names)
+            for length in range(1, len(names)):
+                self.dotted.setdefault(self.table + names[:length], self.line)
             self._go(end + 1)
             self._skip_value()
         else:

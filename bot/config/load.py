@@ -5,13 +5,15 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path as FilePath
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from bot.config import schema
-from bot.config.checks import EVERYWHERE, MAIN, OFFLINE, Surroundings, check
+from bot.config.checks import EVERYWHERE, MAIN, Surroundings, check
+from bot.config.keys import lend
 from bot.config.lines import Lines, Path, scan
+from bot.config.model_checks import OFFLINE, warn_of_models
 from bot.config.placeholders import is_placeholder
 from bot.config.refusals import explain, parse, unknown_key
 from bot.config.settings import SECTIONS, Adapters, installed_channels, root
@@ -37,6 +39,7 @@ class Config:
     limits: schema.Limits
     roles: schema.Roles
     knowledge: schema.Knowledge
+    network: schema.Outward
     models: Mapping[str, schema.Model]
     agents: Mapping[str, schema.Agent]
     channels: Mapping[str, BaseModel]
@@ -49,6 +52,22 @@ class Config:
                 if wanted in agent.channels and (wanted == channel or name != MAIN):
                     return name
         return MAIN
+
+    def chain(self, role: schema.Role, agent: str = MAIN) -> tuple[str, ...]:
+        """The models that do a role's work for one agent, in order: its own chain, else that of `[roles]`."""
+        own: tuple[str, ...] | None = getattr(self.agents[agent].roles, role)
+        general: tuple[str, ...] = getattr(self.roles, role)
+        return general if own is None else own
+
+    def roles_of(self, model: str) -> list[str]:
+        """The roles in which any agent calls a model."""
+        return [
+            role for role in get_args(schema.Role) if any(model in self.chain(role, agent) for agent in self.agents)
+        ]
+
+    def secrets(self) -> list[str]:
+        """Every secret value there is: what no log may show."""
+        return list(dict.fromkeys(_secrets([self.models, self.channels])))
 
 
 def load(path: FilePath, environ: Mapping[str, str], *, adapters: Adapters) -> Config:
@@ -85,6 +104,19 @@ def changed_keys(old: Config, new: Config) -> list[str]:
     return changed
 
 
+def _secrets(value: object) -> Iterator[str]:
+    match value:
+        case SecretStr():
+            yield value.get_secret_value()
+        case BaseModel():
+            yield from _secrets([getattr(value, name) for name in type(value).model_fields])
+        case Mapping():
+            yield from _secrets(list(value.values()))
+        case list() | tuple():
+            for each in value:
+                yield from _secrets(each)
+
+
 def _differences(old: object, new: object, at: str) -> Iterator[str]:
     old_keys, new_keys = _inside(old), _inside(new)
     if old_keys is None or new_keys is None:
@@ -114,20 +146,24 @@ class _Draft:
         self.shape = root(adapters)
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
+        self.broken: set[Path] = set()  # tables whose values are not all what the owner meant
 
     def layer(self, environ: Mapping[str, str]) -> None:
         given, problems = collect(self.path.parent, environ)
         self.problems += problems
         self.problems += lay_over(self.raw, self.shape, given, self.origins)
+        lend(self.raw, given, self.origins)
 
     def build(self) -> Config:
         self._refuse_unknown()
         has_own_paths = "paths" in _table(self.raw.get("knowledge"))
         config = self._place(self._validate())
-        self._weigh_secrets()
-        around = Surroundings(lambda name: self.adapters(name) is not None, self._known_channels, has_own_paths)
+        self._weigh_secrets(config)
+        broken = {str(path[1]) for path in self.broken if path[0] == "models"}
+        around = Surroundings(lambda name: self.adapters(name) is not None, self._known_channels, has_own_paths, broken)
         for finding in check(config, around):
             self._add(self.origins.problem(*finding))
+        self.warnings += [str(self.origins.problem(*finding)) for finding in warn_of_models(config)]
         if not has_own_paths and not all(path.exists() for path in config.knowledge.paths):
             self.warnings.append("No knowledge: the folder docs does not exist. Set [knowledge] paths.")
             config = replace(config, knowledge=config.knowledge.model_copy(update={"paths": ()}))
@@ -196,17 +232,23 @@ class _Draft:
             for problem in explain(error, at, raw, self.shape, self.origins, is_whole=is_whole):
                 self._add(problem)
             wrong = {detail["loc"][0] for detail in error.errors() if detail["loc"]}
+            if any(detail["type"] != "extra_forbidden" for detail in error.errors()):
+                self.broken.add(at)
         try:
             return parse(model, {key: value for key, value in _table(raw).items() if key not in wrong})
         except ValidationError:
             return None
 
-    def _weigh_secrets(self) -> None:
+    def _weigh_secrets(self, config: Config) -> None:
         for path, leaf, value in leaves(self.raw, self.shape):
             if not leaf.is_secret or (path[0] == "channels" and not self._is_enabled(str(path[1]))):
                 continue
             if isinstance(value, str) and is_placeholder(value):
-                mend = f"Set the real secret, best as {variable(path)} in the environment."
+                if path[0] == "models" and not config.roles_of(str(path[1])):
+                    continue
+                given = self.origins.given.get(path)
+                best = given.variable if given else variable(path)
+                mend = f"Set the real secret, best as {best} in the environment."
                 self._add(self.origins.problem(path, "is a placeholder, not a secret", mend))
             elif path not in self.origins.given:
                 where = self.origins.problem(
@@ -218,8 +260,14 @@ class _Draft:
         """The same with paths that no longer depend on where the file stands."""
         folder = self.path.parent
         data = config.data.model_copy(update={"path": folder / config.data.path.expanduser()})
-        paths = tuple(folder / path.expanduser() for path in config.knowledge.paths)
-        return replace(config, data=data, knowledge=config.knowledge.model_copy(update={"paths": paths}))
+        knowledge = config.knowledge.model_copy(update={"paths": _below(folder, config.knowledge.paths)})
+        agents = {
+            name: agent.model_copy(update={"knowledge": _below(folder, agent.knowledge)})
+            if isinstance(agent.knowledge, tuple)
+            else agent
+            for name, agent in config.agents.items()
+        }
+        return replace(config, data=data, knowledge=knowledge, agents=agents)
 
     def _known_channels(self) -> list[str]:
         return [name for name in installed_channels() if self.adapters(name) is not None]
@@ -257,6 +305,7 @@ def _repeats(lines: Lines, file: str) -> list[Problem]:
             repeat.line,
         )
         for repeat in lines.repeats
+        if not any(repeat.path[: len(each.path)] == each.path and each.line < repeat.line for each in lines.repeats)
     ]
 
 
@@ -266,6 +315,10 @@ def _syntax(error: str, lines: Lines, file: str) -> Problem:
     line = int(place[1]) if place and place[1] else max(lines.of.values(), default=1)  # what never ends began there
     column = f" at column {place[2]}" if place and place[2] else ""
     return Problem("syntax", f"{what}{column}", 'Text stands in quotes: name = "value".', file, line)
+
+
+def _below(folder: FilePath, paths: tuple[FilePath, ...]) -> tuple[FilePath, ...]:
+    return tuple(folder / path.expanduser() for path in paths)
 
 
 def _table(value: object) -> dict[str, Any]:

@@ -4,18 +4,20 @@ import json
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from difflib import get_close_matches
+from math import nan
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bot.config.lines import Path
-from bot.config.settings import default_text
+from bot.config.settings import NAMED, SECTIONS, default_text
 from bot.config.shape import Leaf, Shape, find, variable
 from bot.config.sources import Origins
 from bot.errors import Problem
 
 S = TypeVar("S", bound=BaseModel)
+FIRST = {*SECTIONS, *NAMED, "channels"}  # what a config begins with
 _TYPES = {
     "int_type": "a whole number",
     "int_parsing_size": "a whole number of ordinary size",
@@ -50,13 +52,13 @@ def explain(
     """One problem for each wrong key of the table at `at`. Unknown keys are left out: `unknown_key` tells of those.
 
     Unless `is_whole`, missing keys and what concerns the table as a whole are left out too."""
-    seen = set()
+    told: dict[Path, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False, include_input=False):
-        path = (*at, *_within(detail, raw))
         is_left_out = not is_whole and (detail["type"] == "missing" or not detail["loc"])
-        if detail["type"] != "extra_forbidden" and path not in seen and not is_left_out:
-            seen.add(path)
-            yield origins.problem(path, *_sentence(detail, path, find(shape, path)))
+        if detail["type"] != "extra_forbidden" and not is_left_out:
+            told.setdefault((*at, *_within(detail, raw)), []).append(detail)
+    for path, details in told.items():
+        yield origins.problem(path, *_one_sentence(details, path, find(shape, path)))
 
 
 def unknown_key(path: Path, known: list[str], origins: Origins) -> Problem:
@@ -65,6 +67,9 @@ def unknown_key(path: Path, known: list[str], origins: Origins) -> Problem:
     choices = ", ".join(known)
     mend = f'Did you mean "{near[0]}"?' if near else f"Remove it. Known here: {choices}."
     what = "is not a section of the config" if len(path) == 1 else "is not a key of this section"
+    if len(path) > 1 and path[-1] in FIRST:
+        what = "stands inside another section"
+        mend = f"Move it above the first [section] of the file, or write it below a line [{path[-1]}]."
     if len(path) == 2 and path[0] == "channels":
         what = "is not a channel that is installed"
     return origins.problem(path, what, mend)
@@ -85,6 +90,16 @@ def _holds(raw: Any, part: str | int) -> bool:  # any TOML value
     if isinstance(raw, list):
         return isinstance(part, int) and part < len(raw)
     return isinstance(raw, dict) and part in raw
+
+
+def _one_sentence(details: list[ErrorDetails], path: Path, shape: Shape | None) -> tuple[str, str]:
+    """Of a key that may have values of several types, each type has its own detail: what is wrong with a value of the right type
+    tells more than that it is not of another."""
+    types = [_TYPES[detail["type"]] for detail in details if detail["type"] in _TYPES]
+    if len(types) == len(details) > 1:
+        return f"must be {', or '.join(dict.fromkeys(types))}", _example(path, shape)
+    telling = next((detail for detail in details if detail["type"] not in _TYPES), details[0])
+    return _sentence(telling, path, shape)
 
 
 def _sentence(detail: ErrorDetails, path: Path, shape: Shape | None) -> tuple[str, str]:
@@ -124,7 +139,7 @@ def _example(path: Path, shape: Shape | None) -> str:
 
 
 def _foreign(value: object) -> object:
-    """TOML's dates and times have no place in the config; as a table they are refused by every key."""
+    """TOML's dates and times have no place in the config; as no number they are refused by every key."""
     if isinstance(value, date | time | datetime):
-        return {"date": str(value)}
+        return nan
     raise TypeError(type(value).__name__)

@@ -3,7 +3,7 @@
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 
 from pydantic import BaseModel, SecretStr
@@ -22,6 +22,7 @@ SECTIONS: dict[str, type[schema.Section]] = {
     "limits": schema.Limits,
     "roles": schema.Roles,
     "knowledge": schema.Knowledge,
+    "network": schema.Outward,
 }
 NAMED: dict[str, type[schema.Section]] = {"models": schema.Model, "agents": schema.Agent}
 
@@ -78,6 +79,8 @@ def _toml(value: object) -> str:
         return str(int(value))
     if isinstance(value, int | float):
         return str(value)
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list | tuple | set | frozenset):
         return "[" + ", ".join(map(_toml, value)) + "]"
     if isinstance(value, SecretStr):

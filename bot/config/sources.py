@@ -16,6 +16,8 @@ from bot.config.shape import PREFIX, Leaf, Named, Shape, every, find, resolve, v
 from bot.errors import Problem
 
 ENVIRONMENT = "environment"
+# The variables that the providers' own SDKs read: anthropic.Anthropic and openai.OpenAI, argument `api_key`.
+CUSTOMARY = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +46,24 @@ class Origins:
 
 
 def collect(folder: FilePath, environ: Mapping[str, str]) -> tuple[list[Given], list[Problem]]:
-    """All values given outside the file, weakest first, and what is wrong with their sources."""
+    """All values given outside the file, weakest first, and what is wrong with their sources. Those with our prefix, and the
+    customary keys of model providers."""
     dotenv, problems = _from_dotenv(folder / ".env")
     credentials, more = _from_credentials(environ.get("CREDENTIALS_DIRECTORY", ""))
-    plain = [Given(name, text) for name, text in environ.items() if name.startswith(PREFIX)]
+    plain = [Given(name, text) for name, text in environ.items() if _is_ours(name)]
     return dotenv + credentials + plain, problems + more
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith(PREFIX) or name in CUSTOMARY.values()
 
 
 def lay_over(raw: dict[str, Any], shape: Shape, given: list[Given], origins: Origins) -> list[Problem]:
     """Puts each value into `raw` under the key that its name means, and returns a problem for each that means none."""
     problems = []
     for each in given:
+        if not each.variable.startswith(PREFIX):
+            continue
         path = resolve(shape, each.variable.removeprefix(PREFIX), raw)
         if path is None:
             problems.append(_unknown(each, shape, raw))
@@ -76,9 +85,7 @@ def _from_dotenv(path: FilePath) -> tuple[list[Given], list[Problem]]:
         return [], [Problem(".env", "can be read by every account here", f"chmod 600 {path}", str(path))]
     values = dotenv_values(path, interpolate=False)
     return [
-        Given(name, value or "", str(path), _line_of(name, text))
-        for name, value in values.items()
-        if name.startswith(PREFIX)
+        Given(name, value or "", str(path), _line_of(name, text)) for name, value in values.items() if _is_ours(name)
     ], []
 
 
@@ -96,7 +103,7 @@ def _from_credentials(folder: str) -> tuple[list[Given], list[Problem]]:
         what = f"cannot be read ({error.strerror})"
         return [], [Problem("CREDENTIALS_DIRECTORY", what, "Correct LoadCredential= in the unit.", folder)]
     for file in files:
-        if not file.name.upper().startswith(PREFIX):
+        if not _is_ours(file.name.upper()):
             continue
         try:
             given.append(Given(file.name.upper(), file.read_text("utf-8").rstrip("\r\n"), str(file)))

@@ -5,18 +5,22 @@ version is not repaired: the library deletes it and builds it again. Connections
 """
 
 import math
+import os
 import sqlite3
 import urllib.parse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from bot.knowledge.words import informative_words
+from bot.knowledge.synonyms import alternatives
+from bot.knowledge.words import STOP_WORDS, hinting_words, informative_words, is_near
 from bot.model import Found, Passage, PassageId
 
 VERSION = 1  # of the tables and of what is put into them: raise it when chunking changes, and every index is rebuilt
 TITLE_WEIGHT = 3.0  # a word of the heading path counts this many times
 CANDIDATES = 24  # how many of BM25's best are looked at for coverage
+SHORTEST_SLIP = 4  # letters of a word in which one may be mistyped
 COMMON_PASSAGES = 4000  # a word in more passages than this does not choose passages while a rarer one can
 _BUSY_MS = 5000
 
@@ -64,7 +68,12 @@ SELECT id, name, passages.title, text, url, relative FROM passages JOIN document
 """
 _SEARCH = f"""
 SELECT rowid, -rank FROM passage_words
-WHERE passage_words MATCH :query AND rank MATCH 'bm25({TITLE_WEIGHT}, 1.0)' ORDER BY rank LIMIT :limit
+WHERE passage_words MATCH :query AND rank MATCH 'bm25({TITLE_WEIGHT}, 1.0)' {{within}} ORDER BY rank LIMIT :limit
+"""
+_UNDER = "path = :file{n} OR substr(path, 1, length(:folder{n})) = :folder{n}"
+_TERMS = """
+SELECT term, doc FROM word_counts
+WHERE term >= :initial AND term < :initial || char(0x10FFFF) AND length(term) BETWEEN :length - 1 AND :length + 1
 """
 _HOLDING = "SELECT rowid FROM passage_words WHERE passage_words MATCH :query AND rowid IN ({numbers})"
 
@@ -116,8 +125,12 @@ def delete_index(path: Path) -> None:
 def match_expression(words: Iterable[str]) -> str:
     """An FTS5 expression that any of the words satisfies. Every string is a valid expression: quotes are doubled, and what
     cannot be stored as text (NUL, lone surrogates) is left out."""
-    texts = (word.replace("\0", "").encode(errors="ignore").decode() for word in words)
-    return " OR ".join('"' + text.replace('"', '""') + '"' for text in texts)
+    return " OR ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    text = word.replace("\0", "").encode(errors="ignore").decode()
+    return '"' + text.replace('"', '""') + '"'
 
 
 class IndexWriter:
@@ -210,14 +223,15 @@ class IndexReader:
             self.close()
             raise
 
-    def search(self, query: str, limit: int) -> list[Found]:
-        """The best passages first. Empty when the query says nothing, or nothing that the documents say."""
+    def search(self, query: str, limit: int, within: Sequence[Path] = ()) -> list[Found]:
+        """The best passages first. Empty when the query says nothing, or nothing that the documents say. `within`: only of these files
+        and folders (none: all)."""
         words = self._stemmer.distinct(informative_words(query))
         if not words or limit < 1:
             return []
         self._connection.execute("BEGIN")  # one snapshot for all that follows
         try:
-            return self._search(words, limit)
+            return self._search(words, hinting_words(query), limit, within)
         finally:
             self._connection.execute("ROLLBACK")
 
@@ -238,26 +252,62 @@ class IndexReader:
         self._connection.close()
         self._stemmer.close()
 
-    def _search(self, words: dict[str, str], limit: int) -> list[Found]:
-        counts = self._count(words.values())
-        weights = {word: _weight(self._passages, counts[term]) for word, term in words.items()}
-        chosen = choose_words({word: counts[term] for word, term in words.items()})
+    def _search(self, words: dict[str, str], hints: Sequence[str], limit: int, within: Sequence[Path]) -> list[Found]:
+        asked = self._asked(words)
+        weights = {each: _weight(self._passages, each.passages) for each in asked}
+        chosen = choose_words({each: each.passages for each in asked})
         if not chosen:
             return []
-        parameters = {"query": match_expression(chosen), "limit": max(limit, CANDIDATES)}
-        ranks: dict[int, float] = dict(self._connection.execute(_SEARCH, parameters))
-        holding = {word: self._holding(word, ranks) for word in words if counts[words[word]]}
+        condition, places = _only(within)
+        expression = " OR ".join([*(each.expression for each in chosen), *map(_quoted, self._hints(hints))])
+        parameters = {"query": expression, "limit": max(limit, CANDIDATES), **places}
+        ranks: dict[int, float] = dict(self._connection.execute(_SEARCH.format(within=condition), parameters))
+        holding = {each: self._holding(each, ranks) for each in asked if each.passages}
         total = sum(weights.values())
         found = []
         for number, rank in ranks.items():
-            held = sum(weights[word] for word, numbers in holding.items() if number in numbers)
-            found.append((rank * (0.25 + 0.75 * held / total), held / total, number))
+            held = sum(weights[each] for each, numbers in holding.items() if number in numbers)
+            if held:
+                found.append((rank * (0.25 + 0.75 * held / total), held / total, number))
         found.sort(key=lambda entry: (-entry[0], entry[2]))
         return [self._found(*entry) for entry in found[:limit]]
 
-    def _holding(self, word: str, numbers: Iterable[int]) -> set[int]:
+    def _hints(self, words: Sequence[str]) -> list[str]:
+        """Those of the words that help to choose."""
+        terms = self._stemmer.distinct(words)
+        counts = self._count(terms.values())
+        return [word for word, term in terms.items() if 0 < counts[term] <= COMMON_PASSAGES]
+
+    def _asked(self, words: dict[str, str]) -> "list[_Asked]":
+        """The words of a question as they are looked for: with words that say the same, or, where the documents know none of them,
+        with the word that was meant."""
+        others = {word: sorted(alternatives(word)) for word in words}
+        terms = self._stemmer.distinct([one for each in others.values() for one in each])
+        counts = self._count([*words.values(), *terms.values()])
+        asked = []
+        for word, term in words.items():
+            known = [one for one in others[word] if counts.get(terms.get(one, ""), 0)]
+            count = max([counts[term], *(counts[terms[one]] for one in known)])
+            if count:
+                asked.append(_Asked(match_expression([word, *known]), count))
+            elif not any(is_near(word, one) for one in STOP_WORDS if len(one) > 3):
+                asked.append(self._meant(word, term))
+        return asked
+
+    def _meant(self, word: str, term: str) -> "_Asked":
+        """A word that no document knows, as the known one that lies a slip of the keyboard away, if there is one."""
+        if len(term) < SHORTEST_SLIP or word.isdecimal():
+            return _Asked(match_expression([word]), 0)
+        rows = self._connection.execute(_TERMS, {"initial": term[0], "length": len(term)})
+        near = [(count, one) for one, count in rows if is_near(term, one)]
+        if not near:
+            return _Asked(match_expression([word]), 0)
+        count, one = max(near)
+        return _Asked(f"{match_expression([one])}*", count)
+
+    def _holding(self, asked: "_Asked", numbers: Iterable[int]) -> set[int]:
         sql = _HOLDING.format(numbers=",".join(map(str, numbers)))  # numbers are row numbers of ours
-        return {number for (number,) in self._connection.execute(sql, {"query": match_expression([word])})}
+        return {number for (number,) in self._connection.execute(sql, {"query": asked.expression})}
 
     def _found(self, score: float, coverage: float, number: int) -> Found:
         row = self._connection.execute(_PASSAGE_BY_NUMBER, {"number": number}).fetchone()
@@ -283,7 +333,30 @@ class IndexReader:
         return own or (f"{self._base_url}/{urllib.parse.quote(relative)}" if self._base_url else "")
 
 
-def choose_words(counts: dict[str, int]) -> list[str]:
+def _only(within: Sequence[Path]) -> tuple[str, dict[str, str]]:
+    """The condition that keeps a search to some files and folders, with its parameters."""
+    if not within:
+        return "", {}
+    roots = [os.path.abspath(path) for path in within]
+    places = {f"file{n}": root for n, root in enumerate(roots)} | {
+        f"folder{n}": f"{root}/" for n, root in enumerate(roots)
+    }
+    under = " OR ".join(_UNDER.format(n=n) for n in range(len(roots)))
+    return f"AND rowid IN (SELECT number FROM passages WHERE {under})", places
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Asked:
+    """A word of a question: what it is looked for by, and in how many passages that stands."""
+
+    expression: str
+    passages: int
+
+
+W = TypeVar("W", str, _Asked)
+
+
+def choose_words(counts: dict[W, int]) -> list[W]:
     """The words that choose passages: those that occur, without the very common ones where rarer ones are left. Keeps a search
     over many passages short; left-out words still count for coverage."""
     present = sorted((count, word) for word, count in counts.items() if count)

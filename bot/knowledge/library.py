@@ -81,9 +81,9 @@ class FolderKnowledge:
             self.ready.set()
             return report
 
-    async def search(self, query: str, limit: int = 5) -> Sequence[Found]:
+    async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> Sequence[Found]:
         """The best passages first. Waits for the first sync; the caller bounds the wait."""
-        return await self._read(lambda reader: reader.search(query, limit))
+        return await self._read(lambda reader: reader.search(query, limit, within))
 
     async def passage(self, passage: PassageId) -> Passage | None:
         """The passage, or None once its document no longer holds it."""

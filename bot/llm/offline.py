@@ -19,6 +19,7 @@ from bot.ports import ChatMessage, ChatRequest, Chunk, Finished, TextDelta, Tool
 SEARCH = "search_knowledge"
 MOST_QUERY_CHARS = 2000
 MOST_FOCUSED_WORDS = 10  # informative words; a longer message is searched by its questions alone
+MOST_FOLLOW_UP_WORDS = 7
 _WORDS_A_PIECE = 4
 
 
@@ -151,8 +152,7 @@ class _Asked:
     def query(self) -> str:
         """What to look for; "and on Slack?" is understood with the question before it."""
         text = _focus(_LEADING_GREETING.sub("", self.text))
-        words = split_words(text)
-        is_follow_up = len(words) <= 5 and _FOLLOW_UP.match(" ".join(words)) is not None
+        is_follow_up = bool(self.before) and _is_follow_up(text)
         return (f"{text} {self.before}" if is_follow_up else text or self.text)[:MOST_QUERY_CHARS]
 
 
@@ -196,6 +196,7 @@ _OPENER = re.compile(
     r"hilfe|ich brauche (?:mal )?hilfe|können sie mir helfen|kannst du mir helfen|ich habe (?:mal )?eine frage)(?: please| bitte)?$"
 )
 _FOLLOW_UP = re.compile(r"(?:and|or|but|what about|how about|und|oder|aber|was ist mit|wie ist es)\b")
+_REFERRING = frozenset(split_words("it its they them their that this those these es sie das diese dieser dafür davon"))
 _IDENTITY = re.compile(
     r"(?:who|what) (?:are|r) (?:you|u)$|are you (?:an? |real|human|ai\b|there a)|am i (?:talking|speaking|chatting) (?:to|with) an? |"
     r"what can you do$|what is your name$|what s your name$|"
@@ -227,6 +228,14 @@ _NOT_A_WISH = re.compile(
     r"\b(?:visitors?|users?|customers?|clients?|they|besucher|kunden?|nutzer|benutzer)\b.{0,60}\b(?:talk|speak|chat|write|sprechen|reden)\b|"
     r"\b(?:not|don t|dont|never|no need|without|nicht|kein|keinen)\b.{0,30}\b(?:person|human|agent|operator|someone|menschen?|mitarbeiter)\b"
 )
+
+
+def _is_follow_up(text: str) -> bool:
+    """Whether a question says too little by itself: "and on Slack?", "how long is it?"."""
+    words = split_words(text)
+    if len(words) <= 5 and _FOLLOW_UP.match(" ".join(words)):
+        return True
+    return len(words) <= MOST_FOLLOW_UP_WORDS and not _REFERRING.isdisjoint(words) and len(informative_words(text)) <= 2
 
 
 def _focus(text: str) -> str:

@@ -59,6 +59,14 @@ class Blobs:
             raise Refused("no_blob", "That file is not there (any more).")
         return records.blob_of(rows[0]), _read(path)
 
+    async def read(self, blob_id: BlobId) -> bytes:
+        """A file whole, for a model that is to see it. Whose it is has been checked when it became part of a message. Raises
+        Refused("no_blob")."""
+        try:
+            return await asyncio.to_thread(path_of(self._folder, blob_id).read_bytes)
+        except OSError as error:
+            raise Refused("no_blob", "That file is not there (any more).") from error
+
     async def _keep(self, data: AsyncIterator[bytes], blob_id: BlobId) -> tuple[int, str, str]:
         partial = self._folder / f"{blob_id}.part"
         file = await _on_disk(_create, partial)

@@ -6,7 +6,6 @@ through it, so a unit may run twice.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from bot.model import (
@@ -28,11 +27,12 @@ from bot.model import (
     PassageId,
     Seq,
     Visibility,
+    value,
 )
 from bot.ports import Cursor, Row, Value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Inbound:
     """One unhandled inbox row with its message. `button` is the id of the button that was pressed, if one was."""
 
@@ -44,28 +44,23 @@ class Inbound:
 
 # --- conversations -------------------------------------------------------------------------------------------------
 
-_CONVERSATION = (
-    "id, channel, account, chat, thread, identity_id, agent, owner, version, last_seq, case_id, is_person_wanted"
-)
+_CONVERSATION = """id, channel, account, chat, thread, identity_id, agent, owner, version,
+    (SELECT coalesce(max(seq), 0) FROM messages WHERE conversation_id = conversations.id), case_id, is_person_wanted"""
 
 CONVERSATION_BY_ID = f"SELECT {_CONVERSATION} FROM conversations WHERE id = :id"
 
-NEXT_SEQ = """
-    UPDATE conversations SET last_seq = last_seq + 1 WHERE id = :id
-    RETURNING agent, owner, version, last_seq, case_id, identity_id, is_person_wanted, updated_ms"""
-
-GIVE_BACK_SEQ = "UPDATE conversations SET last_seq = last_seq - 1 WHERE id = :id"
+NEWEST = """
+    SELECT c.agent, c.owner, c.version, c.case_id, c.identity_id, c.is_person_wanted, coalesce(m.seq, 0), coalesce(m.created_ms, 0)
+    FROM conversations c LEFT JOIN messages m ON m.conversation_id = c.id
+    WHERE c.id = :id ORDER BY m.seq DESC LIMIT 1"""
 
 ADD_CONVERSATION = """
-    INSERT INTO conversations (id, channel, account, chat, thread, identity_id, agent, owner, last_seq, created_ms, updated_ms)
-    VALUES (:id, :channel, :account, :chat, :thread, :identity, :agent, 'agent', 1, :now, :now)"""
+    INSERT INTO conversations (id, channel, account, chat, thread, identity_id, agent, owner, created_ms)
+    VALUES (:id, :channel, :account, :chat, :thread, :identity, :agent, 'agent', :now)"""
 
-ADVANCE_IF_OWNED = """
-    UPDATE conversations SET last_seq = last_seq + :count, updated_ms = :now
-    WHERE id = :id AND owner = :owner AND version = :version
-    RETURNING last_seq"""
-
-ADVANCE = "UPDATE conversations SET last_seq = last_seq + :count, updated_ms = :now WHERE id = :id RETURNING last_seq"
+OWNER_AND_LAST_SEQ = """
+    SELECT owner, version, (SELECT coalesce(max(seq), 0) FROM messages WHERE conversation_id = conversations.id)
+    FROM conversations WHERE id = :id"""
 
 SET_CASE = "UPDATE conversations SET case_id = :case, is_person_wanted = 0 WHERE id = :id"
 
@@ -87,7 +82,7 @@ def conversation_of(row: Row) -> Conversation:
 
 
 def new_conversation(id_: ConversationId, at: Address, identity: IdentityId, agent: str, case: CaseId) -> Conversation:
-    """The conversation as `ADD_CONVERSATION` leaves it, with its first seq taken."""
+    """The conversation as `ADD_CONVERSATION` and its first message leave it."""
     return Conversation(id_, at, agent, AGENT_OWNER, 1, Seq(1), case, identity)
 
 
@@ -371,15 +366,11 @@ def add_outbox(
         )
 
 
-# --- turns, tool calls, incidents, audit, meta ---------------------------------------------------------------------
+# --- turns, incidents, audit, meta ---------------------------------------------------------------------
 
 ADD_TURN = """
     INSERT INTO turns (id, conversation_id, case_id, agent, outcome, started_ms, ended_ms, trace)
     VALUES (:id, :conversation, :case, :agent, :outcome, :started, :ended, :trace)"""
-
-ADD_TOOL_CALL = """
-    INSERT INTO tool_calls (id, turn_id, conversation_id, step, name, arguments, state, result, started_ms, ended_ms)
-    VALUES (:id, :turn, :conversation, :step, :name, :arguments, :state, :result, :started, :ended)"""
 
 ADD_INCIDENT = """
     INSERT INTO incidents (id, kind, subject, conversation_id, detail, created_ms, updated_ms)

@@ -29,7 +29,7 @@ HEADER_BYTES = 100
 LOST = "lost:"  # put before the id of a conversation whose row is gone, so that its address can begin anew
 
 MEND_SEQS = """
-    UPDATE conversations SET last_seq = max(last_seq,
+    UPDATE conversations SET delivered_seq = min(delivered_seq,
         coalesce((SELECT max(seq) FROM messages m WHERE m.conversation_id = conversations.id), 0))"""
 MEND_ORPHANS = """
     UPDATE messages SET conversation_id = :lost || conversation_id, dead_ms = coalesce(dead_ms, handled_ms, :now)

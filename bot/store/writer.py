@@ -48,7 +48,7 @@ class SqliteCursor:
     __slots__ = ("_run",)
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._run = connection.execute
+        self._run = connection.cursor().execute  # which returns that cursor, made once
 
     def execute(self, sql: str, parameters: Mapping[str, Value] = _NOTHING) -> int:
         text, values = _compiled(sql)

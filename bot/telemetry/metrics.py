@@ -35,6 +35,13 @@ class Metrics:
         )
         self.incidents = self._counters("incidents", "Incidents recorded, by kind.", "kind")
 
+        self.model_calls = self._counters("model_calls", "Calls of a model, by how they ended.", "model", "outcome")
+        self.model_seconds = self._histograms("model_seconds", "From a call of a model to its end.", LONG_S, "model")
+        self.model_tokens = self._counters("model_tokens", "Tokens that models used, by kind.", "model", "kind")
+        self.model_cost = self._counters("model_cost", "What models cost, in millionths of the currency.", "model")
+        self.model_circuit_open = self._gauges("model_circuit_open", "1 while a model is left alone.", "model")
+        self.model_waiting = self._gauges("model_waiting", "Calls that wait for a model's limits.", "model")
+
         self.outbox = self._gauges("outbox_messages", "Outbound messages not done with, by state.", "state")
         self.open_sockets = self._gauges(
             "open_sockets", "Connections open on the public listener, chat sockets among them."
@@ -79,6 +86,9 @@ class Metrics:
         return family
 
     def _histogram(self, name: str, what: str, bounds: tuple[float, ...]) -> Histogram:
-        family = Histograms(f"frontdesk_{name}", what, lambda: Histogram(bounds))
+        return self._histograms(name, what, bounds).of()
+
+    def _histograms(self, name: str, what: str, bounds: tuple[float, ...], *labels: str) -> Histograms:
+        family = Histograms(f"frontdesk_{name}", what, lambda: Histogram(bounds), labels)
         self.families.append(family)
-        return family.of()
+        return family

@@ -1,14 +1,33 @@
 """What an agent can do besides talking."""
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from bot.ports import ToolCall, ToolResult, ToolSpec
+from pydantic import BaseModel
+
+from bot.model import Found
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a tool gave: the text that the model reads, the passages in it, and whether the user has asked for a person."""
+
+    text: str
+    found: tuple[Found, ...] = ()
+    is_person_wished: bool = False
 
 
 class Tool(Protocol):
-    """A local read: it leaves no effect, so a rerun of the turn simply repeats it. `call` answers an unusable call with an error
-    result for the model; it raises only for faults of ours."""
+    """One tool. `arguments` is the pydantic model that a call's arguments must pass, and that the model is shown. `is_read`: it leaves
+    no effect, so that a call whose outcome is not known may simply be made again."""
 
-    spec: ToolSpec
+    name: str
+    description: str
+    is_read: bool
 
-    async def call(self, call: ToolCall, first_number: int) -> ToolResult: ...
+    @property
+    def arguments(self) -> type[BaseModel]: ...
+
+    async def run(self, arguments: Any, first_number: int) -> Output:  # an instance of `self.arguments`
+        """`first_number` is the citation number of the first passage found. Raises only for faults of ours."""
+        ...

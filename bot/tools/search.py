@@ -1,9 +1,14 @@
 """`search_knowledge`: the passages that fit a question, numbered so that an answer can cite them."""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from bot.model import Found
-from bot.ports import Knowledge, ToolCall, ToolResult, ToolSpec
+from bot.ports import Knowledge
+from bot.tools import Output
+from bot.tools.names import SEARCH_KNOWLEDGE
 
 PASSAGES = 5
 NOTHING = "Nothing in the knowledge base fits this question."
@@ -14,38 +19,27 @@ class Arguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    query: str = Field(min_length=1, max_length=20_000)
+    query: str = Field(min_length=1, max_length=20_000, description="what to look for, in the user's words")
 
 
 class SearchKnowledge:
-    """The built-in search tool over the `Knowledge` port."""
+    """The built-in search tool over the `Knowledge` port. `within`: the files and folders that this agent knows (none: all)."""
 
-    spec = ToolSpec(
-        "search_knowledge",
-        "Searches the company's documents. Cite a passage as [n] with its number.",
-        {
-            "type": "object",
-            "properties": {"query": {"type": "string", "description": "what to look for, in the user's words"}},
-            "required": ["query"],
-            "additionalProperties": False,
-        },
-    )
+    name = SEARCH_KNOWLEDGE
+    description = "Searches the company's documents. Cite a passage as [n] with its number."
+    arguments = Arguments
+    is_read = True
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    def __init__(self, knowledge: Knowledge, within: Sequence[Path] = ()) -> None:
         self._knowledge = knowledge
+        self._within = within
 
-    async def call(self, call: ToolCall, first_number: int) -> ToolResult:
-        try:
-            arguments = Arguments.model_validate_json(call.arguments)
-        except ValidationError as error:
-            return ToolResult(
-                call.id, f"Unusable arguments: {error.error_count()} problems. Give one string, query.", is_error=True
-            )
-        found = tuple(await self._knowledge.search(arguments.query, PASSAGES))
-        return ToolResult(call.id, as_text(found, first_number), found=found, first_number=first_number)
+    async def run(self, arguments: Arguments, first_number: int) -> Output:
+        found = tuple(await self._knowledge.search(arguments.query, PASSAGES, self._within))
+        return Output(as_text(found, first_number), found)
 
 
-def as_text(found: tuple[Found, ...], first_number: int) -> str:
+def as_text(found: Sequence[Found], first_number: int) -> str:
     """The passages as a model reads them."""
     if not found:
         return NOTHING

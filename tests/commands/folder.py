@@ -58,7 +58,7 @@ def rows() -> list[tuple[str, dict[str, object]]]:
                 "identity_id": "i1",
                 "agent": "main",
             }
-            | {"created_ms": START, "updated_ms": START, "is_person_wanted": 1},
+            | {"created_ms": START, "is_person_wanted": 1},
         ),
         ("messages", {"id": "m1", "seq": 1, "text": HOSTILE, "handled_ms": START + 60, **asked}),
         ("messages", {"id": "m2", "seq": 2, "author": "agent", "text": "We open at nine [1].", **said}),

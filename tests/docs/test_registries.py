@@ -18,8 +18,8 @@ def leaves(parser: argparse.ArgumentParser, words: str) -> Iterator[str]:
     for group in groups:
         for name, inner in group.choices.items():
             yield from leaves(inner, f"{words} {name}")
-    if not groups:
-        given = [str(action.metavar) for action in parser._actions if not action.option_strings]
+    if not groups or parser.get_default("command"):  # a group may be a command itself
+        given = [str(each.metavar) for each in parser._actions if not each.option_strings and each not in groups]
         yield " ".join([words, *given])
 
 

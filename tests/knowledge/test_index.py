@@ -76,6 +76,27 @@ def test_coverage_is_the_share_of_what_is_asked(index: IndexReader) -> None:
     assert index.search("refund quantum entanglement", 1)[0].coverage < 0.5
 
 
+@pytest.mark.parametrize(
+    ("query", "title"),
+    [
+        ("refnud", "Returns"),
+        ("Austira", "Shipping"),
+        ("delivery to Germany", "Shipping"),
+        ("accnt color", "Widget › Colours"),
+    ],
+)
+def test_a_mistyped_word_and_a_synonym_are_found(index: IndexReader, query: str, title: str) -> None:
+    """One slip of the keyboard, and everyday words for the same."""
+    assert index.search(query, 3)[0].passage.title == title
+
+
+def test_a_word_that_the_documents_know_is_taken_at_its_word(index: IndexReader) -> None:
+    """ "ship" is not corrected to anything, and a short or strange word is not guessed."""
+    assert [found.passage.title for found in index.search("ship", 3)] == ["Shipping"]
+    assert index.search("sxp", 3) == []
+    assert index.search("zzzzip", 3) == []
+
+
 @pytest.mark.parametrize("query", ["", "   ", "😀", "the of and", "quantum", "\0", "\ud800"])
 def test_nothing_is_found_where_nothing_is_asked(index: IndexReader, query: str) -> None:
     """Grammar alone, unknown words and no words find nothing."""

@@ -1,7 +1,6 @@
 """The offline answerer: quotes, cites, admits what it does not find, and knows small talk from questions."""
 
 import json
-from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from bot.llm.offline import SEARCH, Say, Search, decide
 from bot.model import Attachment, Author, BlobId, Found, Passage, PassageId
-from bot.ports import ChatMessage, ChatRequest, Chunk, Finished, TextDelta, ToolCall, ToolResult
+from bot.ports import ChatMessage, ChatRequest, Finished, TextDelta, ToolCall, ToolResult
 from tests.llm.asking import TOOL, agent, answer, chunks, query_of, say, user
 
 
@@ -104,6 +103,53 @@ async def test_a_follow_up_is_understood_with_what_was_asked_before() -> None:
     """ "And to Germany?" alone says too little."""
     query = await query_of(user("What is the postage?"), agent("From the documentation: ..."), user("And to Germany?"))
     assert query == "And to Germany? What is the postage?"
+
+
+async def test_a_question_that_points_back_is_understood_with_the_one_before() -> None:
+    """ "How long is it?" is about what was asked; without anything before, it stands alone."""
+    assert await query_of(user("How do I book a test ride?"), agent("..."), user("how long is it?")) == (
+        "how long is it? How do I book a test ride?"
+    )
+    assert await query_of(user("Does it set cookies?")) == "Does it set cookies?"
+
+
+async def test_a_follow_up_gets_its_own_answer() -> None:
+    """And not only again what the question before it asked for."""
+    rows = "\n".join(f"| {to} | {price} euros |" for to, price in [("Austria", 5), ("Norway", 20), ("Chile", 60)])
+    passage = found(f"| to | costs |\n|---|---|\n{rows}", "Delivery")
+    text, _ = await answer([passage], user("What does delivery to Austria cost?"), agent("5."), user("and to Norway?"))
+    assert "Norway: 20 euros" in text
+
+
+async def test_a_short_paragraph_is_quoted_whole() -> None:
+    """Its sentences lean on each other."""
+    long = (
+        "The shop was founded by two brothers in Vienna, has three floors and a garden, and is open to everybody. " * 4
+    )
+    passage = found(f"**The bell is broken.** Knock at the window. Somebody will hear it.\n\n{long}", "The shop")
+    text, _ = await answer([passage], user("What do I do when the bell is broken?"))
+    assert "Knock at the window. Somebody will hear it. [1]" in text
+    assert "brothers" not in text
+
+
+async def test_two_passages_that_fit_alike_are_both_quoted() -> None:
+    """Each with its own number; one that fits less is left out."""
+    spring = found("Postage is free in spring.", "Spring", score=5.0)
+    autumn = found("Postage is 5 euros in autumn.", "Autumn", score=4.9)
+    party = found("Our postage party was fun.", "Parties", score=1.0)
+    text, _ = await answer([spring, autumn, party], user("What is the postage?"))
+    assert "free in spring. [1]" in text
+    assert "5 euros in autumn. [2]" in text
+    assert "party" not in text
+
+
+async def test_a_mistyped_question_and_a_synonym_are_answered() -> None:
+    """As the search understands them, so does the quoting."""
+    passage = found("Your parcel comes with a carrier, who rings you a day ahead. Mind the dog.", "Delivery")
+    for question in ("who brings my parcle, a carier?", "Who brings my package, a carrier?"):
+        text, finished = await answer([passage], user(question))
+        assert "carrier" in text
+        assert finished.is_answered
 
 
 async def test_a_greeting_before_a_question_is_not_looked_up() -> None:
@@ -273,6 +319,9 @@ def test_no_text_and_no_passage_makes_it_fail(question: str, passage: str, is_se
             assert text
 
 
-def test_it_says_nothing_that_the_contract_does_not_know() -> None:
-    """Text, calls and an end: the three kinds of the port."""
-    assert set(get_args(Chunk)) == {TextDelta, ToolCall, Finished}
+@given(st.text(max_size=400))
+async def test_it_says_nothing_but_text_a_search_and_an_end(question: str) -> None:
+    """It counts no tokens, keeps no thoughts and has no limits, so it speaks of none."""
+    said = await chunks(user(question))
+    assert {type(chunk) for chunk in said} <= {TextDelta, ToolCall, Finished}
+    assert isinstance(said[-1], Finished)

@@ -110,7 +110,7 @@ def letters(text: str) -> str:
 def said_sentences(text: str) -> list[str]:
     """An answer without its opening and markers, in the pieces that have to stand in a passage."""
     body = text.split(":\n\n", 1)[1]
-    return [piece for piece in re.split(r" ?\[\d\](?=\s|$)|\n- ", body) if piece.strip()]
+    return [piece for piece in re.split(r" ?\[\d\](?=\s|$)|\n- |\n\n", body) if piece.strip()]
 
 
 async def test_nothing_is_invented(knowledge: FolderKnowledge) -> None:

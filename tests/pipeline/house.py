@@ -1,24 +1,28 @@
 """The core on a real SQLite file, with fakes only at the ports: a channel, a model, the clock."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bot.agent.loop import Agent
 from bot.agent.loop import Rules as AgentRules
+from bot.agent.router import Router
+from bot.agent.spending import Spending
 from bot.channels import Channel
+from bot.config import schema
 from bot.conversations import Conversations
 from bot.delivery import Delivery
 from bot.intake import Intake
 from bot.intake import Rules as IntakeRules
 from bot.model import Accepted, Address, Identity, Message, MessageId, MessageReceived
-from bot.ports import ChatRequest, Chunk, Finished, Limits, Receipt, Route, TextDelta
+from bot.ports import ChatModel, ChatRequest, Chunk, Clock, Finished, Limits, Receipt, Route, TextDelta
 from bot.recovery import recover
 from bot.scheduler import TurnScheduler
 from bot.store.folder import prepare
 from bot.store.sqlite import SqliteStore
 from bot.telemetry.metrics import Metrics
+from bot.tools import Tool
 from bot.turn import Rules as TurnRules
 from bot.turn import Turns
 from tests.clock import ManualClock, settle
@@ -90,6 +94,23 @@ class DraftingChannel(ListChannel):
         self.drafts.append((message, "<withdrawn>"))
 
 
+def agent(
+    models: Mapping[str, ChatModel],
+    clock: Clock,
+    tools: Sequence[Tool] = (),
+    *,
+    rules: AgentRules | None = None,
+    settings: Mapping[str, schema.Model] | None = None,
+    budget: float = 0.0,
+) -> Agent:
+    """An agent whose chain is `models` in their order; the one named "offline" is local and the last resort."""
+    given = {name: schema.Model(provider="offline" if name == "offline" else "openai", model="m") for name in models}
+    given |= settings or {}
+    spending = Spending(clock, {name: each.prices for name, each in given.items()}, per_person=budget, per_day=0.0)
+    router = Router(models, given, clock, Metrics(), spending=spending)
+    return Agent(rules or AgentRules("main"), router.chain(list(models)), router.chain(["offline"]), tools, clock)
+
+
 class Core:
     """Everything between a channel and the database."""
 
@@ -102,13 +123,14 @@ class Core:
         quiet_s: float,
         other: ListChannel | None = None,
         sends_at_once: int = 200,
+        answerer: Agent | None = None,
     ) -> None:
         self.store, self.clock, self.model, self.channel = store, clock, model, channel
         self.metrics = Metrics()
         self.conversations = Conversations(store)
         channels = {each.name: Channel.of(each) for each in (channel, other) if each is not None}
         self.delivery = Delivery(store, clock, channels, self.metrics, at_once=sends_at_once)
-        agents = {"main": Agent(AgentRules("main"), model, (), clock)}
+        agents = {"main": answerer or agent({"offline": model}, clock)}
         self.turns = Turns(store, clock, self.conversations, agents, channels, self.delivery, TurnRules(), self.metrics)
         self.scheduler = TurnScheduler(self.turns.run, clock, alone=self.turns.run_alone)
         rules = IntakeRules(16_000, 86_400_000, lambda channel: "main", lambda channel: quiet_s)
@@ -144,12 +166,13 @@ async def core(
     quiet_s: float = 0.0,
     other: ListChannel | None = None,
     sends_at_once: int = 200,
+    answerer: Agent | None = None,
 ) -> AsyncIterator[Core]:
     """A running core over `folder`, recovered as at a start; leaving it is like a kill: nothing is drained."""
     prepare(folder)
     clock = clock or ManualClock()
     store = await SqliteStore.open(folder)
-    house = Core(store, clock, model or ScriptedModel(), channel or ListChannel(), quiet_s, other, sends_at_once)
+    house = Core(store, clock, model or ScriptedModel(), channel or ListChannel(), quiet_s, other, sends_at_once, answerer)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [
@@ -157,6 +180,7 @@ async def core(
                 tasks.create_task(house.delivery.run()),
                 tasks.create_task(house.turns.watch()),
             ]
+            await house.turns.recover()
             await recover(store, house.scheduler, clock, 3)
             await house.delivery.recover()
             yield house

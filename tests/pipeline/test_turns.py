@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.errors import ModelError, Refused
+from bot.errors import Fault, ModelError, Refused
 from bot.model import (
     Address,
     ButtonPressed,
@@ -153,7 +153,7 @@ async def test_a_failed_draft_is_withdrawn_before_the_next_try(tmp_path: Path) -
     async def breaks(request: ChatRequest) -> AsyncIterator[Chunk]:
         yield TextDelta("half an ans")
         if len(model.requests) == 1:
-            raise ModelError("cut", is_retryable=True)
+            raise ModelError("cut", Fault.UNREACHABLE)
         yield TextDelta("wer")
         yield Finished()
 
@@ -405,7 +405,7 @@ async def test_an_answer_that_takes_too_long_is_ended_and_tried_again(tmp_path: 
     async with core(tmp_path / "data", model=model) as house:
         await house.say("hello", "1")
         await model.was_asked.wait()
-        await house.rest(61.0)
+        await house.rest(66.0)
         await house.rest(1.0)
         assert await texts(house) == ["You said: hello"]
         assert await house.all("SELECT attempts, error FROM inbox") == [(1, "TimeoutError: no answer within 60.0 s")]

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from bot import intake
 from bot.errors import DataError
+from bot.model import Address
 from bot.store import migrations
 from bot.store.folder import BLOBS, DATABASE, prepare
 from bot.store.migrations import APPLICATION_ID, latest
 from bot.store.sqlite import SqliteStore, connect_writer
+from tests.clock import ManualClock
+from tests.pipeline.house import core
 from tests.store.database import fill, note_twice, noted, opened
 from tests.store.kills import dies
 
@@ -80,6 +84,35 @@ async def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
     async with opened(data):
         pass
     assert contents(data) == before
+
+
+async def test_a_database_of_the_first_schema_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Its conversation keeps its case, and the next message the next seq."""
+    data = tmp_path / "data"
+    prepare(data)
+    with closing(sqlite3.connect(data / DATABASE, isolation_level=None)) as old:
+        for statement in migrations._statements(1):
+            old.execute(statement)
+        old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        old.execute("PRAGMA user_version = 1")
+        conversation = intake.conversation_id(Address("list", "", "ada"))
+        who = intake.identity_id("list", "", "ada")
+        old.execute(
+            """INSERT INTO conversations (id, channel, account, chat, thread, identity_id, agent, last_seq, case_id, created_ms, updated_ms)
+            VALUES (?, 'list', '', 'ada', '', ?, 'main', 2, 'c', 1, 1)""",
+            [conversation, who],
+        )
+        for seq, author in ((1, "user"), (2, "agent")):
+            old.execute(
+                """INSERT INTO messages (id, conversation_id, seq, case_id, author, visibility, text, created_ms, handled_ms)
+                VALUES (?, ?, ?, 'c', ?, 'public', 'hello', ?, 1)""",
+                [f"m{seq}", conversation, seq, author, ManualClock().now_ms()],
+            )
+    async with core(data) as house:
+        accepted = await house.say("and now?", "3", "ada")
+        assert (accepted.seq, accepted.case) == (3, "c")
+        await house.rest()
+        assert [message.seq for message in house.channel.sent] == [4]
 
 
 async def test_a_newer_database_is_refused(tmp_path: Path) -> None:

@@ -183,12 +183,13 @@ async def test_a_salvaged_database_works_like_a_restored_backup(tmp_path: Path) 
                 await house.rest()
         blob = await save_file(data, house.store, "a.png")
         await house.store.run(lambda cursor: cursor.execute("DELETE FROM conversations WHERE chat = 'ada'"))
-        await house.store.run(lambda cursor: cursor.execute("UPDATE conversations SET last_seq = 1"))
+        await house.store.run(lambda cursor: cursor.execute("UPDATE conversations SET delivered_seq = 99"))
     report = await salvaged(data)
     assert (report.files.copied, report.lost) == (1, 0)
     restore(tmp_path / "saved", data)
     async with core(data) as house:
         assert await house.all("SELECT count(*) FROM meta WHERE key = 'held'") == [(1,)]
+        assert await house.all("SELECT delivered_seq FROM conversations") == [(6,)]
         assert (await house.say("again", "9", "ada")).seq == 1
         assert (await house.say("again", "9", "bob")).seq == 7
         await house.rest()

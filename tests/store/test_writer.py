@@ -54,7 +54,7 @@ async def test_units_that_wait_share_one_transaction(tmp_path: Path) -> None:
         statements: list[str] = []
 
         def trace(cursor: Cursor) -> None:
-            cursor._run.__self__.set_trace_callback(statements.append)  # type: ignore[attr-defined]  # the connection
+            cursor._run.__self__.connection.set_trace_callback(statements.append)  # type: ignore[attr-defined]  # the connection
 
         await store.run(trace)
         gate, first = await blocked(store)

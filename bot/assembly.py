@@ -1,0 +1,158 @@
+"""From the config to agents that answer: knowledge, models, the router, tools. Used by the daemon and by evaluations alike."""
+
+import asyncio
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bot.agent.loop import Agent, Rules
+from bot.agent.router import Router
+from bot.agent.spending import Spending
+from bot.config import Config, schema
+from bot.config.checks import OFFLINE
+from bot.late import LateKnowledge, LateOffline
+from bot.model import Passage, PassageId
+from bot.net.perimeter import Perimeter
+from bot.ports import ChatModel, Clock, Knowledge
+from bot.telemetry.metrics import Metrics
+from bot.tools import Tool
+from bot.tools.names import REQUEST_HUMAN, SEARCH_KNOWLEDGE
+from bot.tools.person import RequestHuman
+from bot.tools.search import SearchKnowledge
+
+if TYPE_CHECKING:
+    from bot.llm.clients import Clients
+    from bot.llm.content import ReadBlob
+
+MICROS = 1_000_000
+_PROVIDERS = {"anthropic": ("bot.llm.anthropic", "AnthropicModel"), "openai": ("bot.llm.openai", "OpenAIModel")}
+
+
+class NoKnowledge:
+    """Stands in for knowledge where none is configured."""
+
+    async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> tuple[()]:
+        return ()
+
+    async def passage(self, passage: PassageId) -> Passage | None:
+        return None
+
+
+class Assembly:
+    """Everything that answers, built once. `given` models replace those of the same name."""
+
+    def __init__(
+        self,
+        config: Config,
+        index: Path,
+        clock: Clock,
+        metrics: Metrics,
+        read_blob: "ReadBlob",
+        given: Mapping[str, ChatModel] | None = None,
+    ) -> None:
+        self._clock = clock
+        self._read_blob = read_blob
+        self._given = dict(given or {})
+        self._clients: Clients | None = None
+        self._perimeter = Perimeter(config.network.allow)
+        limits = config.limits
+        self.knowledge = self._knowledge(config, index)
+        prices = {name: each.prices for name, each in config.models.items()}
+        self.spending = Spending(clock, prices, per_person=limits.person_cost_per_day, per_day=limits.cost_per_day)
+        self.models = self._models(config)
+        self.router = Router(
+            self.models,
+            config.models,
+            clock,
+            metrics,
+            spending=self.spending,
+            circuit_failures=limits.circuit_failures,
+            circuit_s=limits.circuit_s,
+        )
+        self.agents = {key: self._agent(config, key, settings) for key, settings in config.agents.items()}
+
+    async def warm(self) -> None:
+        """Imports what the models need, in threads, so that the first question need not wait for it."""
+        for model in self.models.values():
+            if isinstance(model, LateOffline):
+                await model.load()
+        if self._clients is not None:
+            await self._clients.warm(sorted(self._providers))
+
+    def take(self, fresh: Config) -> None:
+        """New keys and settings of models that are there already bite at once; what else changed waits for a restart."""
+        self.models = self._models(fresh)
+        self.router.take(self.models, fresh.models)
+
+    async def report(self) -> list[dict[str, Any]]:
+        """Every model with its circuit, limits and spend, and whether its server can be reached now."""
+        told = self.router.report()
+        reached = await asyncio.gather(*(self._reach(each["name"]) for each in told))
+        return [{**each, "reach": said, "reach_ms": ms} for each, (said, ms) in zip(told, reached, strict=True)]
+
+    async def _reach(self, name: str) -> tuple[str, float | None]:
+        settings = self._in_use[name]
+        if settings.provider == OFFLINE:
+            return "yes", None
+        from bot.llm.reach import reach
+
+        return await reach(settings, self._shared_clients(), self._clock)
+
+    async def close(self) -> None:
+        if isinstance(self.knowledge, LateKnowledge):
+            await self.knowledge.close()
+        if self._clients is not None:
+            await self._clients.close()
+
+    # --- building --------------------------------------------------------------------------------------------------------
+
+    def _knowledge(self, config: Config, index: Path) -> Knowledge:
+        paths = config.knowledge.paths
+        return LateKnowledge(index, paths, self._clock, config.knowledge.poll_s) if paths else NoKnowledge()
+
+    def _models(self, config: Config) -> dict[str, ChatModel]:
+        self._in_use = config.models
+        self._providers = {each.provider for name, each in config.models.items() if config.roles_of(name)}
+        return {name: self._given.get(name) or self._model(name, each) for name, each in config.models.items()}
+
+    def _model(self, name: str, settings: schema.Model) -> ChatModel:
+        if settings.provider == OFFLINE:
+            return LateOffline(name)
+        module, kind = _PROVIDERS[settings.provider]
+        made: ChatModel = getattr(importlib.import_module(module), kind)(
+            name, settings, self._shared_clients(), self._read_blob, self._clock
+        )
+        return made
+
+    def _shared_clients(self) -> "Clients":
+        if self._clients is None:
+            from bot.llm.clients import Clients
+
+            self._clients = Clients(self._perimeter)
+        return self._clients
+
+    def _agent(self, config: Config, key: str, settings: schema.Agent) -> Agent:
+        limits = config.limits
+        rules = Rules(
+            name=settings.name,
+            signature="" if settings.name == key else settings.name,  # unnamed: the channel shows its own name
+            instructions=settings.instructions,
+            steps=limits.turn_steps,
+            same_calls=limits.same_calls,
+            turn_tokens=limits.turn_tokens,
+            turn_cost_micros=round(limits.turn_cost * MICROS),
+            turn_s=limits.turn_s,
+        )
+        chain = self.router.chain(config.chain("answer", key))
+        local = {name for name, each in config.models.items() if each.provider == OFFLINE}
+        return Agent(rules, chain, self.router.chain([OFFLINE]), self._tools(settings), self._clock, local)
+
+    def _tools(self, settings: schema.Agent) -> list[Tool]:
+        tools: list[Tool] = []
+        if settings.knowledge and SEARCH_KNOWLEDGE in settings.tools:
+            within = () if isinstance(settings.knowledge, bool) else settings.knowledge
+            tools.append(SearchKnowledge(self.knowledge, within))
+        if REQUEST_HUMAN in settings.tools:
+            tools.append(RequestHuman())
+        return tools

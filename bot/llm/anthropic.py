@@ -1,0 +1,172 @@
+"""Models behind the Messages API of Anthropic, or of a server that speaks it.
+
+Promise: one call of `stream` is one try. The call is repeated only to leave out what the server has just said it does not take: a JSON schema
+(then remembered), files it cannot open, thoughts that are not whole.
+"""
+
+import json
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Iterable
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from bot.config.schema import Model
+from bot.errors import Fault, ModelError
+from bot.llm import faults
+from bot.llm.anthropic_answer import Answer
+from bot.llm.anthropic_request import Body, Form, body, is_readable
+from bot.llm.clients import Clients
+from bot.llm.content import ReadBlob, is_assistant, load
+from bot.llm.stream import Events, Patience
+from bot.model import Attachment
+from bot.ports import ChatRequest, Chunk, Clock, Headroom
+
+if TYPE_CHECKING:
+    import anthropic
+    import httpx2
+
+
+READS = ("text", "images", "pdf")  # unless the config says otherwise
+LINGER_S = 0.25  # how long HTTP's own end is waited for after the answer's, so that the connection can be used again
+
+_log = logging.getLogger(__name__)
+
+
+class AnthropicModel:
+    """Implements `bot.ports.ChatModel`. An answer that is not streamed must be whole within the time for a first token."""
+
+    provider = "anthropic"
+
+    def __init__(self, name: str, settings: Model, clients: Clients, read_blob: ReadBlob, clock: Clock) -> None:
+        self.name = name
+        self._settings = settings
+        self._key = settings.api_key.get_secret_value() if settings.api_key else ""
+        self._reads = frozenset(READS if settings.reads is None else settings.reads)
+        self._clients = clients
+        self._read_blob = read_blob
+        self._clock = clock
+        self._sdk: anthropic.AsyncAnthropic | None = None
+        self._takes_schema = True
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        answer = Answer(self.name)
+        try:
+            async with aclosing(self._chunks(request, answer)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
+            if not answer.is_finished:
+                raise faults.from_exception(error, self._clock.now_ms(), self._hidden(request)) from error
+        for chunk in answer.end():
+            yield chunk
+
+    async def _chunks(self, request: ChatRequest, answer: Answer) -> AsyncGenerator[Chunk, None]:
+        patience = Patience(self._clock, self._settings.first_token_s, self._settings.idle_s)
+        try:
+            response = await self._open(request, patience)
+        except Exception as error:
+            refusal = getattr(error, "response", None)
+            if refusal is not None and (headroom := self._headroom(refusal)) is not None:
+                yield headroom
+            raise
+        try:
+            if (headroom := self._headroom(response)) is not None:
+                yield headroom
+            async for chunk in self._read(response, answer, patience):
+                yield chunk
+        finally:
+            await response.aclose()
+
+    def _is_readable(self, attachment: Attachment) -> bool:
+        return is_readable(attachment, self._reads)
+
+    def _headroom(self, response: "httpx2.Response") -> Headroom | None:
+        return faults.anthropic_headroom(response.headers, self._clock.now_ms())
+
+    async def _open(self, request: ChatRequest, patience: Patience) -> "httpx2.Response":
+        """The response, its body still to be read. Asks again, each time with less, while the server names what it does not take."""
+        theirs = [message for message in request.messages if not is_assistant(message.author)]
+        files = await load(theirs, self._is_readable, self._read_blob)
+        form = Form(files, has_schema=self._takes_schema and request.schema is not None)
+        while True:
+            try:
+                return await patience.wait(self._ask(body(request, self._settings, self.name, form)))
+            except Exception as error:
+                less = form.without(_refused(error))
+                if less is None:
+                    raise
+                if form.has_schema and not less.has_schema:
+                    self._takes_schema = False
+                _log.warning("The model %s refused %s; asking again without it.", self.name, form.beyond(less))
+                form = less
+
+    async def _ask(self, asked: Body) -> "httpx2.Response":
+        if self._sdk is None:
+            self._sdk = await self._clients.anthropic(self._settings.base_url, self._key)
+        messages: Any = asked["messages"]  # plain dicts, which the SDK sends as they are
+        model, most = self._settings.model, self._settings.output_tokens
+        if not self._settings.stream:
+            create = self._sdk.messages.with_raw_response.create
+            whole = await create(model=model, max_tokens=most, messages=messages, extra_body=asked)
+            return whole.http_response
+        stream = await self._sdk.messages.create(
+            model=model, max_tokens=most, messages=messages, stream=True, extra_body=asked
+        )
+        return stream.response
+
+    async def _read(
+        self, response: "httpx2.Response", answer: Answer, patience: Patience
+    ) -> AsyncGenerator[Chunk, None]:
+        kind = response.headers.get("content-type", "")
+        if "event-stream" in kind:
+            async with aclosing(self._events(response, answer, patience)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+            return
+        text = await patience.wait(response.aread())
+        if "json" not in kind:
+            raise ModelError(
+                f"the server answered with {kind or 'no content type'} in place of JSON. Is base_url right?",
+                Fault.MALFORMED,
+            )
+        for chunk in answer.take_whole(json.loads(text)):
+            yield chunk
+
+    async def _events(
+        self, response: "httpx2.Response", answer: Answer, patience: Patience
+    ) -> AsyncGenerator[Chunk, None]:
+        events = Events()
+        async with aclosing(response.aiter_bytes()) as pieces:
+            while (piece := await self._next(anext(pieces, None), answer, patience)) is not None:
+                tokens = answer.tokens
+                for name, data in events.feed(piece):
+                    if name != b"ping":
+                        for chunk in answer.take(json.loads(data)):
+                            yield chunk
+                if answer.tokens > tokens:
+                    patience.progress()
+                else:
+                    patience.sign()
+        if not answer.is_finished:
+            raise ModelError("the stream ended before the answer was whole", Fault.UNREACHABLE)
+
+    async def _next(self, piece: Awaitable[bytes | None], answer: Answer, patience: Patience) -> bytes | None:
+        if not answer.is_over:
+            return await patience.wait(piece)
+        async with self._clock.timeout(LINGER_S):
+            return await piece
+
+    def _hidden(self, request: ChatRequest) -> Iterable[str]:
+        yield self._key
+        yield request.instructions
+        for message in request.messages:
+            yield message.text
+            yield from (result.text for result in message.results)
+            yield from (call.arguments for call in message.calls)
+
+
+def _refused(error: Exception) -> str:
+    """What a 400 names, in small letters; "" for every other failure."""
+    if getattr(error, "status_code", None) not in (400, 413, 422):
+        return ""
+    return faults.words(error).lower()

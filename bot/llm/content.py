@@ -1,0 +1,210 @@
+"""What both providers make of a conversation before it takes their own shape: who speaks, calls paired with results, files as data or as notes."""
+
+import asyncio
+import base64
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bot.errors import FrontdeskError
+from bot.model import Attachment, Author, BlobId
+from bot.ports import ChatMessage, ToolCall, ToolResult
+
+ReadBlob = Callable[[BlobId], Awaitable[bytes]]
+
+MOST_FILES = 5  # the newest files of a request that are sent as data
+MOST_DATA_BYTES = 24_000_000  # of all of them: the providers refuse requests above 32 MB, and base64 adds a third
+MOST_TEXT_BYTES = 65_536  # of a text file
+_BIG_BYTES = 65_536  # from here on a file is encoded in a thread
+_UNFIT_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_KINDS = {
+    "image/png": "images",
+    "image/jpeg": "images",
+    "image/gif": "images",
+    "image/webp": "images",
+    "application/pdf": "pdf",
+    "audio/wav": "audio",
+    "audio/x-wav": "audio",
+    "audio/mpeg": "audio",
+    "audio/mp3": "audio",
+    "application/json": "text",
+}
+
+
+def kind(media_type: str) -> str:
+    """What a model must be able to read for a file of this type: "text", "images", "pdf", "audio", or "" for what none reads."""
+    return _KINDS.get(media_type, "text" if media_type.startswith("text/") else "")
+
+
+def is_assistant(author: Author) -> bool:
+    return author in (Author.AGENT, Author.OPERATOR)
+
+
+def spoken(message: ChatMessage) -> str:
+    """A message's text as the model reads it: what neither the user nor the model itself wrote says so. "" when there is none."""
+    text = message.text.strip()
+    if not text or message.author in (Author.USER, Author.AGENT):
+        return text
+    return (
+        f"[A human colleague wrote:] {text}" if message.author is Author.OPERATOR else f"[Note of the system:] {text}"
+    )
+
+
+def result_text(result: ToolResult) -> str:
+    """Never empty: some servers refuse an empty result."""
+    return result.text.strip() or ("It failed without saying why." if result.is_error else "It gave nothing.")
+
+
+# --- calls and results -------------------------------------------------------------------------------------------------
+
+
+def paired(messages: Sequence[ChatMessage], id_form: re.Pattern[str] | None = None) -> list[ChatMessage]:
+    """The same conversation in the order that every server demands: a message with calls is the agent's and followed at once by one that
+    holds a result for each of them, in their order, and nothing else. A result without its call becomes a note, a call without a result
+    gets one that says so. Ids that occur twice, are empty or do not match `id_form` are replaced, in calls and results alike."""
+    if not any(message.calls or message.results for message in messages):
+        return list(messages)
+    pairing = _Pairing(id_form)
+    for message in messages:
+        pairing.take(message)
+    pairing.settle()
+    return pairing.done
+
+
+@dataclass(slots=True)
+class _Open:
+    """A call as it is sent, the id that its result goes by, and the result once it is there."""
+
+    id: str
+    sent: ToolCall
+    result: ToolResult | None = None
+
+
+class _Pairing:
+    def __init__(self, id_form: re.Pattern[str] | None) -> None:
+        self.done: list[ChatMessage] = []
+        self._form = id_form
+        self._open: list[_Open] = []
+        self._used: set[str] = set()
+
+    def take(self, message: ChatMessage) -> None:
+        orphans = [result for result in message.results if not self._answer(result)]
+        rest = replace(message, results=()) if message.results else message
+        has_words = bool(rest.text.strip() or rest.attachments)
+        if rest.calls or has_words or orphans:
+            self.settle()
+        self.done.extend(ChatMessage(Author.SYSTEM, f"A tool said: {result_text(result)}") for result in orphans)
+        if rest.calls:
+            self._ask(rest)
+        elif has_words:
+            self.done.append(rest)
+
+    def settle(self) -> None:
+        """Closes the calls that are open."""
+        if self._open:
+            self.done.append(ChatMessage(Author.SYSTEM, results=tuple(_given(each) for each in self._open)))
+            self._open = []
+
+    def _answer(self, result: ToolResult) -> bool:
+        call = next((each for each in self._open if each.id == result.call and each.result is None), None)
+        if call is not None:
+            call.result = result
+        return call is not None
+
+    def _ask(self, message: ChatMessage) -> None:
+        for call in message.calls:
+            sent = replace(call, id=self._fit(call.id), name=_UNFIT_NAME.sub("_", call.name)[:64] or "tool")
+            self._open.append(_Open(call.id, sent))
+        self.done.append(replace(message, author=Author.AGENT, calls=tuple(each.sent for each in self._open)))
+
+    def _fit(self, given: str) -> str:
+        fit = given
+        if not given or given in self._used or (self._form is not None and not self._form.fullmatch(given)):
+            stem = _UNFIT_NAME.sub("_", given)[:24] or "call"
+            fit = next(new for n in range(len(self._used) + 1) if (new := f"{stem}_{n}") not in self._used)
+        self._used.add(fit)
+        return fit
+
+
+def _given(call: _Open) -> ToolResult:
+    if call.result is None:
+        return ToolResult(call.sent.id, "There is no result: the call was given up.", is_error=True)
+    return replace(call.result, call=call.sent.id)
+
+
+# --- files -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A file's content as it is sent: base64, or the words of a text file."""
+
+    text: str
+
+
+Loaded = Mapping[Attachment, Data]
+_NOTHING: Loaded = {}
+
+
+async def load(
+    messages: Sequence[ChatMessage], is_readable: Callable[[Attachment], bool], read_blob: ReadBlob
+) -> Loaded:
+    """The newest files that the model can read, at most MOST_FILES and MOST_DATA_BYTES; a file that cannot be read is left out."""
+    wanted = list(_newest(messages, is_readable))
+    if not wanted:
+        return _NOTHING
+    loaded: dict[Attachment, Data] = {}
+    for attachment in wanted:
+        try:
+            data = await read_blob(attachment.blob)
+        except (FrontdeskError, OSError):
+            continue
+        loaded[attachment] = Data(await _encoded(attachment, data))
+    return loaded
+
+
+def parts(message: ChatMessage, loaded: Loaded) -> list[tuple[Attachment, Data]]:
+    """A message's files that are sent as data."""
+    return [(each, loaded[each]) for each in message.attachments if each in loaded]
+
+
+def notes(message: ChatMessage, loaded: Loaded) -> str:
+    """A line for each file that is not; "" when there is none."""
+    return "\n".join(note(each) for each in message.attachments if each not in loaded)
+
+
+def note(attachment: Attachment) -> str:
+    """Tells the model of a file that it is not shown."""
+    size = max(1, round(attachment.size_bytes / 1000))
+    return f'[The file "{attachment.name}" ({attachment.media_type}, {size} kB) was sent here; its content cannot be read here.]'
+
+
+def text_file(attachment: Attachment, data: Data) -> str:
+    """A text file as part of a message's text."""
+    return f'[The file "{attachment.name}":]\n{data.text}\n[End of the file "{attachment.name}".]'
+
+
+def _newest(messages: Sequence[ChatMessage], is_readable: Callable[[Attachment], bool]) -> Iterable[Attachment]:
+    left, seen = MOST_DATA_BYTES, set[Attachment]()
+    for message in reversed(messages):
+        for attachment in reversed(message.attachments):
+            if len(seen) == MOST_FILES:
+                return
+            if attachment in seen or attachment.size_bytes > left or not is_readable(attachment):
+                continue
+            seen.add(attachment)
+            left -= attachment.size_bytes
+            yield attachment
+
+
+async def _encoded(attachment: Attachment, data: bytes) -> str:
+    if kind(attachment.media_type) == "text":
+        text = data[:MOST_TEXT_BYTES].decode("utf-8", "replace")
+        return text if len(data) <= MOST_TEXT_BYTES else f"{text}\n[The rest of the file is left out.]"
+    if len(data) < _BIG_BYTES:
+        return _base64(data)
+    return await asyncio.to_thread(_base64, data)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")

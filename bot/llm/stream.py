@@ -1,0 +1,77 @@
+"""Reading a server's stream: how long to wait for its next piece, and the events in the pieces."""
+
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from bot.errors import Fault, ModelError
+from bot.ports import Clock
+
+T = TypeVar("T")
+
+MOST_EVENT_BYTES = 4_194_304  # the largest single event that is read
+
+
+class Patience:
+    """How long a call may be silent: `first_s` seconds to the first token, `idle_s` between tokens.
+
+    A sign of life that is no token (a ping) is worth another `idle_s`, but never more than `first_s + idle_s` seconds of waiting pass
+    without a token: a server that pings for ever does not hold a turn. Only time spent waiting counts, never what the reader of the
+    stream takes for itself."""
+
+    def __init__(self, clock: Clock, first_s: float, idle_s: float) -> None:
+        self._clock = clock
+        self._idle_s = idle_s
+        self._most_s = first_s + idle_s
+        self._left_s = first_s
+        self._left_at_most_s = self._most_s
+
+    def progress(self) -> None:
+        """A token has come."""
+        self._left_s = self._idle_s
+        self._left_at_most_s = self._most_s
+
+    def sign(self) -> None:
+        """The server lives."""
+        self._left_s = min(max(self._left_s, self._idle_s), self._left_at_most_s)
+
+    async def wait(self, coming: Awaitable[T]) -> T:
+        """What comes; raises ModelError(SILENT) when it takes too long."""
+        began = self._clock.monotonic()
+        try:
+            async with self._clock.timeout(self._left_s):
+                return await coming
+        except TimeoutError:
+            raise ModelError(f"the server was silent for {self._left_s:g} s", Fault.SILENT) from None
+        finally:
+            waited = self._clock.monotonic() - began
+            self._left_s -= waited
+            self._left_at_most_s -= waited
+
+
+class Events:
+    """Takes the bytes of an event stream apart, however they are cut into pieces. An event that its blank line does not end is none.
+
+    Format: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._name = b""
+        self._data: list[bytes] = []
+
+    def feed(self, piece: bytes) -> list[tuple[bytes, bytes]]:
+        """Name (b"" where none was given) and data of each event that is now whole. Raises ModelError(MALFORMED) for an endless one."""
+        lines = (self._rest + piece).splitlines(keepends=True)
+        self._rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        if len(self._rest) > MOST_EVENT_BYTES:
+            raise ModelError("the server sent an event without end", Fault.MALFORMED)
+        whole = []
+        for line in lines:
+            if line in (b"\n", b"\r\n", b"\r"):
+                if self._data:
+                    whole.append((self._name, b"\n".join(self._data)))
+                self._name, self._data = b"", []
+            elif line.startswith(b"data:"):
+                self._data.append(line[5:].strip())
+            elif line.startswith(b"event:"):
+                self._name = line[6:].strip()
+        return whole

@@ -1,0 +1,47 @@
+"""Carries the SDKs' requests over one aiohttp session, at a fraction of what their own transport costs. Imported with the SDKs, not before."""
+
+import io
+from collections.abc import AsyncIterator
+
+import aiohttp
+import httpx2
+
+_BIG_BYTES = 1_000_000  # a larger body is written in pieces, so that it does not hold the loop
+
+
+class SessionTransport(httpx2.AsyncBaseTransport):
+    """An httpx2 transport over a session that it owns. What aiohttp raises passes through as it is."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        body = await request.aread()
+        response = await self._session.request(
+            request.method,
+            str(request.url),
+            headers=request.headers.multi_items(),
+            data=io.BytesIO(body) if len(body) > _BIG_BYTES else body or None,
+            allow_redirects=False,
+        )
+        return httpx2.Response(response.status, headers=response.raw_headers, stream=_Body(response))
+
+    async def aclose(self) -> None:
+        await self._session.close()
+
+
+class _Body(httpx2.AsyncByteStream):
+    """A response's bytes as they come. Closed before the end, it closes the connection; at the end, the connection is free again."""
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._response.content.iter_any():
+                yield piece
+        finally:
+            self._response.close()
+
+    async def aclose(self) -> None:
+        self._response.close()

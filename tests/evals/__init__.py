@@ -1,0 +1,1 @@
+"""Evaluation: what a case demands, and that bad answers fail it."""

@@ -1,0 +1,1 @@
+"""The agent: its tools, its checks, its loop."""

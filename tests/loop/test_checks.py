@@ -1,0 +1,60 @@
+"""Row 43: what an answer may not claim."""
+
+import pytest
+
+from bot.agent.checks import ClaimWatch, find_claim
+
+CLAIMS = [
+    "I have issued your refund.",
+    "Good news! I've just cancelled your order 4711 for you.",
+    "I've gone ahead and updated your address.",
+    "We have already processed the payment.",
+    "Your refund has been issued.",
+    "Your subscription has now been cancelled, have a nice day.",
+    "I forwarded nothing, but I have sent you a new password.",
+    "I have forwarded your request to a colleague.",
+    "Ich habe Ihre Bestellung storniert.",
+    "Wir haben den Betrag soeben gutgeschrieben.",
+    "Ihre Bestellung wurde gerade storniert.",
+]
+HONEST = [
+    "You can cancel your order in the settings.",
+    "I have found three passages about refunds.",
+    "I have searched our documents for refunds.",
+    "Refunds are issued within 14 days [1].",
+    "Your refund has been issued when the e-mail arrives [2].",
+    "If your order has shipped, it can no longer be changed.",
+    "To reset your password, open the login page.",
+    "I cannot cancel orders. Would you like to talk to a person?",
+    "Sobald Ihre Rückerstattung da ist, sehen Sie sie im Konto.",
+    "Haben Sie Ihre Bestellung storniert?",
+]
+
+
+@pytest.mark.parametrize("text", CLAIMS)
+def test_f43_a_claimed_deed_is_found(text: str) -> None:
+    """Whatever the tense, the voice or the language."""
+    assert find_claim(text, is_person_wished=False)
+
+
+@pytest.mark.parametrize("text", HONEST)
+def test_f43_an_honest_answer_is_left_alone(text: str) -> None:
+    """Explaining, searching and offering claim nothing."""
+    assert find_claim(text, is_person_wished=False) == ""
+
+
+def test_passing_a_wish_on_is_true_once_it_is_on_record() -> None:
+    """Saying so before is a claim."""
+    text = "I have forwarded your request to our team."
+    assert find_claim(text, is_person_wished=False)
+    assert find_claim(text, is_person_wished=True) == ""
+    assert find_claim("I have forwarded it and I have issued your refund.", is_person_wished=True)
+
+
+@pytest.mark.parametrize("text", CLAIMS)
+def test_a_claim_is_seen_however_the_answer_is_cut(text: str) -> None:
+    """Piece by piece or at once, after much other text, and it stays seen."""
+    for size in (1, 3, 7, 1000):
+        watch = ClaimWatch(is_person_wished=False)
+        whole = "This is how our shop works. " * 30 + text + " Anything else?"
+        assert [watch.sees(whole[at : at + size]) for at in range(0, len(whole), size)][-1], size
