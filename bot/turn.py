@@ -344,6 +344,7 @@ class Turns:
         """False when a person had taken over: the reply has become a note."""
         ended = await self._patiently(finish, ending)
         self._begun.discard(batch.reply_id)
+        self._count_incidents(ending)
         is_late = ending.reply is not None and ended.reply is None
         self._outcomes["late" if is_late else ending.outcome].inc()
         if is_late:
@@ -354,6 +355,11 @@ class Turns:
         if ended.reply is not None:
             await self._delivery.planned(ended.conversation, ended.reply)
         return True
+
+    def _count_incidents(self, ending: Ending) -> None:
+        for each in ending.attempts:
+            if each.outcome in _FOR_OPERATORS:
+                self._metrics.incidents.of("model").inc()
 
     async def _patiently(self, unit: Callable[[Cursor, Ending], Ended], ending: Ending) -> Ended:
         for wait_s in COMMIT_WAITS_S:
