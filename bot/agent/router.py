@@ -318,8 +318,6 @@ class _Run:
             return self._form is not None and self._form.send_back()
         if error.fault.remedy is not Remedy.RETRY or self._tries >= one.member.settings.tries:
             return False
-        if error.fault is Fault.RATE_LIMITED:
-            return True  # the limiter knows how long to wait
         wish = error.retry_after_s or 0.0
         if wish > self._patience_s(one.member):
             return False

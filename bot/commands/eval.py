@@ -31,7 +31,7 @@ def run_suite(arguments: argparse.Namespace) -> int:
     kept.prepare()
     before = kept.latest()
     least = suite.least if arguments.least is None else arguments.least
-    run = asyncio.run(evaluate(config, suite, arguments.agent, least, SystemClock()))
+    run = asyncio.run(evaluate(config, suite, arguments.agent, arguments.model, least, SystemClock()))
     show_run(run, before, kept.add(run), is_json=arguments.json)
     return 0 if run.is_good else 1
 

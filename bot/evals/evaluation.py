@@ -34,21 +34,23 @@ def chosen(config: Config, agent: str, model: str = "") -> Config:
     return replace(config, agents={agent: settings})
 
 
-async def evaluate(config: Config, suite: Suite, agent: str, least: float, clock: Clock) -> Run:
-    """Asks `agent` every question of the suite. Files of the knowledge are indexed first, outside of any answer's time."""
+async def evaluate(config: Config, suite: Suite, agent: str, model: str, least: float, clock: Clock) -> Run:
+    """Asks `agent` every question of the suite; where a `model` is named, only its own answers count. Files of the knowledge are indexed first, outside of any answer's time."""
     with tempfile.TemporaryDirectory(prefix="frontdesk-eval-") as folder:
         assembly = Assembly(config, Path(folder) / INDEX, clock, Metrics(), _no_file)
         try:
-            return await _ask(assembly, config, suite, agent, least, clock)
+            return await _ask(assembly, config, suite, agent, model, least, clock)
         finally:
             await assembly.close()
 
 
-async def _ask(assembly: Assembly, config: Config, suite: Suite, agent: str, least: float, clock: Clock) -> Run:
+async def _ask(
+    assembly: Assembly, config: Config, suite: Suite, agent: str, model: str, least: float, clock: Clock
+) -> Run:
     roles = config.agents[agent].roles
     judges = config.roles.judge if roles.judge is None else roles.judge
     judge = ModelJudge(assembly.router.chain(judges), clock, config.limits.turn_s) if judges else None
-    runner = Runner(AgentAnswerer(assembly.agents[agent]), clock, judge)
+    runner = Runner(AgentAnswerer(assembly.agents[agent]), clock, judge, model)
     knowledge = assembly.knowledge
     indexing = asyncio.create_task(knowledge.run()) if isinstance(knowledge, LateKnowledge) else None
     try:

@@ -16,11 +16,13 @@ AT_ONCE = 8  # cases side by side
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Runs suites. Without a judge, criteria in words are left unjudged. `at_once`: cases side by side."""
+    """Runs suites. Without a judge, criteria in words are left unjudged. `model`: the only one whose answers count, "" for any.
+    `at_once`: cases side by side."""
 
     answerer: Answerer
     clock: Clock
     judge: Judge | None = None
+    model: str = ""
     at_once: int = AT_ONCE
 
     async def run(self, suite: Suite, agent: str, least: float) -> Run:
@@ -56,7 +58,7 @@ class Runner:
         return Result(
             case=case.name,
             tags=case.tags,
-            failures=(*failures(case, last), *wrong),
+            failures=(*self._substitute(last), *failures(case, last), *wrong),
             unjudged=unjudged,
             answer=last.text,
             model=last.model,
@@ -65,6 +67,10 @@ class Runner:
             tokens=sum(reply.tokens for reply in replies),
             cost_micros=sum(reply.cost_micros for reply in replies),
         )
+
+    def _substitute(self, reply: Reply) -> tuple[str, ...]:
+        """What is wrong where another model stood in."""
+        return (f"answered by {reply.model}, not by {self.model}",) if self.model and reply.model != self.model else ()
 
     async def _ask_judge(self, case: Case, reply: Reply) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """What the judge finds wrong, and what was not judged."""

@@ -21,6 +21,9 @@ VERSION = 1  # of the tables and of what is put into them: raise it when chunkin
 TITLE_WEIGHT = 3.0  # a word of the heading path counts this many times
 CANDIDATES = 24  # how many of BM25's best are looked at for coverage
 SHORTEST_SLIP = 4  # letters of a word in which one may be mistyped
+MOST_SLIPS = (
+    3  # unknown words of a question for which a known one is looked for: each is a walk through a part of all words
+)
 COMMON_PASSAGES = 4000  # a word in more passages than this does not choose passages while a rarer one can
 _BUSY_MS = 5000
 
@@ -71,10 +74,7 @@ SELECT rowid, -rank FROM passage_words
 WHERE passage_words MATCH :query AND rank MATCH 'bm25({TITLE_WEIGHT}, 1.0)' {{within}} ORDER BY rank LIMIT :limit
 """
 _UNDER = "path = :file{n} OR substr(path, 1, length(:folder{n})) = :folder{n}"
-_TERMS = """
-SELECT term, doc FROM word_counts
-WHERE term >= :initial AND term < :initial || char(0x10FFFF) AND length(term) BETWEEN :length - 1 AND :length + 1
-"""
+_TERMS = "SELECT term FROM word_counts WHERE term >= :initial AND term < :initial || char(0x10FFFF)"
 _HOLDING = "SELECT rowid FROM passage_words WHERE passage_words MATCH :query AND rowid IN ({numbers})"
 
 
@@ -215,6 +215,7 @@ class IndexReader:
         self._seen_version = -1
         self._counts: dict[str, int] = {}
         self._passages = 0
+        self._terms: dict[str, list[str]] = {}
         try:
             self._connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
             if _version(self._connection) != VERSION:
@@ -284,26 +285,33 @@ class IndexReader:
         others = {word: sorted(alternatives(word)) for word in words}
         terms = self._stemmer.distinct([one for each in others.values() for one in each])
         counts = self._count([*words.values(), *terms.values()])
-        asked = []
+        asked, slips = [], 0
         for word, term in words.items():
             known = [one for one in others[word] if counts.get(terms.get(one, ""), 0)]
             count = max([counts[term], *(counts[terms[one]] for one in known)])
             if count:
                 asked.append(_Asked(match_expression([word, *known]), count))
             elif not any(is_near(word, one) for one in STOP_WORDS if len(one) > 3):
-                asked.append(self._meant(word, term))
+                slips += 1
+                asked.append(self._meant(word, term) if slips <= MOST_SLIPS else _Asked(match_expression([word]), 0))
         return asked
 
     def _meant(self, word: str, term: str) -> "_Asked":
         """A word that no document knows, as the known one that lies a slip of the keyboard away, if there is one."""
         if len(term) < SHORTEST_SLIP or word.isdecimal():
             return _Asked(match_expression([word]), 0)
-        rows = self._connection.execute(_TERMS, {"initial": term[0], "length": len(term)})
-        near = [(count, one) for one, count in rows if is_near(term, one)]
+        near = [one for one in self._terms_with(term[0]) if is_near(term, one)]
         if not near:
             return _Asked(match_expression([word]), 0)
-        count, one = max(near)
-        return _Asked(f"{match_expression([one])}*", count)
+        counts = self._count(near)
+        meant = max(near, key=lambda one: (counts[one], one))
+        return _Asked(f"{match_expression([meant])}*", counts[meant])
+
+    def _terms_with(self, initial: str) -> list[str]:
+        """All terms that begin with a letter; remembered until the index changes, because the walk is long."""
+        if initial not in self._terms:
+            self._terms[initial] = [one for (one,) in self._connection.execute(_TERMS, {"initial": initial})]
+        return self._terms[initial]
 
     def _holding(self, asked: "_Asked", numbers: Iterable[int]) -> set[int]:
         sql = _HOLDING.format(numbers=",".join(map(str, numbers)))  # numbers are row numbers of ours
@@ -318,7 +326,7 @@ class IndexReader:
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         if version != self._seen_version or len(self._counts) > 10_000:
             (self._passages,) = self._connection.execute("SELECT count(*) FROM passages").fetchone()
-            self._counts, self._seen_version = {}, version
+            self._counts, self._terms, self._seen_version = {}, {}, version
         for term in terms:
             if term not in self._counts:
                 row = self._connection.execute("SELECT doc FROM word_counts WHERE term = ?", (term,)).fetchone()

@@ -72,8 +72,9 @@ class AnthropicModel:
         try:
             if (headroom := self._headroom(response)) is not None:
                 yield headroom
-            async for chunk in self._read(response, answer, patience):
-                yield chunk
+            async with aclosing(self._read(response, answer, patience)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
         finally:
             await response.aclose()
 

@@ -16,6 +16,11 @@ MOST_FILES = 5  # the newest files of a request that are sent as data
 MOST_DATA_BYTES = 24_000_000  # of all of them: the providers refuse requests above 32 MB, and base64 adds a third
 MOST_TEXT_BYTES = 65_536  # of a text file
 _BIG_BYTES = 65_536  # from here on a file is encoded in a thread
+_USER, _AGENT, _OPERATOR = (
+    Author.USER,
+    Author.AGENT,
+    Author.OPERATOR,
+)  # looking a member up costs more than all the rest
 _UNFIT_NAME = re.compile(r"[^A-Za-z0-9_-]")
 _KINDS = {
     "image/png": "images",
@@ -37,7 +42,7 @@ def kind(media_type: str) -> str:
 
 
 def is_assistant(author: Author) -> bool:
-    return author in (Author.AGENT, Author.OPERATOR)
+    return author is _AGENT or author is _OPERATOR
 
 
 def spoken(message: ChatMessage) -> str:

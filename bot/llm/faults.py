@@ -6,7 +6,7 @@ Promises: any exception that an SDK or a stream raises becomes a ModelError, one
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -95,6 +95,8 @@ _WORDINGS = (
         re.compile(r"model\b.{0,120}\b(?:does not exist|not found|not exist)|no such model|unknown model"),
     ),
 )
+# What reading an answer raises that has not the shape of one.
+_SHAPE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, AssertionError, RecursionError)
 _SECRET = re.compile(r"\b(?:sk|pk|key|gsk|xai|AIza)[-_]?[A-Za-z0-9_*.-]{12,}|(?<=Bearer )\S+", re.IGNORECASE)
 _ECHOED = re.compile(
     r"(input_value|['\"]?input['\"]?)\s*[=:].*", re.IGNORECASE
@@ -116,8 +118,10 @@ def from_exception(error: BaseException, now_ms: int, hidden: Iterable[str] = ()
     """What any exception of a call means. `hidden`: texts of the request (and its key), which the detail must not repeat."""
     if isinstance(error, ModelError):
         return error
-    if (outside := _cause(error, OutsidePerimeter)) is not None:
-        return ModelError(str(outside), Fault.REJECTED)
+    causes = list(_causes(error))
+    root = causes[-1]
+    if isinstance(root, OutsidePerimeter):
+        return ModelError(str(root), Fault.REJECTED)
     if isinstance(error, ErrorInAnswer):
         return from_event(error.body, now_ms, hidden)
     response = getattr(error, "response", None)
@@ -125,12 +129,12 @@ def from_exception(error: BaseException, now_ms: int, hidden: Iterable[str] = ()
     if isinstance(status, int) and response is not None:
         body = getattr(error, "body", None)
         return from_answer(status, body, response.headers, now_ms, hidden)
-    root = _root(error)
     what = _clean(f"{type(root).__name__}: {root}" if str(root) else type(root).__name__, hidden)
-    if isinstance(root, ValueError | TypeError | LookupError | AttributeError | AssertionError | RecursionError):
+    is_packed_badly = any(
+        type(cause).__name__ == "DecodingError" for cause in causes
+    )  # httpx2's; not imported before an SDK is
+    if is_packed_badly or isinstance(root, _SHAPE_ERRORS):
         return ModelError(f"the answer is malformed ({what})"[:DETAIL_CHARS], Fault.MALFORMED)
-    if type(root).__name__ == "DecodingError":
-        return ModelError(f"the answer cannot be unpacked ({what})"[:DETAIL_CHARS], Fault.MALFORMED)
     return ModelError(f"no connection, or it broke ({what})"[:DETAIL_CHARS], Fault.UNREACHABLE)
 
 
@@ -304,19 +308,12 @@ def _without_echo(text: str, said: str) -> str:
     return "".join(kept)
 
 
-def _cause(error: BaseException, kind: type[OutsidePerimeter]) -> OutsidePerimeter | None:
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, kind):
-            return seen
-        seen = seen.__cause__
-    return None
-
-
-def _root(error: BaseException) -> BaseException:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception, and what it was raised from, down to the root."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__
 
 
 def _wish_in(message: str) -> float | None:

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 TAIL_S = 2.0  # how long usage and the end of HTTP are waited for, once the answer itself is at its end
 
 _log = logging.getLogger(__name__)
-_HOPELESS = frozenset({Fault.KEY, Fault.BALANCE, Fault.RATE_LIMITED})  # no other form of the request would help
 _POST: "RequestOptions" = {
     "security": {"bearer_auth": True}
 }  # the model's key, and no other that stands in the environment
@@ -106,7 +105,7 @@ class OpenAIModel:
             try:
                 response = await patience.wait(self._post(asked))
             except Exception as error:
-                quirk = self._learnt(error, asked, quirks)
+                quirk = learnt(getattr(error, "status_code", 0), getattr(error, "body", None), asked, quirks)
                 if quirk is None:
                     raise
                 quirks |= {quirk}
@@ -137,12 +136,6 @@ class OpenAIModel:
         return await self._sdk.post(
             "/chat/completions", cast_to=httpx2.Response, body=asked, options=_POST, stream=True, stream_cls=None
         )
-
-    def _learnt(self, error: Exception, asked: dict[str, Any], quirks: Quirks) -> Quirk | None:
-        status = getattr(error, "status_code", None)
-        if status is None or faults.from_exception(error, self._clock.now_ms()).fault in _HOPELESS:
-            return None
-        return learnt(status, getattr(error, "body", None), asked, quirks)
 
     async def _pieces(
         self, response: "httpx2.Response", answer: Answer, patience: Patience

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from bot.llm.openai_answer import REASONING_FIELDS
-
 
 class Quirk(Enum):
     """One way in which a server differs. The value says so to an operator, after the model's name."""
@@ -67,7 +65,7 @@ def learnt(status: int, error: object, body: Mapping[str, Any], quirks: Quirks) 
         (_format_quirk(body), is_named and "response_format" in body and _FORMAT.search(said)),
         (Quirk.OTHER_LIMIT, is_refusing and _LIMIT.search(said)),
         (Quirk.WANTS_REASONING, is_named and _REASONING.search(said) and _MISSING.search(said)),
-        (Quirk.NO_REASONING, is_refusing and _has_reasoning(body) and _REASONING.search(said)),
+        (Quirk.NO_REASONING, is_refusing and _REASONING.search(said)),
         (Quirk.NO_TOOL_CHOICE, is_refusing and "tool_choice" in body and _TOOL_CHOICE.search(said)),
         (Quirk.NO_TOOLS, is_refusing and "tools" in body and _TOOLS.search(said)),
         (Quirk.NO_FILES, _has_files(body) and (status == _TOO_LARGE or _FILES.search(said))),
@@ -91,10 +89,6 @@ def limit_field(is_openai: bool, quirks: Quirks) -> str:
 
 def _has_files(body: Mapping[str, Any]) -> bool:
     return any(isinstance(entry["content"], list) for entry in body["messages"])
-
-
-def _has_reasoning(body: Mapping[str, Any]) -> bool:
-    return any(field in entry for entry in body["messages"] for field in REASONING_FIELDS)
 
 
 def _format_quirk(body: Mapping[str, Any]) -> Quirk:

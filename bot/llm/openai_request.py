@@ -102,7 +102,7 @@ def _tools(request: ChatRequest, quirks: Quirks) -> dict[str, Any]:
         }
         for tool in request.tools
     ]
-    return {"tools": tools, } if request.has_tools_off else {"tools": tools}
+    return {"tools": tools, "tool_choice": "none"} if request.has_tools_off else {"tools": tools}
 
 
 def _format(wanted: Mapping[str, Any], quirks: Quirks) -> dict[str, Any] | None:
@@ -249,7 +249,7 @@ def _add(entries: list[Entry], entry: Entry) -> None:
     if not entry["content"] and "tool_calls" not in entry:
         return
     last = entries[-1] if entries else None
-    if last is None or last["role"] != entry["role"] or "tool_calls" in last:
+    if last is None or last["role"] != entry["role"]:
         entries.append(entry)
         return
     entry["content"] = _both(last["content"], entry["content"])

@@ -281,6 +281,13 @@ async def test_a_cancelled_wait_leaves_nothing_behind_at_any_moment(at: int) -> 
     assert one.at_once(0) is not None
 
 
+async def test_a_lease_that_was_not_used_does_not_count() -> None:
+    one = limiter(ManualClock(), requests_per_minute=1)
+    one.unused(taken(one))
+    one.refused(taken(one))
+    assert one.at_once(0) is None
+
+
 async def test_turning_away_ends_all_waiting() -> None:
     clock = ManualClock()
     one = limiter(clock, calls_at_once=1)

@@ -1,6 +1,7 @@
 """An answer comes whatever happens to the models, and what failed leaves no trace but the record."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
@@ -9,7 +10,18 @@ import pytest
 from bot.agent.router import Attempt, Began
 from bot.errors import Fault, ModelError
 from bot.model import Attachment, Author, BlobId
-from bot.ports import ChatMessage, ChatRequest, Finished, Headroom, Reasoning, TextDelta, ToolCall, ToolSpec, Usage
+from bot.ports import (
+    ChatMessage,
+    ChatRequest,
+    Chunk,
+    Finished,
+    Headroom,
+    Reasoning,
+    TextDelta,
+    ToolCall,
+    ToolSpec,
+    Usage,
+)
 from tests.agent.models import Heard, Scripted, asks, house, listen, offline, run, says, settings
 from tests.clock import ManualClock
 
@@ -264,6 +276,28 @@ async def test_time_that_the_caller_takes_between_chunks_is_never_interrupted(cl
     assert task.cancelling() == 0
 
 
+class Lingering(Scripted):
+    """Takes a second to close."""
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+        try:
+            await self._clock.sleep(1000)
+            yield Finished()
+        finally:
+            await self._clock.sleep(1)
+
+
+async def test_a_cancellation_right_after_the_deadline_is_a_cancellation(clock: ManualClock) -> None:
+    """It comes from outside, while the model is being closed, and must not be taken for the deadline's own."""
+    at = house([Lingering("a", clock), offline(clock)], clock=clock)
+    task = asyncio.create_task(listen(at.router.chain(["a"]), asks(), deadline=clock.monotonic() + 10))
+    await clock.advance(8.5)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert at.router.members["a"].limiter.running == 0
+
+
 async def test_silence_until_the_time_is_up_counts_against_the_model(clock: ManualClock) -> None:
     """Though its own deadlines are longer; but not when there had hardly been any time."""
     model = Scripted("a", clock, [1000.0])
@@ -387,6 +421,14 @@ async def test_the_others_follow_when_the_reader_fails(clock: ManualClock) -> No
     assert heard.outcomes == [("a", "passed over"), ("b", "silent"), ("a", "answered")]
 
 
+async def test_a_reader_that_cannot_be_asked_now_is_not_put_first(clock: ManualClock) -> None:
+    models = [Scripted("a", clock, says("a")), Scripted("b", clock, [fails(Fault.KEY)])]
+    at = house(models, {"a": settings(reads=("text",))}, clock=clock)
+    await run(at, ["a", "b"], with_file("image/png"))
+    heard = await run(at, ["a", "b"], with_file("image/png"))
+    assert heard.outcomes == [("a", "answered")]
+
+
 # --- limits, circuits, budgets -------------------------------------------------------------------------------------------
 
 
@@ -446,17 +488,32 @@ async def test_an_open_circuit_costs_nobody_time_and_one_call_finds_out(clock: M
 
 
 async def test_those_who_wait_for_a_model_need_not_when_its_circuit_opens(clock: ManualClock) -> None:
+    """They would have waited for their minute."""
     model = Scripted("a", clock, [2.0, fails(Fault.KEY)])
-    at = house([model, offline(clock)], {"a": settings(limits={"calls_at_once": 1})}, clock=clock)
+    at = house([model, offline(clock)], {"a": settings(limits={"requests_per_minute": 1})}, clock=clock)
     chain = at.router.chain(["a"])
     tasks = [
-        asyncio.create_task(listen(chain, asks(conversation=f"c{n}"), deadline=clock.monotonic() + 60))
+        asyncio.create_task(listen(chain, asks(conversation=f"c{n}"), deadline=clock.monotonic() + 900))
         for n in range(5)
     ]
-    await clock.advance(2)
+    await clock.advance(1.9)
+    assert at.router.report()[0]["waiting"] == 4
+    await clock.advance(0.1)
     assert all(task.done() for task in tasks)
     assert len(model.requests) == 1
     assert "circuit is open after: key refused" in tasks[1].result().attempts[0].why
+
+
+async def test_a_probe_that_is_cancelled_leaves_the_next_call_to_find_out(clock: ManualClock) -> None:
+    model = Scripted("a", clock, [fails(Fault.NOT_FOUND)], [9.0, *says("no")], says("back"))
+    at = house([model, offline(clock)], clock=clock, random=lambda: 0.0)
+    await run(at, ["a"], asks())
+    await clock.advance(30)
+    probe = asyncio.create_task(listen(at.router.chain(["a"]), asks(), deadline=clock.monotonic() + 60))
+    await clock.advance(1)
+    probe.cancel()
+    await asyncio.wait([probe])
+    assert (await run(at, ["a"], asks())).text == "back"
 
 
 async def test_a_used_up_budget_leaves_the_models_that_cost_nothing(clock: ManualClock) -> None:

@@ -147,6 +147,18 @@ def test_an_agent_answers_with_the_model_that_is_named(house: Path, capsys: pyte
     assert {result["model"] for result in shown["results"]} == {"quotes"}
 
 
+def test_the_offline_answerer_does_not_pass_for_the_model_that_is_named(
+    house: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stands in for a model that fails, and every such case fails, though the answer be right."""
+    (house / "config.toml").write_text(
+        '[models.near]\nprovider = "openai"\nmodel = "m"\nbase_url = "http://127.0.0.1:9/v1"\ntries = 1\n'
+    )
+    assert evaluate(house, "--model", "near", "--json") == 1
+    results = told(capsys)["results"]
+    assert {result["failures"][0] for result in results} == {"answered by offline, not by near"}
+
+
 def test_bad_files_are_refused_with_status_2(house: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each problem on a line, with file and line."""
     write(house / "shop", more='question = "A?"\nmust_conain = ["x"]\n', other="[[case]]\n")

@@ -12,7 +12,7 @@ from tests.evals.answerers import Judges, Says, case, suite
 
 
 async def run(answerer: Says, *cases: Case, judge: Judge | None = None, at_once: int = 8) -> Run:
-    runner = Runner(answerer, ManualClock(), judge, at_once)
+    runner = Runner(answerer, ManualClock(), judge, at_once=at_once)
     return await runner.run(suite(*cases), "main", 0.5)
 
 

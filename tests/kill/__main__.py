@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.kill.cycles import Report, run
 from tests.kill.daemon import FAULTS
-from tests.kill.points import LABELS
+from tests.kill.points import LABELS, MODEL_LABELS
 
 
 def main() -> int:
@@ -19,20 +19,23 @@ def main() -> int:
     parser.add_argument("--cycles", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--fault", choices=FAULTS, default="", help="plant a bug, to see it caught")
+    parser.add_argument(
+        "--model", action="store_true", help="with a streaming model in the path, of either provider in turn"
+    )
     parser.add_argument("--folder", type=Path, help="where the data goes; kept for episodes that went wrong")
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="frontdesk-kill-"))
     say(f"{given.cycles} cycles, seed {given.seed}, in {folder}")
     started = time.monotonic()
-    report = asyncio.run(collect(folder, given.cycles, given.seed, given.fault))
-    say(table(report))
+    report = asyncio.run(collect(folder, given.cycles, given.seed, given.fault, has_model=given.model))
+    say(table(report, has_model=given.model))
     say(f"{time.monotonic() - started:.0f} s")
     return 0 if report.verdict.is_clean else 1
 
 
-async def collect(folder: Path, cycles: int, seed: int, fault: str) -> Report:
+async def collect(folder: Path, cycles: int, seed: int, fault: str, *, has_model: bool) -> Report:
     total = Report()
-    async with aclosing(run(folder, cycles, seed, fault=fault)) as reports:
+    async with aclosing(run(folder, cycles, seed, fault=fault, has_model=has_model)) as reports:
         async for report in reports:
             total.take(report)
             for line in report.verdict.lines():
@@ -46,15 +49,17 @@ def say(line: str) -> None:
     print(line, flush=True)  # noqa: T201 - a program that is run by hand
 
 
-def table(report: Report) -> str:
+def table(report: Report, *, has_model: bool) -> str:
     verdict = report.verdict
+    labels = MODEL_LABELS if has_model else LABELS
     rows = [
-        (LABELS[point], str(count)) for point, count in sorted(report.cycles.items(), key=lambda item: LABELS[item[0]])
+        (labels[point], str(count)) for point, count in sorted(report.cycles.items(), key=lambda item: labels[item[0]])
     ]
     rows += [
         ("cycles", str(report.cycles.total())),
         ("messages acknowledged", str(verdict.acknowledged)),
         ("parts posted to the ledger", str(report.parts)),
+        *(_of_the_model(report) if has_model else ()),
         ("lost", str(len(verdict.lost))),
         ("doubled", str(len(verdict.doubled))),
         ("out of order", str(len(verdict.disordered))),
@@ -62,6 +67,15 @@ def table(report: Report) -> str:
     ]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {count:>7}" for name, count in rows)
+
+
+def _of_the_model(report: Report) -> list[tuple[str, str]]:
+    return [
+        ("model calls", str(report.asked)),
+        ("... not in spend: killed before their commit", str(report.vain)),
+        ("... that took up steps of an earlier life", str(report.continued)),
+        ("searches begun", str(report.searches)),
+    ]
 
 
 if __name__ == "__main__":

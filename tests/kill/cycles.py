@@ -21,10 +21,12 @@ from pathlib import Path
 import aiohttp
 
 from bot.store.folder import DATABASE
-from tests.kill.judge import Verdict, judge, read_posts
+from tests.kill.brain import DOCUMENTS, PRICES, PROVIDERS, Brain, right
+from tests.kill.journal import Standing, judge_journal, judge_spend, read_runs, read_standing
+from tests.kill.judge import Verdict, answer_to, judge, read_posts
 from tests.kill.ledger import Ledger
 from tests.kill.people import House, LedgerUser, Person, Visitor
-from tests.kill.points import Plan, Plans
+from tests.kill.points import MODEL_LABELS, Doom, Plan, Plans
 
 ROOT = Path(__file__).parents[2]
 VISITORS, USERS = 4, 3
@@ -43,7 +45,7 @@ port = {port}
 port = 0
 
 [knowledge]
-paths = []
+paths = {documents}
 
 [channels.web]
 quiet_ms = 12
@@ -55,6 +57,16 @@ retry_s = [0.05]
 messages_per_minute = 100000
 frames_per_minute = 100000
 """
+MODEL_CONFIG = """
+[models.brain]
+provider = "{provider}"
+model = "brain-1"
+base_url = "{base_url}"
+prices = {{ {prices} }}
+
+[roles]
+answer = ["brain", "offline"]
+"""
 
 
 @dataclass(slots=True)
@@ -64,11 +76,19 @@ class Report:
     verdict: Verdict = field(default_factory=Verdict)
     cycles: Counter[str] = field(default_factory=Counter)  # by the point that ended them
     parts: int = 0  # posts that the ledger accepted
+    asked: int = 0  # requests at the model's server
+    vain: int = 0  # ... of which a kill made another necessary
+    continued: int = 0  # ... which took up steps of an earlier life
+    searches: int = 0  # that a tool began
 
     def take(self, other: "Report") -> None:
         self.verdict.take(other.verdict)
         self.cycles += other.cycles
         self.parts += other.parts
+        self.asked += other.asked
+        self.vain += other.vain
+        self.continued += other.continued
+        self.searches += other.searches
 
 
 class Butcher:
@@ -115,12 +135,13 @@ class Butcher:
 
 
 @asynccontextmanager
-async def butcher() -> AsyncIterator[Butcher]:
+async def butcher(*arguments: str) -> AsyncIterator[Butcher]:
     """Warm until the end of the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "tests.kill.daemon",
+        *arguments,
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -140,10 +161,21 @@ async def butcher() -> AsyncIterator[Butcher]:
 
 
 class Episode:
-    """One data folder, from its first start to the judgement."""
+    """One data folder, from its first start to the judgement. With a brain, a real model answers through its SDK."""
 
-    def __init__(self, folder: Path, butcher: Butcher, seed: int, *, fault: str = "", points: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        folder: Path,
+        butcher: Butcher,
+        seed: int,
+        *,
+        fault: str = "",
+        points: tuple[str, ...] = (),
+        brain: Brain | None = None,
+    ) -> None:
         self._folder = folder
+        self._brain = brain
+        self._lives: dict[int, Standing] = {}
         self._butcher = butcher
         self._fault = fault
         self._chance = random.Random(seed)
@@ -153,9 +185,10 @@ class Episode:
 
     async def run(self, cycles: int) -> Report:
         port = free_port()
-        self._folder.mkdir(parents=True)
-        (self._folder / "config.toml").write_text(CONFIG.format(port=port))
         await self._ledger.open()
+        if self._brain is not None:
+            await self._brain.open()
+        self._furnish(port)
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30.0)) as session:
                 house = House(port, session, self._chance)
@@ -167,8 +200,23 @@ class Episode:
                         task.cancel()
         finally:
             await self._ledger.close()
+            if self._brain is not None:
+                await self._brain.close()
         self._judge(people)
         return self._report
+
+    def _furnish(self, port: int) -> None:
+        """The config, and the documents that it names."""
+        self._folder.mkdir(parents=True)
+        documents, config = "[]", ""
+        if self._brain is not None:
+            documents = '["documents"]'
+            prices = ", ".join(f"{name} = {price}" for name, price in PRICES.items())
+            config = MODEL_CONFIG.format(provider=self._brain.provider, base_url=self._brain.base_url, prices=prices)
+            (self._folder / "documents").mkdir()
+            for name, text in DOCUMENTS.items():
+                (self._folder / "documents" / name).write_text(text)
+        (self._folder / "config.toml").write_text(CONFIG.format(port=port, documents=documents) + config)
 
     def _people(self, house: House) -> list[Person]:
         visitors = [Visitor(f"v{n}", house, is_counting_own=n % 2 == 1) for n in range(VISITORS)]
@@ -186,6 +234,19 @@ class Episode:
 
     async def _cycle(self, house: House, plan: Plan) -> str:
         """Starts, lets live, and ends the daemon. Returns the point that ended it."""
+        point = await self._life(house, plan)
+        self._note_end(is_clean=point == "stop")
+        return point
+
+    def _note_end(self, *, is_clean: bool) -> None:
+        """What stands on disk between two lives."""
+        if self._brain is not None:
+            self._brain.doom = Doom(Plan(""))
+            self._lives[len(self._lives) + 1] = read_standing(self._database, is_clean=is_clean)
+
+    async def _life(self, house: House, plan: Plan) -> str:
+        if self._brain is not None:
+            self._brain.doom = Doom(plan, lambda: self._butcher.kill(signal.SIGKILL))
         await self._butcher.start(self._order(plan))
         if plan.point == "outside, starting":
             await asyncio.sleep(self._chance.uniform(0.0, 0.06))
@@ -215,6 +276,8 @@ class Episode:
             return await self._kill("outside")
 
     async def _kill(self, point: str) -> str:
+        if self._brain is not None:
+            self._brain.doom = Doom(Plan(""))
         self._butcher.kill(signal.SIGKILL)
         status = await self._butcher.wait()
         return self._ended(status, Plan(point))
@@ -226,8 +289,17 @@ class Episode:
             self._report.verdict.other.add(f"the daemon ended by itself with {status}; see {self._folder}/daemon.log")
         return "stop" if is_clean_stop else plan.point
 
+    @property
+    def _database(self) -> Path:
+        return self._folder / "data" / DATABASE
+
+    @property
+    def _runs(self) -> Path:
+        return self._folder / "runs.log"
+
     def _order(self, plan: Plan) -> dict[str, str]:
-        return {
+        models = {} if self._brain is None else {"runs": str(self._runs), "life": str(len(self._lives) + 1)}
+        return models | {
             "config": str(self._folder / "config.toml"),
             "log": str(self._folder / "daemon.log"),
             "ledger": str(self._ledger.port),
@@ -255,6 +327,7 @@ class Episode:
         await asyncio.sleep(0.1)  # the last receipts
         self._butcher.kill(signal.SIGTERM)
         self._ended(await self._butcher.wait(), Plan("stop"))
+        self._note_end(is_clean=True)
         house.up.clear()
 
     def _is_settled(self, people: list[Person]) -> bool:
@@ -276,7 +349,18 @@ class Episode:
     def _judge(self, people: list[Person]) -> None:
         self._read_posts(people)
         self._report.parts = len(self._ledger.posts)
-        self._report.verdict.take(judge([person.diary for person in people], self._folder / "data" / DATABASE))
+        rightly = answer_to if self._brain is None else right
+        self._report.verdict.take(judge([person.diary for person in people], self._database, rightly))
+        if self._brain is not None:
+            self._judge_model(self._brain)
+
+    def _judge_model(self, brain: Brain) -> None:
+        report, verdict = self._report, self._report.verdict
+        runs = read_runs(self._runs)
+        judge_journal(brain.asked, runs, self._lives, verdict)
+        verdict.other.update(brain.complaints)
+        report.vain = judge_spend(brain.asked, self._database, "brain", self._lives, verdict)
+        report.asked, report.continued, report.searches = len(brain.asked), brain.continued, len(runs)
 
 
 async def run(
@@ -287,12 +371,16 @@ async def run(
     per_episode: int = 50,
     fault: str = "",
     points: tuple[str, ...] = (),
+    has_model: bool = False,
 ) -> AsyncGenerator[Report, None]:
-    """Episodes until `cycles` are done; the folders of clean ones are removed."""
-    async with butcher() as one:
+    """Episodes until `cycles` are done; the folders of clean ones are removed. With a model, every other episode has the other
+    provider's."""
+    async with butcher(*(["--models"] if has_model else [])) as one:
         for number in range(-(-cycles // per_episode)):
             place = folder / f"episode-{seed + number}"
-            episode = Episode(place, one, seed + number, fault=fault, points=points)
+            brain = Brain(PROVIDERS[number % len(PROVIDERS)]) if has_model else None
+            at = points or (tuple(MODEL_LABELS) if has_model else ())
+            episode = Episode(place, one, seed + number, fault=fault, points=at, brain=brain)
             report = await episode.run(min(per_episode, cycles - number * per_episode))
             yield report
             if report.verdict.is_clean:

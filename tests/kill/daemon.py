@@ -1,30 +1,38 @@
 """The daemon under the knife: a warmed process that forks one real `App` for every order it reads from standard input.
 
-Crash points and planted bugs stand at the ports only (store, channels, model); nothing in the program knows of them. Run by
-`tests.kill.cycles`; says `pid N`, `ready` and `exit STATUS` on standard output.
+Crash points and planted bugs stand at the ports only (store, channels, model, knowledge); nothing in the program knows of them. Run by
+`tests.kill.cycles`; says `pid N`, `ready` and `exit STATUS` on standard output. With `--models` the models' SDKs are warm, too.
 """
 
 import asyncio
+import gc
+import importlib
 import json
 import os
 import signal
 import sys
+import threading
 import traceback
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import bot.app
+import bot.assembly
 from adapters.web import Settings
 from adapters.web.adapter import WebAdapter
+from bot.agent.journal import Step
 from bot.config import find_settings, load
 from bot.host import House
 from bot.intake import Stored
-from bot.model import Accepted, Address, Event, Message, MessageId, MessageReceived, Seq
-from bot.ports import Adapter, ChatRequest, Chunk, Cursor, Finished, Host, Receipt, TextDelta
+from bot.late import LateKnowledge
+from bot.model import Accepted, Address, Event, Found, Message, MessageId, MessageReceived, Seq
+from bot.ports import Adapter, ChatRequest, Chunk, Cursor, Finished, Host, Receipt, TextDelta, ToolCall
 from bot.store.sqlite import SqliteStore
+from tests.kill.brain import KEY
 from tests.kill.channel import LedgerChannel
 from tests.kill.judge import answer_to
 from tests.kill.points import Doom, Plan
@@ -34,7 +42,13 @@ PIECES = 5
 ACKNOWLEDGED_S = 0.004  # after the commit: the acknowledgement has left, and the quiet time is not over
 
 EARLY_ACK, NO_DEDUPE, NO_OUTBOX = "early ack", "no dedupe", "no outbox"
-FAULTS = (EARLY_ACK, NO_DEDUPE, NO_OUTBOX)
+NO_JOURNAL, NO_OUTCOME, NO_THOUGHT = "no journal", "no outcome", "no thought"
+FAULTS = (EARLY_ACK, NO_DEDUPE, NO_OUTBOX, NO_JOURNAL, NO_OUTCOME, NO_THOUGHT)
+MODELS = {"openai": ("bot.llm.openai", "OpenAIModel"), "anthropic": ("bot.llm.anthropic", "AnthropicModel")}
+WARM = (
+    *("bot.llm.clients", "bot.llm.transport", "bot.knowledge", *(module for module, _ in MODELS.values())),
+    *("openai.resources.chat", "anthropic.resources.messages"),
+)
 
 
 class DoomedStore(SqliteStore):
@@ -47,6 +61,10 @@ class DoomedStore(SqliteStore):
         name = unit.__name__
         if self.fault == NO_OUTBOX and name in ("begin", "sent", "interrupted"):
             return await self._run_without_states(unit, *args)
+        if (self.fault, name) in ((NO_JOURNAL, "intend"), (NO_OUTCOME, "settle")):
+            return None  # type: ignore[return-value]  # as the unit does
+        if self.fault == NO_THOUGHT and name == "intend":
+            args = tuple(replace(each, reasoning=()) if isinstance(each, Step) else each for each in args)
         self.doom.at(f"before {name}")
         if self.doom.point == f"inside {name}":
             result: T = await super().run(self._inside, unit, *args)
@@ -139,6 +157,53 @@ class EchoModel:
         yield Finished()
 
 
+class DoomedKnowledge(LateKnowledge):
+    """The real knowledge, which notes each search in a file that outlives the process, and may end there."""
+
+    doom = Doom(Plan(""))
+    note: Callable[[str], object]
+
+    async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> Sequence[Found]:
+        type(self).note(query)
+        self.doom.at("tool called")
+        return await super().search(query, limit, within)
+
+
+Stream = Callable[[Any, ChatRequest], AsyncGenerator[Chunk, None]]  # the first is the model, of either provider
+
+
+def doomed(stream: Stream, doom: Doom) -> Stream:
+    """A real model's `stream`, which may end the process on its way."""
+
+    async def pass_on(model: Any, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        if request.messages[-1].results:
+            doom.at("result told")
+        pieces = 0
+        async with aclosing(stream(model, request)) as chunks:
+            async for chunk in chunks:
+                match chunk:
+                    case TextDelta():
+                        pieces += 1
+                        if pieces > 1:
+                            doom.at("half streamed")
+                    case ToolCall():
+                        doom.at("call whole")
+                yield chunk
+
+    return pass_on
+
+
+def doom_models(order: dict[str, str], doom: Doom) -> None:
+    """Puts the points into the model's path of this process."""
+    for module, name in MODELS.values():
+        kind = getattr(importlib.import_module(module), name)
+        kind.stream = doomed(kind.stream, doom)
+    runs = os.open(order["runs"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    DoomedKnowledge.doom = doom
+    DoomedKnowledge.note = lambda query: os.write(runs, f"{order['life']} {query}\n".encode())
+    setattr(bot.assembly, "LateKnowledge", DoomedKnowledge)  # noqa: B010
+
+
 def live(order: dict[str, str], report: int) -> None:
     """One life: until the plan, a signal, or a fault of its own ends it."""
     doom = Doom(Plan(order["point"], int(order["count"])))
@@ -146,15 +211,19 @@ def live(order: dict[str, str], report: int) -> None:
     DoomedStore.fault = FaultyHouse.fault = order["fault"]
     setattr(bot.app, "SqliteStore", DoomedStore)  # noqa: B010 - mypy forbids the assignment
     setattr(bot.app, "House", FaultyHouse)  # noqa: B010
-    config = load(Path(order["config"]), {}, adapters=find_settings)
+    has_brain = "runs" in order
+    if has_brain:
+        doom_models(order, doom)
+    environment = {"FRONTDESK_MODELS_BRAIN_API_KEY": f"{KEY}{order['life']}"} if has_brain else {}
+    config = load(Path(order["config"]), environment, adapters=find_settings)
 
     def adapters(house: Host) -> list[Adapter]:
         web = config.channels["web"]
         assert isinstance(web, Settings)
         return [DoomedWeb(web, house), LedgerChannel(house, int(order["ledger"]), doom)]
 
-    model = EchoModel(doom, float(order["pace"]))
-    asyncio.run(_serve(bot.app.App(config, models={"offline": model}, adapters=adapters), report))
+    models = {} if has_brain else {"offline": EchoModel(doom, float(order["pace"]))}
+    asyncio.run(_serve(bot.app.App(config, models=models, adapters=adapters), report))
 
 
 async def _serve(app: bot.app.App, report: int) -> None:
@@ -177,6 +246,11 @@ async def _serve(app: bot.app.App, report: int) -> None:
 
 def main() -> None:
     """Forks a daemon for each line. No thread and no loop exists here, so that a fork copies all there is."""
+    if "--models" in sys.argv:
+        for module in WARM:
+            importlib.import_module(module)
+        gc.freeze()  # what the daemons share is not copied for each by its collector
+    assert threading.active_count() == 1
     report = os.dup(1)
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -6,7 +6,7 @@ Every text that a person sends is one word of its own (`v3-17`), so each answer 
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,9 +19,13 @@ _FILLER = (
 )
 
 
-def answer_to(words: Sequence[str]) -> str:
+def words_in(text: str) -> list[str]:
+    return _WORD.findall(text)
+
+
+def answer_to(words: Sequence[str], cited: str = "") -> str:
     """The one right answer to a burst; long enough for several parts."""
-    return f"You said {' and '.join(words)}. {_FILLER}"
+    return f"You said {' and '.join(words)}{cited}. {_FILLER}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,21 +86,24 @@ class Verdict:
         return [f"{kind}: {what}" for kind, whats in kinds.items() for what in sorted(whats)]
 
 
-def judge(diaries: Iterable[Diary], database: Path | None) -> Verdict:
-    """Everything that people and, when given, the database say."""
+Right = Callable[[Sequence[str]], str]
+
+
+def judge(diaries: Iterable[Diary], database: Path | None, right: Right = answer_to) -> Verdict:
+    """Everything that people and, when given, the database say. `right` gives the one right answer to a burst."""
     verdict = Verdict()
     people = list(diaries)
     for diary in people:
         verdict.acknowledged += len(diary.acknowledged)
         for kind, sentence in diary.complaints:
             verdict.add(kind, sentence)
-        judge_answers(diary, verdict)
+        judge_answers(diary, verdict, right)
     if database is not None:
         judge_database(people, database, verdict)
     return verdict
 
 
-def judge_answers(diary: Diary, verdict: Verdict) -> None:
+def judge_answers(diary: Diary, verdict: Verdict, right: Right = answer_to) -> None:
     """Every acknowledged message is answered exactly once, in the order of sending, by the right text."""
     answered = [word for seen in diary.seen for word in _WORD.findall(seen.text)]
     counts = Counter(answered)
@@ -110,7 +117,7 @@ def judge_answers(diary: Diary, verdict: Verdict) -> None:
             verdict.disordered.add(f"an answer to message {next_} of {answered[0]}'s sender came after one to {one}")
     for seen in diary.seen:
         words = _WORD.findall(seen.text)
-        if seen.text != answer_to(words):
+        if not words or seen.text != right(words):
             verdict.other.add(f"the answer to {words} is not whole: {seen.text[:60]!r}…")
 
 
@@ -145,6 +152,9 @@ def _leftovers(connection: sqlite3.Connection) -> Iterable[str]:
         "a seq is missing": """SELECT c.id FROM conversations c JOIN messages m ON m.conversation_id = c.id
             GROUP BY c.id HAVING count(*) != max(m.seq) OR min(m.seq) != 1""",
         "an incident": "SELECT kind, detail FROM incidents",
+        "a turn ended otherwise than with an answer": "SELECT id, outcome FROM turns WHERE outcome != 'answered'",
+        "a step is open": "SELECT reply_id, step FROM steps WHERE ended_ms IS NULL",
+        "a tool call has no outcome": "SELECT call_id, state FROM tool_calls WHERE state != 'succeeded'",
     }
     for problem, query in checks.items():
         for row in connection.execute(query + " LIMIT 5"):

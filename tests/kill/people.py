@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import uuid
 from typing import Any
 
@@ -12,6 +13,8 @@ from tests.kill.judge import Diary, Seen
 
 AT_ONCE = 3  # messages that one person has unacknowledged, at most
 AHEAD = 5  # ... or unanswered
+
+_CITED = re.compile(r"\[(\d+)\]")
 
 
 class House:
@@ -110,7 +113,7 @@ class Visitor(Person):
             case "ack":
                 self._acknowledged(frame)
             case "delta":
-                self._drafts[frame["message"]] = self._drafts.get(frame["message"], "") + frame["text"]
+                self._draft(frame["message"], frame["text"])
             case "withdraw":
                 self._drafts.pop(frame["message"], None)
             case "message":
@@ -144,6 +147,11 @@ class Visitor(Person):
         elif self._is_counting_own:
             self._held = max(self._held, frame["seq"])
 
+    def _draft(self, message: str, text: str) -> None:
+        if message in self._known:
+            self.diary.complain("other", f"{self.name} was shown a draft of an answer that is there: {message}")
+        self._drafts[message] = self._drafts.get(message, "") + text
+
     def _take(self, frame: dict[str, Any]) -> None:
         """A message that is known is only a repetition, which every client drops by its id."""
         seen = Seen(frame["seq"], frame["id"], frame["text"])
@@ -161,6 +169,11 @@ class Visitor(Person):
             return
         if draft not in seen.text:
             self.diary.complain("other", f"{self.name}'s draft {draft!r} is not part of {seen.text!r}")
+        if self._drafts:
+            self.diary.complain("other", f"{self.name} was left with drafts when an answer came: {self._drafts}")
+        cited = {citation["number"] for citation in frame.get("citations", ())}
+        if cited != {int(number) for number in _CITED.findall(seen.text)}:
+            self.diary.complain("other", f"{self.name} was given the citations {cited} with {seen.text!r}")
         self.diary.seen.append(seen)
 
     def is_settled(self) -> bool:

@@ -7,6 +7,7 @@ unit of work, or one of the places between units.
 import os
 import random
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 
 IN_THE_DAEMON = {
@@ -47,6 +48,27 @@ FROM_OUTSIDE = {
     "stop": "f17 SIGTERM with work in hand",
 }
 LABELS = IN_THE_DAEMON | FROM_OUTSIDE
+IN_A_MODEL_TURN = {
+    "model asked": "f04 request at the model's server",
+    "half streamed": "f05 answer half streamed",
+    "call whole": "tool call whole, not journaled",
+    "before intend": "step not journaled",
+    "inside intend": "f06 inside the step's transaction",
+    "after intend": "f06 step journaled, tool not run",
+    "tool called": "f06 tool runs",
+    "before settle": "tool has run, outcome not stored",
+    "inside settle": "f08 inside the outcome's transaction",
+    "after settle": "f08 outcome stored, model not told",
+    "result told": "f08 second model call not sent",
+    "model asked again": "f08 second request at the server",
+}
+AROUND_A_MODEL_TURN = (
+    *("before accept", "inside accept", "after accept", "acknowledged"),
+    *("before finish", "inside finish", "after finish", "before begin", "inside begin", "after begin"),
+    *("request written", "post accepted", "inside sent", "between parts", "page told"),
+    *("before find", "after find", "inside take_up", "after take_up"),
+)
+MODEL_LABELS = IN_A_MODEL_TURN | {point: IN_THE_DAEMON[point] for point in AROUND_A_MODEL_TURN} | FROM_OUTSIDE
 LEAVE_UNKNOWN = ("after begin", "request written", "post accepted", "inside sent")
 TAKE_UP_UNKNOWN = ("before find", "after find", "inside interrupted", "after interrupted")
 WHILE_STOPPING = ("inside note_clean_stop", "after note_clean_stop")
@@ -88,16 +110,21 @@ class Plans:
         return Plan(self._last, 1 if is_once else self._chance.choice((1, 1, 2, 3)))
 
 
-class Doom:
-    """Ends this process, by SIGKILL to itself, where the plan says."""
+def end_this_process() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
-    def __init__(self, plan: Plan) -> None:
+
+class Doom:
+    """Calls `end` once, where the plan says: SIGKILL for this process, or for the one that it stands for."""
+
+    def __init__(self, plan: Plan, end: Callable[[], None] = end_this_process) -> None:
         self.point = plan.point
         self._left = plan.count
+        self._end = end
 
     def at(self, point: str) -> None:
         """The process has come to `point`; it may not return."""
         if point == self.point:
             self._left -= 1
-            if self._left <= 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            if self._left == 0:
+                self._end()

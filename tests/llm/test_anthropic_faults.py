@@ -261,6 +261,7 @@ async def test_silence_in_the_middle_ends_after_the_time_between_tokens() -> Non
         await clock.advance(4.9)
         assert not rest.done()
         await clock.advance(0.2)
+        assert rest.done()
         with pytest.raises(ModelError) as caught:
             await rest
     assert caught.value.fault is Fault.SILENT
@@ -291,10 +292,10 @@ async def test_the_end_of_the_answer_is_not_held_back_by_a_connection_that_stays
         server.script = lambda _: Reply(silent_after=frames)
         call = asyncio.ensure_future(called(model))
         await server.silence()
-        while not call.done():
+        for _ in range(10):
             await clock.advance(0.3)
+        assert call.done()
         assert call.result()[-1] == Finished("stop")
-        assert clock.monotonic() < 1000 + 15
 
 
 @BOTH

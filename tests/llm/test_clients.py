@@ -12,8 +12,9 @@ import pytest
 from bot.errors import Fault
 from bot.llm.clients import Clients
 from bot.net.perimeter import Perimeter
-from tests.llm.calling import anthropic, called, failure
+from tests.llm.calling import anthropic, called, failure, outcome
 from tests.models.anthropic_server import AnthropicServer
+from tests.models.wire import Received, Reply
 
 
 @pytest.fixture
@@ -81,14 +82,30 @@ async def test_the_error_names_the_host_and_the_setting() -> None:
     await clients.close()
 
 
-async def test_many_calls_at_once_have_a_connection_each_and_keep_it() -> None:
-    """Nothing waits for a free connection, and the next calls open none."""
+async def test_many_calls_at_once_have_a_connection_each() -> None:
+    """Nothing waits until another call is over."""
+    count, is_full = 150, asyncio.Event()
+
+    def held(_: Received) -> Reply:
+        if len(server.ledger) == count:
+            is_full.set()
+        return Reply(silent_after=0)
+
+    async with AnthropicServer(held) as server, anthropic(server) as model:
+        calls = [asyncio.ensure_future(called(model)) for _ in range(count)]
+        await asyncio.wait_for(is_full.wait(), 30)
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+    assert len(server.peers) == count
+
+
+async def test_a_connection_is_used_again() -> None:
     async with AnthropicServer() as server, anthropic(server) as model:
-        await asyncio.gather(*(called(model) for _ in range(150)))
-        opened = len(server.peers)
-        for _ in range(5):
-            await called(model)
-        assert len(server.peers) == opened
+        for reply in (Reply(), Reply(status=429), Reply(status=500), Reply(raw=b"{}"), Reply()):
+            server.replies.append(reply)
+            await outcome(model)
+        assert len(server.peers) == 1
 
 
 async def test_one_client_serves_all_who_use_the_same_server_and_key() -> None:

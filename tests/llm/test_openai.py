@@ -207,6 +207,18 @@ async def test_halves_of_a_character_are_joined() -> None:
         assert text(await ask(model)) == "a\N{GRINNING FACE}b\N{REPLACEMENT CHARACTER}"
 
 
+async def test_calls_can_be_stored_whatever_a_server_writes() -> None:
+    function = {"name": "search\ud83d", "arguments": '{"query": "\ud83d\ude00"}'}
+    message = {"content": None, "tool_calls": [{"id": "a", "function": function}], "reasoning": "\ude00"}
+    body = {"choices": [{"message": message, "finish_reason": "tool_calls"}]}
+    async with OpenAIServer() as server, opened(server, stream=False) as model:
+        server.replies.append(Reply(raw=json.dumps(body).encode()))
+        thought, call, _ = await ask(model, tools=(SEARCH,))
+    assert call == ToolCall("a", "search\N{REPLACEMENT CHARACTER}", '{"query": "\N{GRINNING FACE}"}')
+    assert isinstance(thought, Reasoning)
+    assert json.loads(thought.data) == {"reasoning": "\N{REPLACEMENT CHARACTER}"}
+
+
 async def test_connections_are_used_again() -> None:
     async with OpenAIServer() as server, opened(server) as model:
         for _ in range(5):

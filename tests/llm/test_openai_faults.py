@@ -124,6 +124,13 @@ async def test_errors_of_other_shapes_are_faults_too(raw: bytes) -> None:
         assert (await fault(model)).fault is Fault.OVERLOADED
 
 
+async def test_an_event_by_the_name_of_error_is_one() -> None:
+    async with OpenAIServer() as server, opened(server) as model:
+        raw = b'event: error\ndata: {"message": "slow down", "code": 429}\n\n'
+        server.replies.append(Reply(raw=raw, content_type="text/event-stream"))
+        assert (await fault(model)).fault is Fault.RATE_LIMITED
+
+
 @pytest.mark.parametrize("finish", ["error", "abort", "network_error", "insufficient_system_resource"])
 async def test_an_answer_that_the_server_broke_off_is_a_fault(finish: str) -> None:
     async with OpenAIServer() as server, opened(server) as model:

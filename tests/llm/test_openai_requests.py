@@ -71,6 +71,14 @@ async def test_the_request_on_the_wire_is_the_whole_one() -> None:
     assert asked.headers["Authorization"] == "Bearer sk-test-0123456789abcdef"
 
 
+async def test_no_key_of_the_environment_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-admin-of-somebody")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody")
+    async with OpenAIServer() as server, opened(server, key="") as model:
+        await ask(model)
+        assert "of-somebody" not in str(dict(server.ledger[0].headers))
+
+
 async def test_texts_of_one_side_are_one_message_that_says_who_wrote_what() -> None:
     messages = [
         user("One"),
@@ -216,11 +224,19 @@ async def test_a_file_that_is_gone_and_a_file_of_ours_are_told_in_words() -> Non
     assert "ours.png" in second["content"]
 
 
-@pytest.mark.parametrize("status", [400, 413, 422, 500])
-async def test_a_request_whose_files_are_refused_is_sent_again_without_them(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (400, "You uploaded an unsupported image."),
+        (413, "Request Entity Too Large"),
+        (422, "messages.0.content: expected a string"),
+        (500, "image input is not supported"),
+    ],
+)
+async def test_a_request_whose_files_are_refused_is_sent_again_without_them(status: int, message: str) -> None:
     def script(asked: Received) -> Reply:
         has_files = "image_url" in json.dumps(asked.body)
-        return Reply(status=status, message="image input is not supported") if has_files else Reply()
+        return Reply(status=status, message=message) if has_files else Reply()
 
     async with OpenAIServer(script) as server, opened(server, reads=("text", "images")) as model:
         assert end(await ask(model, user("Look", FILES[0]), tools=(SEARCH,))) == "stop"
@@ -338,6 +354,12 @@ async def test_a_model_that_shall_have_no_tools_is_searched_for_at_once() -> Non
         assert server.ledger == []
 
 
+async def test_a_very_long_question_is_looked_up_by_its_beginning() -> None:
+    async with OpenAIServer() as server, opened(server, tools=False) as model:
+        (call,) = calls(await ask(model, user("why? " * 3_000), tools=(SEARCH,)))
+    assert json.loads(call.arguments) == {"query": "why? " * 400}
+
+
 @pytest.mark.parametrize(
     ("messages", "fields"),
     [
@@ -359,7 +381,8 @@ async def test_where_there_is_nothing_to_look_up_the_server_answers(
 @pytest.mark.parametrize(
     ("status", "message", "wanted"),
     [
-        (400, "Invalid schema for function 'search_knowledge'. (tools[0].function.parameters)", Fault.REJECTED),
+        (400, "Invalid schema: oneOf is not supported. (tools[0].function.parameters)", Fault.REJECTED),
+        (400, "('body', 'seed'): Extra inputs are not permitted, 'input': {'tools': [5]}", Fault.REJECTED),
         (400, "An assistant message with 'tool_calls' must be followed by tool messages.", Fault.REJECTED),
         (400, "The model produced invalid content.", Fault.REJECTED),
         (400, "Unsupported parameter: 'temperature' is not supported with this model.", Fault.REJECTED),
