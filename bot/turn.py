@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _FOR_OPERATORS = frozenset({Fault.KEY.value, Fault.BALANCE.value, Fault.NOT_FOUND.value})
+_PLAIN = frozenset({"answered", "tools"})
 WATCH_S = 0.1
 SIGN_S = 0.5  # longest wait for a channel to show it: the next draft is looked after only then
 GRACE_S = 5.0  # an agent ends its answer by itself in time; one that does not is ended so much later
@@ -486,7 +487,7 @@ def trace(
             }
             for one in answer.found
         ]
-    if attempts:
+    if any(each.is_call or each.outcome not in _PLAIN for each in attempts):  # the offline answerer's own stand above
         kept["attempts"] = [attempt_json(each) for each in attempts]
     return _encode(kept)
 

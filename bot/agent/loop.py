@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -145,7 +144,7 @@ class _Run:
         self._started = agent.clock.monotonic()
         self._deadline = self._started + agent.rules.turn_s
         self._exchange: list[ChatMessage] = []
-        self._same: Counter[tuple[str, str]] = Counter()
+        self._same: dict[tuple[str, str], int] = {}
         self._ids: set[str] = set()
         self._unusable = 0
         self._corrected = 0
@@ -287,7 +286,7 @@ class _Run:
 
     async def _call_tool(self, call: ToolCall) -> ToolResult:
         key = (call.name, _canonical(call.arguments))
-        self._same[key] += 1
+        self._same[key] = self._same.get(key, 0) + 1
         if self._same[key] > self._rules.same_calls:
             result = ToolResult(call.id, REPEATED, is_error=True)
         else:
@@ -317,7 +316,8 @@ class _Run:
         for call in step.calls:
             result = taken.results.get(call.id)
             if result is not None:
-                self._same[(call.name, _canonical(call.arguments))] += 1
+                key = (call.name, _canonical(call.arguments))
+                self._same[key] = self._same.get(key, 0) + 1
                 self._note(call, result)
             elif self._agent.dispatcher.is_read(call.name):
                 result = await self._call_tool(call)

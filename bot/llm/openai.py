@@ -10,7 +10,7 @@ message of the history, and the typed stream builds objects for pieces of which 
 
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -31,14 +31,10 @@ from bot.tools.names import SEARCH_KNOWLEDGE
 if TYPE_CHECKING:
     import httpx2
     from openai import AsyncOpenAI
-    from openai._types import RequestOptions
 
 TAIL_S = 2.0  # how long usage and the end of HTTP are waited for, once the answer itself is at its end
 
 _log = logging.getLogger(__name__)
-_POST: "RequestOptions" = {
-    "security": {"bearer_auth": True}
-}  # the model's key, and no other that stands in the environment
 
 
 class OpenAIModel:
@@ -58,14 +54,14 @@ class OpenAIModel:
         self._sdk: AsyncOpenAI | None = None
         self._quirks: Quirks = frozenset() if settings.tools else frozenset({Quirk.NO_TOOLS})
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         can_call = bool(request.tools) and not request.has_tools_off
         answer = Answer(self.name, can_call=can_call, is_json=request.schema is not None)
         try:
             async with aclosing(self._chunks(request, answer)) as chunks:
                 async for chunk in chunks:
                     yield chunk
-        except Exception as error:
+        except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
             if not answer.is_finished:
                 raise faults.from_exception(error, self._clock.now_ms(), self._hidden(request)) from error
         for chunk in answer.end():
@@ -134,7 +130,7 @@ class OpenAIModel:
         import httpx2
 
         return await self._sdk.post(
-            "/chat/completions", cast_to=httpx2.Response, body=asked, options=_POST, stream=True, stream_cls=None
+            "/chat/completions", cast_to=httpx2.Response, body=asked, stream=True, stream_cls=None
         )
 
     async def _pieces(

@@ -93,7 +93,8 @@ def _has_files(body: Mapping[str, Any]) -> bool:
 
 def _format_quirk(body: Mapping[str, Any]) -> Quirk:
     """The next lower rung: strict schema, schema, any object, words alone."""
-    asked = body.get("response_format", {})
-    if asked.get("type") != "json_schema":
+    asked = body.get("response_format")
+    wanted = asked.get("json_schema") if isinstance(asked, dict) else None
+    if not isinstance(wanted, dict):
         return Quirk.NO_JSON_OBJECT
-    return Quirk.NO_STRICT if asked["json_schema"].get("strict") else Quirk.NO_JSON_SCHEMA
+    return Quirk.NO_STRICT if wanted.get("strict") else Quirk.NO_JSON_SCHEMA

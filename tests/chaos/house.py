@@ -26,7 +26,7 @@ TURN_S = 60.0
 QUIET_S = 0.3
 CALLS_AT_ONCE = 40
 CIRCUIT_S = 30.0
-CLAUDE, GPT = Limits(300, 150_000), Limits(200, 100_000)
+CLAUDE, GPT = Limits(130, 50_000), Limits(100, 45_000)
 PRICES = {"claude": (3, 15, 1, 4), "gpt": (2, 8, 1, 0)}  # input, output, cache read and write, of a million tokens
 MAIL, PAGE = "mail", "page"  # the channels: one with an outbox, one whose receiver dedupes
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.agent.loop import ONLY_QUOTES, STOPPED
 from bot.agent.spending import Spent
+from bot.errors import Fault
 from bot.ports import Store
 from tests.chaos.house import CALLS_AT_ONCE, CIRCUIT_S, MAIL, PRICES, QUIET_S, TURN_S, Post
 from tests.chaos.people import Said
@@ -252,17 +253,27 @@ def everybody_is_told_once(evidence: Evidence) -> Iterator[Finding]:
 
 
 def books_agree(evidence: Evidence) -> Iterator[Finding]:
-    """Providers' books, rows of `spend`, spending in memory and the attempts in traces: the same calls, tokens and money."""
+    """Providers' books, rows of `spend`, spending in memory and the attempts in traces: the same calls, tokens and money. Which calls
+    failed is the same but for whole answers whose end came when the time for them was up."""
     for model, entries in evidence.entries.items():
-        theirs = _theirs(model, entries)
+        theirs, traced = _theirs(model, entries), _traced(model, evidence.stored.turns)
+        late = _capped(model, evidence.stored.turns)
+        if theirs.failed <= traced.failed <= theirs.failed + late:
+            theirs.failed = traced.failed
         ours = {
             "the rows of spend": evidence.stored.spend.get(model, Spent()),
             "spending in memory": evidence.spending.get(model, Spent()),
-            "the traces": _traced(model, evidence.stored.turns),
+            "the traces": traced,
         }
         for name, spent in ours.items():
             if spent != theirs:
                 yield "books", f"{model}: {name} say {spent}, the provider's say {theirs}"
+
+
+def _capped(model: str, turns: Mapping[str, TurnRow]) -> int:
+    """Calls that were ended by our own clock."""
+    calls = [call for turn in turns.values() for call in turn.calls]
+    return sum((call["model"], call["outcome"]) == (model, Fault.CAPPED.value) for call in calls)
 
 
 def _theirs(model: str, entries: Sequence[Entry]) -> Spent:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from tests.chaos.house import MAIL, PAGE, TURN_S, House
 
 DOWN_S = 1800.0
-A_SECOND = 2.2  # conversations that begin, on average
-WAVE_S, CREST_S = 20.0, 6.0  # they begin in the first seconds of each wave
+A_SECOND = 1.6  # conversations that begin, on average
+WAVE_S, CREST_S = 20.0, 4.0  # every other one of them begins in the first seconds of a wave
 DOWN_SHARE = 0.15  # of the conversations begin while nothing works
-RETURN_SHARE = 0.05  # ... and so many in the seconds in which it works again
-PAUSE_S = 450.0  # the longest pause of a circuit, and a rest: the last people come over as long a time, lest a model is never asked again
+RETURN_SHARE = 0.03  # ... so many in the seconds in which it works again
+LATER_SHARE = 0.07  # ... and so many while circuits may still be open
+PAUSE_S = 400.0  # the longest pause of a circuit, and a rest
 QUESTIONS = (
     "How long does shipping take?",
     "Can I return something?",
@@ -66,25 +67,27 @@ class Crowd:
 
 def plan(count: int, dice: random.Random) -> Plan:
     """The same for the same dice."""
-    during, at_return = round(count * DOWN_SHARE), min(300, round(count * RETURN_SHARE))
-    before = (count - during - at_return) // 2
-    after = count - during - at_return - before
+    during, at_return, later = round(count * DOWN_SHARE), round(count * RETURN_SHARE), round(count * LATER_SHARE)
+    before = (count - during - at_return - later) // 2
+    after = count - during - at_return - later - before
     moments = _waves(before, 0.0, dice)
     start = moments[-1] + WAVE_S
     end = start + DOWN_S
-    moments += sorted(dice.uniform(start + 1, end - 5) for _ in range(during))
-    moments += sorted(dice.uniform(end - 2, end + 5) for _ in range(at_return))
-    late = after // 10
-    moments += _waves(after - late, end + WAVE_S, dice)
-    last = moments[-1]
-    moments += sorted(last + dice.uniform(0, PAUSE_S) for _ in range(late))
+    moments += _spread(during, start + 1, end - 5, dice)
+    moments += _spread(at_return, end - 2, end + 5, dice)
+    moments += _spread(later, end + 5, end + PAUSE_S, dice)
+    moments += _waves(after, end + PAUSE_S, dice)
     people = [_person(n, at, dice, is_down=start <= at < end) for n, at in enumerate(moments)]
     return Plan(people, (start, end))
 
 
+def _spread(count: int, start: float, end: float, dice: random.Random) -> list[float]:
+    return sorted(dice.uniform(start, end) for _ in range(count))
+
+
 def _waves(count: int, start: float, dice: random.Random) -> list[float]:
     size = round(A_SECOND * WAVE_S)
-    return sorted(start + n // size * WAVE_S + dice.uniform(0, CREST_S) for n in range(count))
+    return sorted(start + n // size * WAVE_S + dice.uniform(0, CREST_S if n % 2 else WAVE_S) for n in range(count))
 
 
 def _person(number: int, at: float, dice: random.Random, *, is_down: bool) -> Person:

@@ -121,8 +121,8 @@ async def after(clock: ManualClock, asking: Awaitable[T]) -> tuple[T | ModelErro
 
 async def first(model: OpenAIModel, *messages: ChatMessage) -> Chunk:
     """The first chunk; the rest is abandoned."""
-    async with aclosing(model.stream(request(*messages))) as chunks:  # type: ignore[type-var]  # the port asks for less
-        return await anext(aiter(chunks))
+    async with aclosing(model.stream(request(*messages))) as chunks:
+        return await anext(chunks)
 
 
 def text(chunks: Iterable[Chunk]) -> str:
