@@ -70,6 +70,7 @@ class Clients:
                 max_retries=0,
                 http_client=self._client(),
             )
+            client._custom_headers = {}  # what the environment adds is meant for the provider, not for any base_url
             self._anthropic[base_url, key] = client
         return client
 
@@ -87,6 +88,8 @@ class Clients:
                 max_retries=0,
                 http_client=self._client(),
             )
+            client._custom_headers = {}
+            client.organization = client.project = None
             self._openai[base_url, key] = client
         return client
 

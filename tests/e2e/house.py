@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+RELOADED = "config read again"
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = """
 [data]
@@ -79,6 +80,16 @@ class Daemon:
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         return self._end(signal.SIGTERM)
+
+    def reload(self) -> None:
+        """SIGHUP; returns once the config has been read again."""
+        assert self.process is not None
+        path, before = self.folder / "log", (self.folder / "log").read_text(encoding="utf-8").count(RELOADED)
+        self.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 20
+        while path.read_text(encoding="utf-8").count(RELOADED) == before:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
     def _end(self, number: int) -> int:
         if self.process is None:

@@ -410,6 +410,7 @@ async def test_the_environment_has_no_say(monkeypatch: pytest.MonkeyPatch) -> No
     for name, value in (
         ("ANTHROPIC_API_KEY", "stray"),
         ("ANTHROPIC_AUTH_TOKEN", "stray"),
+        ("ANTHROPIC_CUSTOM_HEADERS", "X-Gateway: stray"),
         ("ANTHROPIC_BASE_URL", "http://127.0.0.1:1"),
         ("HTTP_PROXY", "http://127.0.0.1:1"),
         ("ALL_PROXY", "http://127.0.0.1:1"),

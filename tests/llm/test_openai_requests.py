@@ -74,6 +74,9 @@ async def test_the_request_on_the_wire_is_the_whole_one() -> None:
 async def test_no_key_of_the_environment_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-admin-of-somebody")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-somebody")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-of-somebody")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "project-of-somebody")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Gateway: of-somebody")
     async with OpenAIServer() as server, opened(server, key="") as model:
         await ask(model)
         assert "of-somebody" not in str(dict(server.ledger[0].headers))
