@@ -109,7 +109,7 @@ class Daemon:
             capture_output=True,
             text=True,
             cwd=ROOT,
-            timeout=60,
+            timeout=200,
             check=False,
         )
 
@@ -127,6 +127,7 @@ class Chat:
         self.socket = socket
         self.token = ""
         self.seen: list[dict[str, Any]] = []
+        self.patience_s = 20.0
 
     async def hello(self, **fields: object) -> dict[str, Any]:
         await self.socket.send_json({"type": "hello", "version": 1, **fields})
@@ -140,9 +141,9 @@ class Chat:
         return await self.until("message")
 
     async def until(self, kind: str) -> dict[str, Any]:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + self.patience_s
         while time.monotonic() < deadline:
-            frame: dict[str, Any] = await self.socket.receive_json(timeout=20)
+            frame: dict[str, Any] = await self.socket.receive_json(timeout=self.patience_s)
             self.seen.append(frame)
             if frame["type"] == kind:
                 return frame
