@@ -81,7 +81,9 @@ class Assembly:
             await self._clients.warm(sorted(self._providers))
 
     def take(self, fresh: Config) -> None:
-        """New keys and settings of models that are there already bite at once; what else changed waits for a restart."""
+        """New keys, settings of models and budgets bite at once; what else changed waits for a restart."""
+        self.spending.per_person = fresh.limits.person_cost_per_day
+        self.spending.per_day = fresh.limits.cost_per_day
         self.models = self._models(fresh)
         self.router.take(self.models, fresh.models)
 

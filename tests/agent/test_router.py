@@ -129,7 +129,7 @@ async def test_a_wish_that_does_not_fit_the_time_sends_the_call_on(clock: Manual
     assert clock.monotonic() - 1000 < 1
 
 
-async def test_too_long_is_tried_once_with_half_and_then_elsewhere(clock: ManualClock) -> None:
+async def test_f42_too_long_is_tried_once_with_half_and_then_elsewhere(clock: ManualClock) -> None:
     """Half of what was sent, not of what might have been."""
     first, second = Scripted("a", clock, [fails(Fault.TOO_LONG)]), Scripted("b", clock, says("yes"))
     asked: list[int] = []

@@ -70,7 +70,7 @@ async def test_what_people_wrote_and_the_key_stay_out_of_the_error() -> None:
 @pytest.mark.parametrize(
     ("kind", "fault"), [("overloaded_error", Fault.OVERLOADED), ("rate_limit_error", Fault.RATE_LIMITED)]
 )
-async def test_an_error_inside_a_success_is_an_error(stream: bool, kind: str, fault: Fault) -> None:
+async def test_f35_an_error_inside_a_success_is_an_error(stream: bool, kind: str, fault: Fault) -> None:
     async with AnthropicServer() as server, anthropic(server, stream=stream) as model:
         for at in range(8):
             server.replies.append(Reply(text="Looking.", calls=ANSWER.calls, error_event=at, error=kind))
@@ -81,7 +81,7 @@ async def test_an_error_inside_a_success_is_an_error(stream: bool, kind: str, fa
 
 @BOTH
 @pytest.mark.parametrize("is_clean", [False, True], ids=["broken off", "ended early"])
-async def test_cut_at_any_byte_an_answer_is_whole_or_an_error(stream: bool, is_clean: bool) -> None:
+async def test_f36_cut_at_any_byte_an_answer_is_whole_or_an_error(stream: bool, is_clean: bool) -> None:
     """No prefix of an answer passes for the answer, gives a call, raises anything but ModelError, or keeps its connection."""
     async with AnthropicServer() as server, anthropic(server, stream=stream) as model:
         whole = await _given(server, model, ANSWER)
@@ -237,7 +237,7 @@ async def test_a_redirect_is_not_followed(stream: bool) -> None:
 
 @BOTH
 @pytest.mark.parametrize("reply", [Reply(is_mute=True), Reply(silent_after=0)], ids=["no headers", "headers alone"])
-async def test_silence_from_the_start_ends_after_the_time_for_a_first_token(stream: bool, reply: Reply) -> None:
+async def test_f37_silence_from_the_start_ends_after_the_time_for_a_first_token(stream: bool, reply: Reply) -> None:
     clock = ManualClock()
     async with AnthropicServer() as server, anthropic(server, clock, stream=stream, first_token_s=20) as model:
         server.replies.append(reply)
@@ -249,7 +249,7 @@ async def test_silence_from_the_start_ends_after_the_time_for_a_first_token(stre
         assert (await call).fault is Fault.SILENT
 
 
-async def test_silence_in_the_middle_ends_after_the_time_between_tokens() -> None:
+async def test_f37_silence_in_the_middle_ends_after_the_time_between_tokens() -> None:
     clock = ManualClock()
     async with AnthropicServer() as server, anthropic(server, clock, first_token_s=20, idle_s=5) as model:
         server.replies.append(Reply("One. Two.", chunks=2, silent_after=4))

@@ -102,7 +102,7 @@ async def test_the_detail_holds_neither_the_key_nor_what_people_wrote() -> None:
         ("Something broke", Fault.OVERLOADED),
     ],
 )
-async def test_an_error_inside_a_success_is_a_fault(stream: bool, error: object, wanted: Fault) -> None:
+async def test_f35_an_error_inside_a_success_is_a_fault(stream: bool, error: object, wanted: Fault) -> None:
     body = json.dumps({"error": error}).encode()
     raw = b'data: {"choices":[{"delta":{"content":"Hel"}}]}\n\ndata: ' + body + b"\n\n" if stream else body
     kind = "text/event-stream" if stream else "application/json"
@@ -142,7 +142,7 @@ async def test_an_answer_that_the_server_broke_off_is_a_fault(finish: str) -> No
 
 
 @pytest.mark.parametrize("is_clean", [False, True], ids=["broken", "ended"])
-async def test_a_stream_cut_at_any_byte_fails_or_is_whole(is_clean: bool) -> None:
+async def test_f36_a_stream_cut_at_any_byte_fails_or_is_whole(is_clean: bool) -> None:
     reply = Reply("Hi.", chunks=1, calls=(CALL,))
     async with OpenAIServer() as server, opened(server) as model:
         server.replies.append(reply)
@@ -163,7 +163,7 @@ async def test_a_stream_cut_at_any_byte_fails_or_is_whole(is_clean: bool) -> Non
         assert server.open == 0
 
 
-async def test_an_answer_in_one_piece_cut_at_any_byte_fails() -> None:
+async def test_f36_an_answer_in_one_piece_cut_at_any_byte_fails() -> None:
     reply = Reply("Hi.", calls=(CALL,))
     async with OpenAIServer() as server, opened(server, stream=False) as model:
         server.replies.append(reply)
@@ -187,7 +187,7 @@ async def test_a_server_that_is_not_there_is_unreachable() -> None:
 
 @STREAMS
 @pytest.mark.parametrize("reply", [Reply(is_mute=True), Reply(silent_after=0)], ids=["mute", "headers alone"])
-async def test_silence_before_the_first_token_ends_in_time(stream: bool, reply: Reply) -> None:
+async def test_f37_silence_before_the_first_token_ends_in_time(stream: bool, reply: Reply) -> None:
     clock = ManualClock()
     async with OpenAIServer() as server, opened(server, clock, stream=stream, first_token_s=20, idle_s=5) as model:
         server.replies.append(reply)
@@ -197,7 +197,7 @@ async def test_silence_before_the_first_token_ends_in_time(stream: bool, reply: 
     assert 20 <= seconds < 21
 
 
-async def test_silence_in_the_middle_ends_in_time_and_nothing_is_called() -> None:
+async def test_f37_silence_in_the_middle_ends_in_time_and_nothing_is_called() -> None:
     clock = ManualClock()
     said: list[Chunk] = []
     async with OpenAIServer() as server, opened(server, clock, first_token_s=20, idle_s=5) as model:

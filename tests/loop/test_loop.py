@@ -1,5 +1,6 @@
 """One turn of an agent: models that call tools, break, lie, loop and cost money, behind the port."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -136,6 +137,29 @@ async def test_several_calls_at_once_are_numbered_apart() -> None:
     results = model.requests[1].messages[-1].results
     assert [(each.call, each.first_number) for each in results] == [("c0", 1), ("c1", 2)]
     assert [each.number for each in answer.citations] == [2]
+
+
+async def test_f40_calls_of_one_answer_run_one_after_the_other() -> None:
+    """Never side by side, in the order in which the model wrote them."""
+    running: list[str] = []
+
+    class Slow:
+        name, description, arguments, is_read = "search_knowledge", "Searches.", Arguments, True
+
+        async def run(self, arguments: Arguments, first_number: int) -> Output:
+            running.append(f"{arguments.query} begins")
+            await asyncio.sleep(0)
+            running.append(f"{arguments.query} ends")
+            return Output("done")
+
+    twice: Reply = [ToolCall(f"c{n}", "search_knowledge", f'{{"query": "{n}"}}') for n in range(2)]
+    models: dict[str, ChatModel] = {
+        "model": Scripted([*twice, Finished("tools")], says("Done.")),
+        "offline": OfflineModel(),
+    }
+    joined: Callable[[], Sequence[Message]] = lambda: (message("do both"),)  # noqa: E731
+    await agent(models, ManualClock(), [Slow()]).answer(Asked("c", Past(), joined, Page()))
+    assert running == ["0 begins", "0 ends", "1 begins", "1 ends"]
 
 
 async def test_ids_that_a_server_uses_again_are_told_apart() -> None:
@@ -333,7 +357,7 @@ async def test_what_is_told_to_a_model_before_the_conversation_never_changes() -
     assert "We sell shoes." in model.requests[0].instructions
 
 
-async def test_long_results_leave_room_for_the_question() -> None:
+async def test_f42_long_results_leave_room_for_the_question() -> None:
     """A small context window still holds what the user asked."""
     long = Passage(PassageId("p2"), "a.md", "A", "x" * 30_000)
 
