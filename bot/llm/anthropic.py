@@ -6,7 +6,7 @@ Promise: one call of `stream` is one try. The call is repeated only to leave out
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Iterable
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from bot.llm import faults
 from bot.llm.anthropic_answer import Answer
 from bot.llm.anthropic_request import Body, Form, body, is_readable
 from bot.llm.clients import Clients
-from bot.llm.content import ReadBlob, is_assistant, load
+from bot.llm.content import ReadBlob, hidden, is_assistant, load
 from bot.llm.stream import Events, Patience
 from bot.model import Attachment
 from bot.ports import ChatRequest, Chunk, Clock, Headroom
@@ -56,7 +56,7 @@ class AnthropicModel:
                     yield chunk
         except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
             if not answer.is_finished:
-                raise faults.from_exception(error, self._clock.now_ms(), self._hidden(request)) from error
+                raise faults.from_exception(error, self._clock.now_ms(), hidden(self._key, request)) from error
         for chunk in answer.end():
             yield chunk
 
@@ -156,14 +156,6 @@ class AnthropicModel:
             return await patience.wait(piece)
         async with self._clock.timeout(LINGER_S):
             return await piece
-
-    def _hidden(self, request: ChatRequest) -> Iterable[str]:
-        yield self._key
-        yield request.instructions
-        for message in request.messages:
-            yield message.text
-            yield from (result.text for result in message.results)
-            yield from (call.arguments for call in message.calls)
 
 
 def _refused(error: Exception) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from bot.errors import FrontdeskError
 from bot.model import Attachment, Author, BlobId
-from bot.ports import ChatMessage, ToolCall, ToolResult
+from bot.ports import ChatMessage, ChatRequest, ToolCall, ToolResult
 
 ReadBlob = Callable[[BlobId], Awaitable[bytes]]
 
@@ -58,6 +58,16 @@ def spoken(message: ChatMessage) -> str:
 def result_text(result: ToolResult) -> str:
     """Never empty: some servers refuse an empty result."""
     return result.text.strip() or ("It failed without saying why." if result.is_error else "It gave nothing.")
+
+
+def hidden(key: str, request: ChatRequest) -> Iterable[str]:
+    """What the detail of an error must not repeat."""
+    yield key
+    yield request.instructions
+    for message in request.messages:
+        yield message.text
+        yield from (call.arguments for call in message.calls)
+        yield from (result.text for result in message.results)
 
 
 # --- calls and results -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ message of the history, and the typed stream builds objects for pieces of which 
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -63,7 +63,7 @@ class OpenAIModel:
                     yield chunk
         except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
             if not answer.is_finished:
-                raise faults.from_exception(error, self._clock.now_ms(), self._hidden(request)) from error
+                raise faults.from_exception(error, self._clock.now_ms(), content.hidden(self._key, request)) from error
         for chunk in answer.end():
             yield chunk
 
@@ -168,15 +168,6 @@ class OpenAIModel:
 
     def _is_readable(self, attachment: Attachment) -> bool:
         return content.kind(attachment.media_type) in self._reads
-
-    def _hidden(self, request: ChatRequest) -> Iterable[str]:
-        """What the detail of an error must not repeat."""
-        yield self._key
-        yield request.instructions
-        for message in request.messages:
-            yield message.text
-            yield from (call.arguments for call in message.calls)
-            yield from (result.text for result in message.results)
 
 
 def _events(whole: bytes, kind: str) -> Iterator[tuple[bytes, bytes]]:
