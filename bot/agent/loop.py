@@ -381,7 +381,7 @@ class _Run:
         if not is_local and has_searched and not answer.citations:
             answer.is_answered = False  # it looked and found nothing that it could cite
         answer.is_person_wished |= end.is_person_wished
-        is_offering = end.is_offering_person if is_local else not answer.is_answered
+        is_offering = answer.is_last_resort or (end.is_offering_person if is_local else not answer.is_answered)
         answer.buttons = (PERSON_BUTTON,) if is_offering and not answer.is_person_wished else ()
         return answer
 

@@ -285,6 +285,7 @@ async def test_f46_when_every_model_is_down_the_offline_answerer_quotes_and_says
     assert "".join(house.page.shown).strip() == answer.text
     assert (answer.is_last_resort, answer.model, [c.passage for c in answer.citations]) == (True, "offline", ["p1"])
     assert [outcome for _, outcome in house.outcomes[:2]] == ["overloaded", "key refused"]
+    assert [each.id for each in answer.buttons] == ["person"]
     again = await house.ask(past=[message("?", seq=1), message(answer.text, Author.AGENT, 2)])
     assert ONLY_QUOTES not in again.text
     assert "within 30 days" in again.text
