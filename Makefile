@@ -27,7 +27,8 @@ bench: $(VENV)/.installed-test
 	@exec $(BIN)/python -m benchmarks
 
 chaos: $(VENV)/.installed-test
-	@exec $(BIN)/python -m tests.kill --cycles $(CYCLES)
+	@$(BIN)/python -m tests.kill --cycles $(CYCLES)
+	@exec $(BIN)/python -m tests.kill --cycles $(CYCLES) --model
 
 screenshots: $(VENV)/.installed-test debian-packages
 	@exec $(BIN)/python -m tests.e2e.screenshots

@@ -342,6 +342,7 @@ class App:
     async def _round(self, *, is_pruning: bool) -> None:
         if self.scheduler.take_overflow():
             await wake_waiting(self.store, self.scheduler, self.config.limits.tries)
+        await self.turns.pay()
         counted: dict[str, int] = dict(await self.store.read(records.COUNT_OUTBOX))
         self._outbox = {state: counted.get(state, 0) for state in ("planned", "sending", "unknown")}
         if is_pruning:

@@ -45,6 +45,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 _FOR_OPERATORS = frozenset({Fault.KEY.value, Fault.BALANCE.value, Fault.NOT_FOUND.value})
 _PLAIN = frozenset({"answered", "tools"})
+OWED_MOST = 10_000  # turns whose cost waits for the disk
 WATCH_S = 0.1
 SIGN_S = 0.5  # longest wait for a channel to show it: the next draft is looked after only then
 GRACE_S = 5.0  # an agent ends its answer by itself in time; one that does not is ended so much later
@@ -175,6 +176,7 @@ class Turns:
             name: metrics.turns.of(name)
             for name in ("answered", "unanswered", "quoted", "stopped", "wish", "recorded", "late", "dead", "failed")
         }
+        self._owed: list[tuple[str, Sequence[Attempt]]] = []
         self._begun: set[str] = set()  # replies whose turns have left steps on disk
 
     async def run(self, conversation_id: str) -> float | None:
@@ -232,6 +234,7 @@ class Turns:
             await draft.withdraw()
             self._note_begun(batch, asked)
             self._conversations.forget(batch.conversation.id)
+            await self._owe(batch, asked.attempts[asked.on_record :])
             return 0.0 if isinstance(error, Conflict) else self._rules.retry_s[0]
         except Exception as error:
             log.exception("turn failed")
@@ -387,14 +390,31 @@ class Turns:
         try:
             ended = await self._store.run(fail, ending, reason, self._rules.tries)
         except (StoreUnavailable, Overloaded):
+            await self._owe(batch, attempts)
             return self._rules.retry_s[-1]
         self._outcomes["failed" if ended is None else "dead"].inc()
         if ended is None:
             return self._wait_s(batch, error)
+        self._begun.discard(batch.reply_id)
         self._metrics.incidents.of("dead letter").inc()
         if ended.reply is not None:
             await self._delivery.planned(ended.conversation, ended.reply)
         return 0.0
+
+    async def _owe(self, batch: Batch, attempts: Sequence[Attempt]) -> None:
+        """Model calls of a turn that was not committed have cost something all the same."""
+        if any(each.is_call for each in attempts):
+            self._owed.append((batch.conversation.identity, attempts))
+            await self.pay()
+
+    async def pay(self) -> None:
+        """Puts on record what could not be recorded with its turn; what still cannot stays for the next time."""
+        owed, self._owed = self._owed, []
+        try:
+            if owed:
+                await self._store.run(pay, owed)
+        except (StoreUnavailable, Overloaded):
+            self._owed = [*owed, *self._owed][-OWED_MOST:]
 
     def _wait_s(self, batch: Batch, error: Exception) -> float:
         if isinstance(error, ModelError) and error.retry_after_s is not None:
@@ -528,6 +548,11 @@ def append_reply(cursor: Cursor, ending: Ending) -> Ended:
         cursor.execute(records.CASE_WANTS_PERSON, {"id": ending.case, "now": ending.now_ms})
     add_turn(cursor, ending)
     return Ended(conversation.advanced(Seq(last_seq)), reply if is_owned else None)
+
+
+def pay(cursor: Cursor, owed: Sequence[tuple[str, Sequence[Attempt]]]) -> None:
+    for payer, attempts in owed:
+        add_spend(cursor, payer, attempts)
 
 
 def record_attempts(cursor: Cursor, ending: Ending) -> None:

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from pathlib import Path
 
 from tests.kill.cycles import Report, run
-from tests.kill.daemon import FAULTS
+from tests.kill.daemon import FAULTS, MODEL_FAULTS
 from tests.kill.points import LABELS, MODEL_LABELS
 
 
@@ -18,12 +18,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.kill", description=__doc__)
     parser.add_argument("--cycles", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--fault", choices=FAULTS, default="", help="plant a bug, to see it caught")
+    parser.add_argument("--fault", choices=FAULTS + MODEL_FAULTS, default="", help="plant a bug, to see it caught")
     parser.add_argument(
         "--model", action="store_true", help="with a streaming model in the path, of either provider in turn"
     )
     parser.add_argument("--folder", type=Path, help="where the data goes; kept for episodes that went wrong")
     given = parser.parse_args()
+    if given.fault in MODEL_FAULTS and not given.model:
+        parser.error(f"{given.fault!r} lies in the path of the model: add --model")
     folder = given.folder or Path(tempfile.mkdtemp(prefix="frontdesk-kill-"))
     say(f"{given.cycles} cycles, seed {given.seed}, in {folder}")
     started = time.monotonic()

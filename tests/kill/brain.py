@@ -18,7 +18,11 @@ from tests.models.openai_server import OpenAIServer
 from tests.models.wire import Body, Call, Counts, ModelServer, Received, Reply
 
 PROVIDERS = ("openai", "anthropic")
+MODEL = "brain"  # its name in the config
 PACE_S = 0.002  # between two events of a stream
+INPUT = (
+    1000  # tokens of the first request; each further one reports one more, and so is known again wherever it was booked
+)
 KEY = "life-"  # and the number of the life: so each request says which daemon sent it
 STORIES = (
     (),
@@ -64,8 +68,8 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request. `turn` is the first word of what is to be answered, `step` counts the messages with calls that lie behind it.
-    `serial` is its place in the ledger and stands, too, in the tokens that it reports."""
+    """One request. `turn` is the first word of what is to be answered, `step` counts the messages with calls that lie behind it,
+    `serial` is its place in the ledger."""
 
     serial: int
     life: int
@@ -132,7 +136,7 @@ class Brain:
     def _note(self, received: Received, turn: str, step: int) -> Asked:
         serial = len(self.asked)
         cache_write = serial % 3 if self.provider == "anthropic" else 0
-        counts = Counts(1000 + serial, 10 + serial % 7, cache_read=serial % 5, cache_write=cache_write)
+        counts = Counts(INPUT + serial, 10 + serial % 7, cache_read=serial % 5, cache_write=cache_write)
         headers = received.headers
         key = headers.get("x-api-key") or headers["Authorization"].removeprefix("Bearer ")
         asked = Asked(serial, int(key.removeprefix(KEY)), turn, step, counts, received)

@@ -21,8 +21,8 @@ from pathlib import Path
 import aiohttp
 
 from bot.store.folder import DATABASE
-from tests.kill.brain import DOCUMENTS, PRICES, PROVIDERS, Brain, right
-from tests.kill.journal import Standing, judge_journal, judge_spend, read_runs, read_standing
+from tests.kill.brain import DOCUMENTS, MODEL, PRICES, PROVIDERS, Brain, right
+from tests.kill.journal import Standing, judge_journal, judge_spend, read_books, read_runs, read_standing
 from tests.kill.judge import Verdict, answer_to, judge, read_posts
 from tests.kill.ledger import Ledger
 from tests.kill.people import House, LedgerUser, Person, Visitor
@@ -58,14 +58,14 @@ messages_per_minute = 100000
 frames_per_minute = 100000
 """
 MODEL_CONFIG = """
-[models.brain]
+[models.{model}]
 provider = "{provider}"
 model = "brain-1"
 base_url = "{base_url}"
 prices = {{ {prices} }}
 
 [roles]
-answer = ["brain", "offline"]
+answer = ["{model}", "offline"]
 """
 
 
@@ -212,7 +212,9 @@ class Episode:
         if self._brain is not None:
             documents = '["documents"]'
             prices = ", ".join(f"{name} = {price}" for name, price in PRICES.items())
-            config = MODEL_CONFIG.format(provider=self._brain.provider, base_url=self._brain.base_url, prices=prices)
+            config = MODEL_CONFIG.format(
+                model=MODEL, provider=self._brain.provider, base_url=self._brain.base_url, prices=prices
+            )
             (self._folder / "documents").mkdir()
             for name, text in DOCUMENTS.items():
                 (self._folder / "documents" / name).write_text(text)
@@ -359,7 +361,7 @@ class Episode:
         runs = read_runs(self._runs)
         judge_journal(brain.asked, runs, self._lives, verdict)
         verdict.other.update(brain.complaints)
-        report.vain = judge_spend(brain.asked, self._database, "brain", self._lives, verdict)
+        report.vain = judge_spend(brain.asked, read_books(self._database), self._lives, verdict)
         report.asked, report.continued, report.searches = len(brain.asked), brain.continued, len(runs)
 
 

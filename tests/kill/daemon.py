@@ -42,8 +42,9 @@ PIECES = 5
 ACKNOWLEDGED_S = 0.004  # after the commit: the acknowledgement has left, and the quiet time is not over
 
 EARLY_ACK, NO_DEDUPE, NO_OUTBOX = "early ack", "no dedupe", "no outbox"
-NO_JOURNAL, NO_OUTCOME, NO_THOUGHT = "no journal", "no outcome", "no thought"
-FAULTS = (EARLY_ACK, NO_DEDUPE, NO_OUTBOX, NO_JOURNAL, NO_OUTCOME, NO_THOUGHT)
+NO_JOURNAL, NO_OUTCOME, NO_THOUGHT, OTHER_DRAFT = "no journal", "no outcome", "no thought", "other draft"
+FAULTS = (EARLY_ACK, NO_DEDUPE, NO_OUTBOX)
+MODEL_FAULTS = (NO_JOURNAL, NO_OUTCOME, NO_THOUGHT, OTHER_DRAFT)
 MODELS = {"openai": ("bot.llm.openai", "OpenAIModel"), "anthropic": ("bot.llm.anthropic", "AnthropicModel")}
 WARM = (
     *("bot.llm.clients", "bot.llm.transport", "bot.knowledge", *(module for module, _ in MODELS.values())),
@@ -96,9 +97,13 @@ class DoomedStore(SqliteStore):
 
 
 class DoomedWeb(WebAdapter):
-    """The real web channel, which may end the process once a page was told."""
+    """The real web channel, which may end the process once a page was told. A planted bug: a draft that no answer replaces."""
 
     doom = Doom(Plan(""))
+    fault = ""
+
+    async def draft(self, to: Address, message: MessageId, text: str) -> None:
+        await super().draft(to, MessageId(f"{message}?") if self.fault == OTHER_DRAFT else message, text)
 
     async def send(self, to: Address, message: Message) -> Receipt:
         receipt = await super().send(to, message)
@@ -208,7 +213,7 @@ def live(order: dict[str, str], report: int) -> None:
     """One life: until the plan, a signal, or a fault of its own ends it."""
     doom = Doom(Plan(order["point"], int(order["count"])))
     DoomedStore.doom = DoomedWeb.doom = doom
-    DoomedStore.fault = FaultyHouse.fault = order["fault"]
+    DoomedStore.fault = DoomedWeb.fault = FaultyHouse.fault = order["fault"]
     setattr(bot.app, "SqliteStore", DoomedStore)  # noqa: B010 - mypy forbids the assignment
     setattr(bot.app, "House", FaultyHouse)  # noqa: B010
     has_brain = "runs" in order

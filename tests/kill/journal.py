@@ -5,7 +5,8 @@ the one that was committed. Promised is:
 
 - Once a step, or the answer, stood on disk, no request for it comes any more, from this life or a later one.
 - Once a call has an outcome on disk, or the model has been told it, its tool does not run for it again.
-- `spend` holds, for each payer and to the token, the sum over the requests whose step or answer was committed, each once, and no other.
+- `spend` holds, for each payer and to the token, the sum over the requests whose step or answer was committed, each once, and no other;
+  so do the traces.
 - Not in `spend` is only a request whose life was killed before its step or answer was committed: at most one for each step and life. A
   clean stop leaves none.
 """
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.ids import derived_id
-from tests.kill.brain import PRICES, Asked
+from tests.kill.brain import INPUT, MODEL, PRICES, Asked
 from tests.kill.judge import Verdict, words_in
 
 Place = tuple[str, int]  # a turn, and the number of a step
@@ -45,14 +46,15 @@ class Run:
 
 def read_standing(database: Path, *, is_clean: bool) -> Standing:
     """An empty one while the first start has not made the tables."""
-    try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            turns = {derived_id("reply", id_): text for id_, text in connection.execute(_WORDS)}
-            steps = frozenset((turns[reply], step - 1) for reply, step in connection.execute(_STEPS))
-            queries = frozenset(json.loads(arguments)["query"] for (arguments,) in connection.execute(_SETTLED))
-            return Standing(is_clean, steps, queries, frozenset(text for (text,) in connection.execute(_HANDLED)))
-    except sqlite3.OperationalError:
+    if not database.exists():
         return Standing(is_clean)
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'spend'").fetchall():
+            return Standing(is_clean)
+        turns = {derived_id("reply", id_): text for id_, text in connection.execute(_WORDS)}
+        steps = frozenset((turns[reply], step - 1) for reply, step in connection.execute(_STEPS))
+        queries = frozenset(json.loads(arguments)["query"] for (arguments,) in connection.execute(_SETTLED))
+        return Standing(is_clean, steps, queries, frozenset(text for (text,) in connection.execute(_HANDLED)))
 
 
 _WORDS = "SELECT id, text FROM messages WHERE author = 'user'"
@@ -128,9 +130,38 @@ def place_of(query: str) -> Place:
 # --- money -------------------------------------------------------------------------------------------------------------
 
 
-def judge_spend(
-    asked: Sequence[Asked], database: Path, model: str, lives: Mapping[int, Standing], verdict: Verdict
-) -> int:
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the database says of cost. `payers`: of each word; `spent`: the sums of each payer and model, as `_sums` orders them;
+    `traced`: how often a request stands in the traces, by its serial."""
+
+    payers: Mapping[str, str]
+    spent: Mapping[tuple[str, str], tuple[int, ...]]
+    traced: Counter[int]
+
+
+def read_books(database: Path) -> Books:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        attempts = [
+            attempt
+            for (trace,) in connection.execute("SELECT trace FROM turns")
+            for attempt in json.loads(trace).get("attempts", ())
+        ]
+        return Books(
+            dict(connection.execute(_PAYERS)),
+            {row[:2]: row[2:] for row in connection.execute(_SPENT)},
+            Counter(attempt["usage"][0] - INPUT for attempt in attempts),
+        )
+
+
+_PAYERS = """
+    SELECT m.text, c.identity_id FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE m.author = 'user'"""
+_SPENT = """
+    SELECT payer, model, sum(calls), sum(failed), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens),
+        sum(cache_write_tokens), sum(cost_micros) FROM spend GROUP BY payer, model"""
+
+
+def judge_spend(asked: Sequence[Asked], books: Books, lives: Mapping[int, Standing], verdict: Verdict) -> int:
     """Returns how many requests are in no row, because a kill came first."""
     last = {(each.turn, each.step): each for each in in_order(asked)}
     for each in asked:
@@ -139,24 +170,18 @@ def judge_spend(
             verdict.other.add(f"step {each.step} of {each.turn} was committed, and its answer was not whole")
         if not is_committed and lives[each.life].is_clean:
             verdict.other.add(f"step {each.step} of {each.turn} was asked for in vain in life {each.life}")
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        payers = dict(connection.execute(_PAYERS))
-        booked = {row[:2]: row[2:] for row in connection.execute(_BOOKED)}
+        if books.traced[each.serial] != is_committed:
+            verdict.other.add(
+                f"step {each.step} of {each.turn} is traced {books.traced[each.serial]} times: {each.serial}"
+            )
     due: defaultdict[tuple[str, str], list[Asked]] = defaultdict(list)
     for each in last.values():
-        due[payers[each.turn], model].append(each)
-    for key in due.keys() | booked.keys():
-        if booked.get(key) != _sums(due[key]):
+        due[books.payers[each.turn], MODEL].append(each)
+    for key in due.keys() | books.spent.keys():
+        if books.spent.get(key) != _sums(due[key]):
             names = "calls, failed, input, output, cache read, cache write, cost"
-            verdict.other.add(f"spend of {key}: {booked.get(key)}, and it is due {_sums(due[key])} ({names})")
+            verdict.other.add(f"spend of {key}: {books.spent.get(key)}, and it is due {_sums(due[key])} ({names})")
     return len(asked) - len(last)
-
-
-_PAYERS = """
-    SELECT m.text, c.identity_id FROM messages m JOIN conversations c ON c.id = m.conversation_id WHERE m.author = 'user'"""
-_BOOKED = """
-    SELECT payer, model, sum(calls), sum(failed), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens),
-        sum(cache_write_tokens), sum(cost_micros) FROM spend GROUP BY payer, model"""
 
 
 def _sums(asked: Iterable[Asked]) -> tuple[int, ...]:

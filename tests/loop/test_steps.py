@@ -194,3 +194,25 @@ async def test_the_offline_answerer_leaves_no_steps(tmp_path: Path) -> None:
         await house.rest()
         assert await house.all("SELECT * FROM steps") == []
         assert await house.all("SELECT * FROM spend") == []
+
+
+async def test_a_turn_that_is_not_committed_has_cost_something_all_the_same(tmp_path: Path) -> None:
+    """Somebody handled the message meanwhile: the answer is dropped, and what it cost is on record."""
+
+    class Slow(Model):
+        async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+            self.is_at_answer.set()
+            await gate.wait()
+            yield TextDelta("Too late.")
+            yield Usage(100, 10)
+            yield Finished()
+
+    gate, slow = asyncio.Event(), Slow()
+    async with core(tmp_path / "data", answerer=made(slow)) as house:
+        await house.say("hello", "1")
+        await asyncio.wait_for(slow.is_at_answer.wait(), 10)
+        await house.store.run(lambda cursor: cursor.execute("UPDATE messages SET handled_ms = 1"))
+        gate.set()
+        await house.rest()
+        assert house.channel.sent == []
+        assert await house.all("SELECT model, calls, input_tokens, output_tokens FROM spend") == [("model", 1, 100, 10)]
