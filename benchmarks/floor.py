@@ -97,7 +97,7 @@ class SdkModel:
         self._sdk: Any = None  # one of two SDKs
 
     async def say(self, text: str) -> AsyncIterator[str]:
-        response = await (self._anthropic(text) if self._provider == "anthropic" else self._openai(text))
+        response = await self._ask(text)
         if not self._is_streaming:
             whole = json.loads(await response.aread())
             yield whole["content"][0]["text"] if "content" in whole else whole["choices"][0]["message"]["content"]
@@ -110,25 +110,22 @@ class SdkModel:
                 yield data["delta"]["text"]
         await response.aclose()
 
-    async def _anthropic(self, text: str) -> Any:  # an httpx2 response
-        if self._sdk is None:
-            self._sdk = await self._clients.anthropic(self._url, "key")
-        messages = [{"role": "user", "content": text}]
-        if self._is_streaming:
-            stream = await self._sdk.messages.create(model="local", max_tokens=1024, messages=messages, stream=True)
-            return stream.response
-        raw = await self._sdk.messages.with_raw_response.create(model="local", max_tokens=1024, messages=messages)
-        return raw.http_response
-
-    async def _openai(self, text: str) -> Any:  # an httpx2 response
+    async def _ask(self, text: str) -> Any:  # an httpx2 response
         import httpx2
 
+        is_anthropic = self._provider == "anthropic"
         if self._sdk is None:
-            self._sdk = await self._clients.openai(f"{self._url}/v1", "key")
-        body = {"model": "local", "messages": [{"role": "user", "content": text}], "stream": self._is_streaming}
-        return await self._sdk.post(
-            "/chat/completions", cast_to=httpx2.Response, body=body, stream=True, stream_cls=None
-        )
+            sdk = self._clients.anthropic if is_anthropic else self._clients.openai
+            self._sdk = await sdk(self._url if is_anthropic else f"{self._url}/v1", "key")
+        body = {
+            "model": "local",
+            "max_tokens": 1024,
+            "messages": [{"role": "user", "content": text}],
+            "stream": self._is_streaming,
+        }
+        sent = json.dumps(body, separators=(",", ":")).encode()
+        path = "/v1/messages" if is_anthropic else "/chat/completions"
+        return await self._sdk.post(path, cast_to=httpx2.Response, content=sent, stream=True, stream_cls=None)
 
 
 async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[Any]:  # JSON

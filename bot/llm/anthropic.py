@@ -8,7 +8,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bot.config.schema import Model
 from bot.errors import Fault, ModelError
@@ -16,7 +16,7 @@ from bot.llm import faults
 from bot.llm.anthropic_answer import Answer
 from bot.llm.anthropic_request import Body, Form, body, is_readable
 from bot.llm.clients import Clients
-from bot.llm.content import ReadBlob, hidden, is_assistant, load
+from bot.llm.content import ReadBlob, encoded, hidden, is_assistant, load
 from bot.llm.stream import Events, Patience
 from bot.model import Attachment
 from bot.ports import ChatRequest, Chunk, Clock, Headroom
@@ -102,18 +102,15 @@ class AnthropicModel:
                 form = less
 
     async def _ask(self, asked: Body) -> "httpx2.Response":
+        import httpx2
+
         if self._sdk is None:
             self._sdk = await self._clients.anthropic(self._settings.base_url, self._key)
-        messages: Any = asked["messages"]  # plain dicts, which the SDK sends as they are
-        model, most = self._settings.model, self._settings.output_tokens
-        if not self._settings.stream:
-            create = self._sdk.messages.with_raw_response.create
-            whole = await create(model=model, max_tokens=most, messages=messages, extra_body=asked)
-            return whole.http_response
-        stream = await self._sdk.messages.create(
-            model=model, max_tokens=most, messages=messages, stream=True, extra_body=asked
+        settings = self._settings
+        whole = {"model": settings.model, "max_tokens": settings.output_tokens, "stream": settings.stream, **asked}
+        return await self._sdk.post(
+            "/v1/messages", cast_to=httpx2.Response, content=await encoded(whole), stream=True, stream_cls=None
         )
-        return stream.response
 
     async def _read(
         self, response: "httpx2.Response", answer: Answer, patience: Patience

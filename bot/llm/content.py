@@ -2,14 +2,18 @@
 
 import asyncio
 import base64
+import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bot.errors import FrontdeskError
 from bot.model import Attachment, Author, BlobId
 from bot.ports import ChatMessage, ChatRequest, ToolCall, ToolResult
 
+_DATA_PARTS = frozenset({"image", "document", "image_url", "file", "input_audio"})
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 ReadBlob = Callable[[BlobId], Awaitable[bytes]]
 
 MOST_FILES = 5  # the newest files of a request that are sent as data
@@ -47,17 +51,32 @@ def is_assistant(author: Author) -> bool:
 
 def spoken(message: ChatMessage) -> str:
     """A message's text as the model reads it: what neither the user nor the model itself wrote says so. "" when there is none."""
-    text = message.text.strip()
-    if not text or message.author in (Author.USER, Author.AGENT):
+    text, author = message.text.strip(), message.author
+    if not text or author is _USER or author is _AGENT:
         return text
-    return (
-        f"[A human colleague wrote:] {text}" if message.author is Author.OPERATOR else f"[Note of the system:] {text}"
-    )
+    return f"[A human colleague wrote:] {text}" if author is _OPERATOR else f"[Note of the system:] {text}"
 
 
 def result_text(result: ToolResult) -> str:
     """Never empty: some servers refuse an empty result."""
     return result.text.strip() or ("It failed without saying why." if result.is_error else "It gave nothing.")
+
+
+async def encoded(body: Mapping[str, Any]) -> bytes:
+    """A request as JSON. Handed to an SDK as bytes, it is neither copied nor transformed message by message, which at 200 messages costs
+    the loop 0.2 ms (anthropic) or 25 ms (openai). One with files is encoded in a thread."""
+    if any(_has_files(message) for message in body["messages"]):
+        return await asyncio.to_thread(_json, body)
+    return _json(body)
+
+
+def _has_files(message: Mapping[str, Any]) -> bool:
+    content = message.get("content")
+    return type(content) is list and any(part.get("type") in _DATA_PARTS for part in content)
+
+
+def _json(body: Mapping[str, Any]) -> bytes:
+    return _encode(body).encode()
 
 
 def hidden(key: str, request: ChatRequest) -> Iterable[str]:
