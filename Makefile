@@ -7,7 +7,7 @@ CYCLES ?= 2000
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: run test bench chaos screenshots format clean debian-packages
+.PHONY: run test bench chaos chaos-models screenshots format clean debian-packages
 
 run: $(VENV)/.installed
 	@exec $(BIN)/frontdesk serve --config $(CONFIG)
@@ -29,6 +29,9 @@ bench: $(VENV)/.installed-test
 chaos: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.kill --cycles $(CYCLES)
 	@exec $(BIN)/python -m tests.kill --cycles $(CYCLES) --model
+
+chaos-models: $(VENV)/.installed-test
+	@exec $(BIN)/python -m tests.chaos --conversations 10000
 
 screenshots: $(VENV)/.installed-test debian-packages
 	@exec $(BIN)/python -m tests.e2e.screenshots

@@ -108,12 +108,16 @@ _REMEDIES = {
 
 
 class ModelError(FrontdeskError):
-    """A model call failed. `detail` is for operators; `retry_after_s` is the server's own wish."""
+    """A model call failed. `detail` is for operators; `retry_after_s` is the server's own wish. `has_begun`: the server had taken the
+    call and begun to answer, so it has counted what it read."""
 
-    def __init__(self, detail: str, fault: Fault, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, detail: str, fault: Fault, *, retry_after_s: float | None = None, has_begun: bool = False
+    ) -> None:
         super().__init__(detail)
         self.fault = fault
         self.retry_after_s = retry_after_s
+        self.has_begun = has_begun
 
 
 class SendError(FrontdeskError):

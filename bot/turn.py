@@ -206,7 +206,9 @@ class Turns:
                 if age_s >= self._rules.turn_s + GRACE_S:
                     draft.end()
                 elif age_s >= TYPING_AFTER_S:
-                    await draft.sign()
+                    with suppress(TimeoutError):
+                        async with self._clock.timeout(SIGN_S):
+                            await draft.sign()
 
     async def run_alone(self, conversation_id: str) -> float | None:
         """One turn of a suspect of having ended the process: says so on disk first, so that the next start knows who was at it."""
@@ -448,9 +450,8 @@ class _Draft:
         """Once: somebody is at work here."""
         if self._typing is not None and not self._has_sign:
             self._has_sign = True
-            with suppress(SendError, OSError, TimeoutError):  # a sign that is not seen is nothing lost
-                async with asyncio.timeout(SIGN_S):
-                    await self._typing.typing(self._to)
+            with suppress(SendError, OSError):  # a sign that is not seen is nothing lost
+                await self._typing.typing(self._to)
 
     async def withdraw(self) -> None:
         if self._drafts is not None and self._is_shown:

@@ -9,7 +9,8 @@ from random import random as _random
 from bot.errors import Fault
 from bot.ports import Clock
 
-LONGEST = 10  # times the first pause
+LONGEST = 4  # times the first pause: people wait for the model to come back
+LONGEST_FOR_PEOPLE = 10  # for what a person has to mend
 JITTER = 0.25  # of a pause, so that several processes don't come back together
 
 _AT_ONCE = frozenset({Fault.KEY, Fault.BALANCE, Fault.NOT_FOUND})
@@ -60,7 +61,11 @@ class Circuit:
 
     def succeeded(self, number: int) -> None:
         if number != self._number:
+            if not self._is_open:
+                self._failures = 0
             return
+        if self._failures:
+            self._number += 1  # calls that began before this success say nothing of the model as it is now
         self._failures = self._openings = 0
         self._is_open = self._is_probing = False
         self.fault = None
@@ -84,7 +89,9 @@ class Circuit:
             self._is_probing = False
 
     def _open(self, fault: Fault) -> None:
-        times = LONGEST if fault in _LONG else min(LONGEST, 2**self._openings * (1 + JITTER * self._random()))
+        times = (
+            LONGEST_FOR_PEOPLE if fault in _LONG else min(LONGEST, 2**self._openings * (1 + JITTER * self._random()))
+        )
         self._due = self._clock.monotonic() + self.pause_s * times
         self._openings = min(self._openings + 1, LONGEST)
         self._number += 1

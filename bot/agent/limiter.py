@@ -226,6 +226,10 @@ class Limiter:
         minute = self._minute_s(now, chars, ahead) if self._per_char.seen or not self.counts_tokens else 0.0
         return max(self._blocked_until - now, minute, self._room_s(ahead))
 
+    def takes_s(self) -> float:
+        """Seconds that a call takes from its leaving, by those before; 0 before the first."""
+        return self._seconds.mean
+
     def _room_s(self, ahead: int) -> float:
         """Seconds until calls have ended that make room, if they take as long as those before."""
         most = self.limits.calls_at_once

@@ -26,6 +26,7 @@ __all__ = ["Attempt", "Began", "Chain", "Make", "Router"]
 
 RESERVE_S = 2.0  # kept for the last resort
 RESERVE_SHARE = 0.25  # of what is left, when that is less
+SPARE = 2  # times what a call takes on average is kept for it
 BACKOFF_S = 0.5
 BACKOFF_MOST_S = 8.0
 
@@ -337,9 +338,11 @@ class _Run:
         return self._until - self._router.clock.monotonic()
 
     def _patience_s(self, member: Member) -> float:
-        """How long it may keep a call waiting: not long, when there is another."""
+        """How long it may keep a call waiting: not long, when there is another, and never until there is no time left to answer."""
         left = self._left_s()
-        return min(left, member.settings.limits.queue_s) if len(self._plan) > 1 else left
+        if len(self._plan) > 1:
+            return min(left, member.settings.limits.queue_s)
+        return max(left / 2, left - SPARE * member.limiter.takes_s())
 
     # --- asking ------------------------------------------------------------------------------------------------------
 

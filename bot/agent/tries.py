@@ -303,7 +303,7 @@ class Try:
         has_opened = self.member.circuit.failed(self._number, error.fault)
         if error.fault is Fault.RATE_LIMITED:
             limiter.limited(self._lease, error.retry_after_s)
-        elif error.fault in _TOOK_NOTHING and not self._has_heard():
+        elif error.fault in _TOOK_NOTHING and not error.has_begun and not self._has_heard():
             limiter.refused(self._lease)
         else:
             limiter.ended(self._lease, attempt.usage)

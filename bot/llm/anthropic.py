@@ -56,7 +56,9 @@ class AnthropicModel:
                     yield chunk
         except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
             if not answer.is_finished:
-                raise faults.from_exception(error, self._clock.now_ms(), hidden(self._key, request)) from error
+                failure = faults.from_exception(error, self._clock.now_ms(), hidden(self._key, request))
+                failure.has_begun = answer.has_begun
+                raise failure from error
         for chunk in answer.end():
             yield chunk
 
@@ -69,6 +71,7 @@ class AnthropicModel:
             if refusal is not None and (headroom := self._headroom(refusal)) is not None:
                 yield headroom
             raise
+        answer.has_begun = True
         try:
             if (headroom := self._headroom(response)) is not None:
                 yield headroom

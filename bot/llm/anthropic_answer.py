@@ -25,6 +25,7 @@ class Answer:
     """Takes events in their order. `name` is the model's, for its thoughts. Whatever it raises, the answer is no good."""
 
     def __init__(self, name: str) -> None:
+        self.has_begun = False  # the server took the call
         self.tokens = 0  # events that bring something of the answer itself
         self.is_over = False  # the API has said its last word
         self._name = name

@@ -63,7 +63,9 @@ class OpenAIModel:
                     yield chunk
         except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
             if not answer.is_finished:
-                raise faults.from_exception(error, self._clock.now_ms(), content.hidden(self._key, request)) from error
+                failure = faults.from_exception(error, self._clock.now_ms(), content.hidden(self._key, request))
+                failure.has_begun = answer.has_begun
+                raise failure from error
         for chunk in answer.end():
             yield chunk
 
@@ -79,6 +81,7 @@ class OpenAIModel:
         if response is None:
             answer.take(_search(query(request)))
             return
+        answer.has_begun = True
         try:
             headroom = faults.openai_headroom(response.headers)
             if headroom is not None:

@@ -41,6 +41,7 @@ class Answer:
 
     def __init__(self, name: str, *, can_call: bool, is_json: bool) -> None:
         self.size = 0
+        self.has_begun = False  # the server took the call
         self._json: list[str] | None = [] if is_json else None
         self._name = name
         self._can_call = can_call

@@ -64,14 +64,28 @@ async def test_half_open_lets_exactly_one_call_through() -> None:
     assert all(circuit.enter() is not None for _ in range(100))
 
 
-async def test_pauses_double_up_to_ten_times_the_first() -> None:
+async def test_pauses_double_up_to_four_times_the_first() -> None:
     clock = ManualClock()
     circuit, pauses = opened(clock), []
     for _ in range(6):
         pauses.append(circuit.wait_s())
         await clock.advance(pauses[-1])
         circuit.failed(entered(circuit), Fault.SILENT)
-    assert pauses == [30, 60, 120, 240, 300, 300]
+    assert pauses == [30, 60, 120, 120, 120, 120]
+
+
+async def test_calls_that_began_before_a_success_say_nothing_against_the_model_after_it() -> None:
+    """Five slow ones end in silence one after the other, while a quick one has just been answered."""
+    circuit = Circuit(ManualClock())
+    slow = [entered(circuit) for _ in range(9)]
+    circuit.failed(slow[0], Fault.SILENT)
+    circuit.succeeded(entered(circuit))
+    for number in slow[1:]:
+        circuit.failed(number, Fault.SILENT)
+    assert circuit.state == "closed"
+    for _ in range(5):
+        circuit.failed(entered(circuit), Fault.SILENT)
+    assert circuit.state == "open"
 
 
 async def test_a_success_makes_the_next_pause_short_again() -> None:

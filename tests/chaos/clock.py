@@ -1,12 +1,14 @@
 """Time that takes no time: when nothing is left to do but wait, the clock leaps to the next moment that somebody waits for.
 
 How "nothing is left to do" is found out: the loop asks its selector to wait only when no call is ready. Then no socket may have
-anything to read, no thread may be at work, and nobody who `holds` the clock may name something that is still under way. Everything
-that was written before has then been read and acted on, so what happens takes no time by this clock, however long it really takes.
+anything to read, no thread may be at work, and nobody who `holds` the clock may name something that is still under way. What was written
+to a loopback socket can be read at once, so by then it has been read and acted on: whatever happens takes no time by this clock, however
+long it really takes.
 """
 
 import asyncio
 import heapq
+import itertools
 import selectors
 import time
 from collections.abc import Callable
@@ -54,40 +56,61 @@ class LeapingClock(ManualClock):
 
 
 class LeapingLoop(asyncio.SelectorEventLoop):
-    """A loop that moves `clock` while `is_leaping`. Raises Stuck when something holds the clock for ever."""
+    """A loop that moves `clock` while `is_leaping`. Raises Stuck when something holds the clock for ever.
+
+    Threads take as long as they take, so what they found is handed on only when nothing else is left to do, and in the order in which
+    they were asked: the same run goes the same way each time."""
 
     def __init__(self, clock: LeapingClock) -> None:
         self.is_leaping = False
         self.leaps = 0
-        self.holds: list[Hold] = [self._threads]
+        self.holds: list[Hold] = []
         self._clock = clock
-        self._working = 0
+        self._order = itertools.count()
+        self._working = 0  # threads, and units of work
+        self._done: list[tuple[int, Callable[[], None]]] = []
         self._held_since = 0.0
         super().__init__(_Selector(self._leap))
 
     def run_in_executor(  # type: ignore[override]  # the stub's variadic types cannot be repeated here
         self, executor: Executor | None, func: Callable[..., Any], *args: Any
     ) -> "asyncio.Future[Any]":
-        """As the loop's own; work in threads holds the clock."""
-        future: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)
+        """As the loop's own; the result comes in its turn."""
+        place = self.begin()
+        result: asyncio.Future[Any] = self.create_future()
+        found: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)
+        found.add_done_callback(lambda _: self._end(place, lambda: _copy(found, result)))
+        return result
+
+    def begin(self) -> int:
+        """Something is under way that is done elsewhere. Returns its place, for `end`."""
         self._working += 1
-        future.add_done_callback(self._worked)
-        return future
+        return next(self._order)
 
-    def _worked(self, _: "asyncio.Future[Any]") -> None:
+    async def end(self, place: int) -> None:
+        """It is done. Returns when those who began before it are, too."""
+        turn = asyncio.Event()
+        self._end(place, turn.set)
+        await turn.wait()
+
+    def _end(self, place: int, release: Callable[[], None]) -> None:
         self._working -= 1
-
-    def _threads(self) -> str:
-        return f"{self._working} threads" if self._working else ""
+        if self.is_leaping:
+            heapq.heappush(self._done, (place, release))
+        else:
+            release()
 
     def _leap(self) -> bool:
-        """Whether time moves on."""
+        """Whether anything goes on: a result that is handed on, or else the clock."""
+        if self._done and not (self.is_leaping and self._working):
+            self.call_soon(heapq.heappop(self._done)[1])
+            return True
         if not self.is_leaping:
             return False
-        for hold in self.holds:
-            if why := hold():
-                self._be_held(why)
-                return False
+        why = f"{self._working} threads" if self._working else next(filter(None, (hold() for hold in self.holds)), "")
+        if why:
+            self._be_held(why)
+            return False
         self._held_since = 0.0
         if not self._clock.is_awaited():
             return False
@@ -100,6 +123,18 @@ class LeapingLoop(asyncio.SelectorEventLoop):
         self._held_since = self._held_since or now
         if now - self._held_since > STUCK_S:
             raise Stuck(f"the clock has been held for {STUCK_S:g} s by {why}")
+
+
+def _copy(found: "asyncio.Future[Any]", result: "asyncio.Future[Any]") -> None:
+    error = None if found.cancelled() else found.exception()
+    if result.done():
+        return
+    if found.cancelled():
+        result.cancel()
+    elif error is not None:
+        result.set_exception(error)
+    else:
+        result.set_result(found.result())
 
 
 class _Selector(selectors.DefaultSelector):

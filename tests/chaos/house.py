@@ -25,14 +25,15 @@ T = TypeVar("T")
 TURN_S = 60.0
 QUIET_S = 0.3
 CALLS_AT_ONCE = 40
-CIRCUIT_S = 30.0
-CLAUDE, GPT = Limits(130, 50_000), Limits(100, 45_000)
+CIRCUIT_FAILURES, CIRCUIT_S = 5, 30.0
+CLAUDE, GPT = Limits(160, 60_000), Limits(120, 50_000)
 PRICES = {"claude": (3, 15, 1, 4), "gpt": (2, 8, 1, 0)}  # input, output, cache read and write, of a million tokens
 MAIL, PAGE = "mail", "page"  # the channels: one with an outbox, one whose receiver dedupes
 
 CONFIG = """
 [limits]
 turn_s = {turn_s}
+circuit_failures = {circuit_failures}
 circuit_s = {circuit_s}
 person_cost_per_day = 0
 cost_per_day = 0
@@ -111,23 +112,27 @@ class PageOutlet(Outlet):
 
 
 class WatchedStore(SqliteStore):
-    """The store; who waits for it holds the clock."""
-
-    busy = 0
+    """The store; its units of work hold the clock."""
 
     async def run(self, unit: Callable[..., T], *args: object) -> T:
-        self.busy += 1
+        place = leaping_loop().begin()
         try:
             return await super().run(unit, *args)
         finally:
-            self.busy -= 1
+            await leaping_loop().end(place)
 
     async def read(self, query: str, parameters: Mapping[str, Value] | None = None) -> list[Row]:
-        self.busy += 1
+        place = leaping_loop().begin()
         try:
             return await super().read(query, parameters or {})
         finally:
-            self.busy -= 1
+            await leaping_loop().end(place)
+
+
+def leaping_loop() -> LeapingLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, LeapingLoop)
+    return loop
 
 
 @dataclass(slots=True)
@@ -142,9 +147,7 @@ class House:
     providers: dict[str, Provider]
 
     def holds(self) -> str:
-        """What is under way in sockets and in the store."""
-        if self.store.busy:
-            return f"{self.store.busy} units of work"
+        """What is under way in sockets."""
         for name, provider in self.providers.items():
             calls = self.assembly.router.members[name].limiter.running
             if not provider.parked == provider.open == calls:
@@ -153,7 +156,7 @@ class House:
 
 
 def config_text(providers: Mapping[str, Provider]) -> str:
-    text = CONFIG.format(turn_s=TURN_S, circuit_s=CIRCUIT_S)
+    text = CONFIG.format(turn_s=TURN_S, circuit_failures=CIRCUIT_FAILURES, circuit_s=CIRCUIT_S)
     for name, server in providers.items():
         kind, url, limits = (
             ("anthropic", server.url, CLAUDE) if isinstance(server, Claude) else ("openai", f"{server.url}/v1", GPT)
@@ -182,12 +185,9 @@ async def house(folder: Path, clock: LeapingClock, claude: Claude, gpt: Gpt) -> 
         MAIL: Outlet(MAIL, clock, is_deduped=False),
         PAGE: PageOutlet(PAGE, clock, is_deduped=True),
     }
-    core = Core(
-        store, clock, ScriptedModel(), outlets[MAIL], QUIET_S, outlets[PAGE], answerer=assembly.agents["main"]
-    )
+    core = Core(store, clock, ScriptedModel(), outlets[MAIL], QUIET_S, outlets[PAGE], answerer=assembly.agents["main"])
     at = House(core, assembly, clock, store, outlets, providers)
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, LeapingLoop)
+    loop = leaping_loop()
     loop.holds.append(at.holds)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -207,9 +207,9 @@ async def house(folder: Path, clock: LeapingClock, claude: Claude, gpt: Gpt) -> 
 async def _start(at: House, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
     knowledge = at.assembly.knowledge
     assert isinstance(knowledge, LateKnowledge)
+    await at.assembly.warm()
     parts = (at.core.scheduler.run(), at.core.delivery.run(), at.core.turns.watch(), knowledge.run())
     running = [tasks.create_task(part) for part in parts]
-    await at.assembly.warm()
     await knowledge.search("shipping")
     await at.core.turns.recover()
     await recover(at.store, at.core.scheduler, at.clock, 3)

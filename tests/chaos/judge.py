@@ -12,15 +12,15 @@ from typing import Any
 from bot.agent.loop import ONLY_QUOTES, STOPPED
 from bot.agent.spending import Spent
 from bot.errors import Fault
+from bot.model import MessageId
 from bot.ports import Store
-from tests.chaos.house import CALLS_AT_ONCE, CIRCUIT_S, MAIL, PRICES, QUIET_S, TURN_S, Post
+from tests.chaos.house import CALLS_AT_ONCE, CIRCUIT_FAILURES, CIRCUIT_S, MAIL, PRICES, QUIET_S, TURN_S, Post
 from tests.chaos.people import Said
 from tests.chaos.providers import Entry, Mood
 
-OPENING_S = 60.0  # after the beginning of the outage: by then the circuits are open, and what ran has ended
+LATEST_ANSWER_S = 45.0  # after the beginning of the outage nobody answers any more who was asked before it
 RAMP = 64  # first calls after the return
 EARLIER_S = 0.003  # times in a trace are in milliseconds
-TOLD_PLAINLY = (STOPPED,)
 QUOTED = ("From the documentation:", "I did not find an answer to that in my documents.")
 
 _MARK = re.compile(r"\bq\d+x\d+\b")
@@ -117,7 +117,7 @@ async def read(store: Store) -> Stored:
     outbox = await store.read("SELECT message_id, part, state, attempts FROM outbox")
     return Stored(
         messages=[Row(*row) for row in messages],
-        turns={row[0]: TurnRow(*row[:4], json.loads(row[4])) for row in turns},
+        turns={row[0]: TurnRow(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in turns},
         outbox=[(row[0], row[1], row[2], row[3]) for row in outbox],
         spend={row[0]: Spent(*row[1:]) for row in spend},
         tool_calls=Counter({row[0]: row[1] for row in states}),
@@ -151,17 +151,13 @@ def nobody_is_lost(evidence: Evidence) -> Iterator[Finding]:
             yield "lost", f"{said.mark} was taken in and never handled"
             continue
         reply = replies.get(row.turn)
-        post = None if reply is None else delivered.get(_message_id(reply))
+        post = None if reply is None else delivered.get(MessageId(reply.id))
         if post is None:
             yield "lost", f"{said.mark} was handled by {row.turn} and got no reply"
             continue
         budget = QUIET_S + TURN_S * (2 if said.is_hasty else 1)
         if post.at - said.at > budget:
             yield "late", f"{said.mark} was answered after {post.at - said.at:.1f} s"
-
-
-def _message_id(row: Row) -> Any:  # the ids of rows and posts are the same strings
-    return row.id
 
 
 def nothing_is_doubled(evidence: Evidence) -> Iterator[Finding]:
@@ -186,7 +182,7 @@ def nothing_is_doubled(evidence: Evidence) -> Iterator[Finding]:
 
 def the_outbox_is_empty(evidence: Evidence) -> Iterator[Finding]:
     """One row for each reply on the channel that has an outbox, sent at the first try."""
-    expected = Counter(post.message for post in evidence.posts[MAIL])
+    expected = Counter(str(post.message) for post in evidence.posts[MAIL])
     rows = Counter(row[0] for row in evidence.stored.outbox)
     for message in expected.keys() ^ rows.keys():
         yield "outbox", f"{message} has {rows[message]} rows and was delivered {expected[message]} times"
@@ -219,7 +215,7 @@ def _misfit(outcome: str, row: Row, asked: set[str]) -> str:
         case "quoted":
             return "" if text.startswith(QUOTED) else "is no quote"
         case "stopped":
-            return "" if text in TOLD_PLAINLY else "does not say that it gave up"
+            return "" if text == STOPPED else "does not say that it gave up"
         case _:
             return f"came of a turn that ended as {outcome}"
 
@@ -350,13 +346,14 @@ def _overtakers(times: Sequence[tuple[float, float]]) -> Iterator[tuple[float, f
 
 
 def an_outage_is_left_alone(evidence: Evidence) -> Iterator[Finding]:
-    """While nothing works, one call after each pause of the circuit tries it, and no other."""
+    """While nothing works, as many calls fail as open a circuit; then one after each of its pauses tries it, and no other."""
     start, end = evidence.down
     for model, entries in evidence.entries.items():
-        tried = [entry.at for entry in entries if start + OPENING_S <= entry.at < end]
-        if not tried:
+        failed = [entry for entry in entries if start + LATEST_ANSWER_S <= entry.at < end]
+        if not failed:
             yield "outage", f"{model} was never tried while it was down"
-        for before, after in pairwise(tried):
+        opened = max((entry.ended for entry in failed[:CIRCUIT_FAILURES]), default=end)
+        for before, after in pairwise(entry.at for entry in failed if entry.at > opened):
             if after - before < CIRCUIT_S:
                 yield "storm", f"{model} was tried {after - before:.1f} s after the last time, while it was down"
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from tests.chaos.house import MAIL, PAGE, TURN_S, House
 
 DOWN_S = 1800.0
-A_SECOND = 1.6  # conversations that begin, on average
+A_SECOND = 1.2  # conversations that begin, on average
 WAVE_S, CREST_S = 20.0, 4.0  # every other one of them begins in the first seconds of a wave
+RUSH, RUSH_EVERY = 4, 20  # so many times as many come in one wave of so many
 DOWN_SHARE = 0.15  # of the conversations begin while nothing works
 RETURN_SHARE = 0.03  # ... so many in the seconds in which it works again
 LATER_SHARE = 0.07  # ... and so many while circuits may still be open
 PAUSE_S = 400.0  # the longest pause of a circuit, and a rest
+CRESTS = 8  # in which those come
 QUESTIONS = (
     "How long does shipping take?",
     "Can I return something?",
@@ -75,7 +77,7 @@ def plan(count: int, dice: random.Random) -> Plan:
     end = start + DOWN_S
     moments += _spread(during, start + 1, end - 5, dice)
     moments += _spread(at_return, end - 2, end + 5, dice)
-    moments += _spread(later, end + 5, end + PAUSE_S, dice)
+    moments += sorted(end + PAUSE_S / CRESTS * (n % CRESTS + dice.uniform(0.2, 0.21)) for n in range(later))
     moments += _waves(after, end + PAUSE_S, dice)
     people = [_person(n, at, dice, is_down=start <= at < end) for n, at in enumerate(moments)]
     return Plan(people, (start, end))
@@ -86,8 +88,15 @@ def _spread(count: int, start: float, end: float, dice: random.Random) -> list[f
 
 
 def _waves(count: int, start: float, dice: random.Random) -> list[float]:
-    size = round(A_SECOND * WAVE_S)
-    return sorted(start + n // size * WAVE_S + dice.uniform(0, CREST_S if n % 2 else WAVE_S) for n in range(count))
+    moments: list[float] = []
+    for wave in range(count):
+        begin = start + wave * WAVE_S
+        size = round(A_SECOND * WAVE_S) * (1 if wave % RUSH_EVERY else RUSH)
+        size = min(size, count - len(moments))
+        moments += [begin + dice.uniform(0, CREST_S if n % 2 else WAVE_S) for n in range(size)]
+        if len(moments) == count:
+            break
+    return sorted(moments)
 
 
 def _person(number: int, at: float, dice: random.Random, *, is_down: bool) -> Person:

@@ -25,6 +25,7 @@ from tests.models.wire import Body, Call, Counts, ModelServer, Received, Reply
 FAILING = 0.3  # of the calls
 SETTLE_S = 0.05  # between the last bytes of a stream and its cut: what a client could read, it has read
 CHARS_A_TOKEN = 4
+COUNTINGS: tuple[type[FixedMinute] | type[SlidingMinute] | type[Bucket], ...] = (FixedMinute, SlidingMinute, Bucket)
 LOOPS_EVERY = 40  # one conversation in so many is answered by a model that never ends
 QUERY = '{"query": "How long does shipping take?"}'
 THOUGHT = "The customer wants to know this, so it is looked at from all sides before anything is said."
@@ -126,7 +127,7 @@ class Provider(ModelServer):
         self.parked = 0  # requests that wait for the clock, or for their client to go
         self._clock = clock
         self._dice = dice
-        kind: type[FixedMinute] | type[SlidingMinute] | type[Bucket] = dice.choice([FixedMinute, SlidingMinute, Bucket])
+        kind = dice.choice(COUNTINGS)
         self.counting = kind.__name__
         phase = dice.uniform(0, 60)
         self._requests: Meter = kind(limits.requests, phase)

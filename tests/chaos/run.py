@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos.clock import LeapingClock, LeapingLoop
-from tests.chaos.house import CLAUDE, GPT, TURN_S, house
+from tests.chaos.house import CLAUDE, GPT, TURN_S, house, leaping_loop
 from tests.chaos.judge import Evidence, Verdict, judge, read
 from tests.chaos.people import Crowd, converse, plan
 from tests.chaos.plants import PLANTS
@@ -39,8 +39,8 @@ class Report:
 
 @contextmanager
 def workshop() -> Iterator[Path]:
-    """A folder for one run, in memory where there is such a place: a commit waits for its disk, thousands of them in a row for ever.
-    What a power cut leaves of a file is proven elsewhere."""
+    """A folder for one run, in memory where there is such a place: time stands still while a commit waits
+    for its disk, so that tens of thousands of commits wait one after the other."""
     folder = Path(tempfile.mkdtemp(prefix="frontdesk-chaos-", dir=MEMORY if MEMORY.is_dir() else None))
     try:
         yield folder
@@ -49,10 +49,11 @@ def workshop() -> Iterator[Path]:
 
 
 def run(conversations: int, seed: int, *, fault: str = "", folder: Path | None = None) -> Report:
-    """The same for the same seed, but for the order in which threads end. Blocks, for it has a loop of its own."""
-    random.seed(seed)  # what the router throws
+    """The same for the same seed. Blocks, for it has a loop of its own."""
     clock = LeapingClock()
     with ExitStack() as stack:
+        stack.callback(random.setstate, random.getstate())
+        random.seed(seed)  # what the router throws
         place = folder or stack.enter_context(workshop())
         if fault:
             stack.enter_context(PLANTS[fault]())
@@ -77,12 +78,14 @@ async def _run(folder: Path, clock: LeapingClock, conversations: int, dice: rand
             invalid=[*claude.invalid, *gpt.invalid],
             down=down,
         )
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, LeapingLoop)
         report = Report(
-            judge(evidence), Counter(turn.outcome for turn in evidence.stored.turns.values()), [], at.providers, evidence
+            judge(evidence),
+            Counter(turn.outcome for turn in evidence.stored.turns.values()),
+            [],
+            at.providers,
+            evidence,
         )
-        report.leaps = loop.leaps
+        report.leaps = leaping_loop().leaps
     report.clock_s, report.real_s = clock.monotonic() - began, time.monotonic() - started
     report.unanswered = crowd.unanswered
     report.waits_s = sorted(_waits(evidence))
