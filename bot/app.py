@@ -133,6 +133,7 @@ class App:
         finally:
             await self.listeners.stop(1.0)
             await self.assembly.close()
+        await self.turns.pay()
         await stopped_cleanly(self.store)
         log.info("stopped")
 

@@ -229,7 +229,8 @@ class ToolCall:
 @value
 class ToolResult:
     """What a call gave. `text` is what the model reads; `found` are the passages in it, numbered from `first_number`.
-    `is_unusable`: the call itself was wrong (unknown tool, bad arguments), nothing was run. `is_person_wished`: the user has asked for
+    `is_unusable`: the call itself was wrong (unknown tool, bad arguments), nothing was run. `is_uncertain`: nobody
+    knows whether its effect was carried out. `is_person_wished`: the user has asked for
     a person, which is to be put on record."""
 
     call: str
@@ -239,6 +240,7 @@ class ToolResult:
     first_number: int = 1
     is_unusable: bool = False
     is_person_wished: bool = False
+    is_uncertain: bool = False
 
 
 @value

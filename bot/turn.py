@@ -15,12 +15,12 @@ from enum import Enum, auto
 from typing import Any
 
 from bot import ids
-from bot.agent.loop import PERSON_BUTTON, Agent, Answer, Asked
+from bot.agent.loop import PERSON_BUTTON, WISH_NOTED, Agent, Answer, Asked
 from bot.agent.router import Attempt
 from bot.channels import Channel
 from bot.conversations import Conversations, Working
 from bot.delivery import Delivery
-from bot.errors import Fault, FrontdeskError, ModelError, Overloaded, SendError, StoreUnavailable
+from bot.errors import FrontdeskError, ModelError, Overloaded, SendError, StoreUnavailable
 from bot.model import (
     AGENT_OWNER,
     Address,
@@ -36,14 +36,13 @@ from bot.model import (
 from bot.ports import Clock, Cursor, Store, Value
 from bot.store import records
 from bot.store.records import Inbound
-from bot.store.steps import BEGUN, END_STEPS, StoredSteps, add_spend, attempt_json
+from bot.store.steps import BEGUN, FOR_OPERATORS, StoredSteps, add_spend, attempt_json, end_steps, record_attempts
 from bot.telemetry.logs import bind
 from bot.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-_FOR_OPERATORS = frozenset({Fault.KEY.value, Fault.BALANCE.value, Fault.NOT_FOUND.value})
 _PLAIN = frozenset({"answered", "tools"})
 OWED_MOST = 10_000  # turns whose cost waits for the disk
 WATCH_S = 0.1
@@ -51,10 +50,6 @@ SIGN_S = 0.5  # longest wait for a channel to show it: the next draft is looked 
 GRACE_S = 5.0  # an agent ends its answer by itself in time; one that does not is ended so much later
 TYPING_AFTER_S = 0.25  # an answer that begins sooner needs no typing sign
 COMMIT_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # an answer that cost a model call is not thrown away for a busy disk
-WISH_NOTED = (
-    "I have noted that you would like to talk to a person. Nobody is connected to this chat yet, so I cannot say when somebody "
-    "will answer; your messages are kept here. Until then, please go on asking me."
-)
 APOLOGY = (
     "I am sorry: something went wrong on our side, and I could not answer your last message. It is kept for our team to look at. "
     "You can go on asking me."
@@ -176,6 +171,7 @@ class Turns:
             name: metrics.turns.of(name)
             for name in ("answered", "unanswered", "quoted", "stopped", "wish", "recorded", "late", "dead", "failed")
         }
+        self._is_store_doubtful = False  # a unit of work has failed, and none has succeeded since
         self._owed: list[tuple[str, Sequence[Attempt]]] = []
         self._begun: set[str] = set()  # replies whose turns have left steps on disk
 
@@ -227,17 +223,27 @@ class Turns:
         if batch.first.attempts >= self._rules.tries:
             return await self._fail(turn, working, batch, RuntimeError("the process ended each time"), started_ms, ())
         asked = self._asked(turn, working, batch, draft)
+        if self._is_store_doubtful and not await self._is_store_back():
+            return self._rules.retry_s[-1]
         try:
             ending = await self._act(turn, working, batch, draft, asked, started_ms)
             if not await self._commit(working, batch, ending):
                 await draft.withdraw()
+            self._count_incidents(asked.attempts)
+        except asyncio.CancelledError:
+            if unpaid := asked.attempts[asked.on_record :]:
+                self._owed.append((batch.conversation.identity, unpaid))
+            raise
         except (Conflict, StoreUnavailable, Overloaded) as error:
             log.warning("turn not committed, runs again: %s", type(error).__name__)
             await draft.withdraw()
             self._note_begun(batch, asked)
             self._conversations.forget(batch.conversation.id)
             await self._owe(batch, asked.attempts[asked.on_record :])
-            return 0.0 if isinstance(error, Conflict) else self._rules.retry_s[0]
+            if isinstance(error, Conflict):
+                return 0.0
+            self._is_store_doubtful = True
+            return self._rules.retry_s[-1]
         except Exception as error:
             log.exception("turn failed")
             await draft.withdraw()
@@ -245,6 +251,15 @@ class Turns:
             return await self._fail(turn, working, batch, error, started_ms, asked.attempts[asked.on_record :])
         self._metrics.turn_seconds.observe(self._clock.monotonic() - started)
         return 0.0 if working.unhandled else None
+
+    async def _is_store_back(self) -> bool:
+        """Asked before a model is paid for an answer that could not be kept."""
+        try:
+            await self._store.run(pay, [])
+        except (StoreUnavailable, Overloaded):
+            return False
+        self._is_store_doubtful = False
+        return True
 
     def _note_begun(self, batch: Batch, asked: Asked) -> None:
         if asked.has_steps:
@@ -350,7 +365,6 @@ class Turns:
         """False when a person had taken over: the reply has become a note."""
         ended = await self._patiently(finish, ending)
         self._begun.discard(batch.reply_id)
-        self._count_incidents(ending)
         is_late = ending.reply is not None and ended.reply is None
         self._outcomes["late" if is_late else ending.outcome].inc()
         if is_late:
@@ -362,9 +376,9 @@ class Turns:
             await self._delivery.planned(ended.conversation, ended.reply)
         return True
 
-    def _count_incidents(self, ending: Ending) -> None:
-        for each in ending.attempts:
-            if each.outcome in _FOR_OPERATORS:
+    def _count_incidents(self, attempts: Sequence[Attempt]) -> None:
+        for each in attempts:
+            if each.outcome in FOR_OPERATORS:
                 self._metrics.incidents.of("model").inc()
 
     async def _patiently(self, unit: Callable[[Cursor, Ending], Ended], ending: Ending) -> Ended:
@@ -526,14 +540,15 @@ def finish(cursor: Cursor, ending: Ending) -> Ended:
         handled = cursor.execute(records.HANDLE, {**values, **place})
     if handled != ending.count:
         raise Conflict("other rows are unhandled than the turn read")
-    record_attempts(cursor, ending)
+    if ending.attempts:
+        record_attempts(cursor, ending.conversation.identity, ending.attempts, ending.turn, ending.now_ms)
     return append_reply(cursor, ending)
 
 
 def append_reply(cursor: Cursor, ending: Ending) -> Ended:
     conversation = ending.conversation
     if ending.has_steps:
-        cursor.execute(END_STEPS, {"reply": reply_id(ending.first_id), "now": ending.now_ms})
+        end_steps(cursor, reply_id(ending.first_id), ending.turn, conversation.id, ending.now_ms)
     owner, version, last_seq = cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": conversation.id})[0]
     is_owned = (owner, version) == (conversation.owner, conversation.version)
     reply = None
@@ -554,17 +569,6 @@ def append_reply(cursor: Cursor, ending: Ending) -> Ended:
 def pay(cursor: Cursor, owed: Sequence[tuple[str, Sequence[Attempt]]]) -> None:
     for payer, attempts in owed:
         add_spend(cursor, payer, attempts)
-
-
-def record_attempts(cursor: Cursor, ending: Ending) -> None:
-    """What the model calls cost, and which model needs an operator."""
-    if not ending.attempts:
-        return
-    add_spend(cursor, ending.conversation.identity, ending.attempts)
-    for each in ending.attempts:
-        if each.outcome in _FOR_OPERATORS:
-            detail = f"The model {each.model} does not answer: {each.outcome}. {each.why}. See: frontdesk models"
-            records.add_incident(cursor, f"{ending.turn}:{each.model}", "model", each.model, detail, ending.now_ms)
 
 
 def add_turn(cursor: Cursor, ending: Ending) -> None:
@@ -591,7 +595,8 @@ def fail(cursor: Cursor, ending: Ending, reason: str, tries: int) -> Ended | Non
     """Counts a failure of the rows read. None: they will be tried again. After `tries` they are a dead letter, and the user is told."""
     rows: dict[str, Value] = {"conversation": ending.conversation.id, "first": ending.first, "last": ending.last}
     cursor.execute(records.COUNT_FAILURE, {**rows, "error": reason})
-    record_attempts(cursor, ending)
+    if ending.attempts:
+        record_attempts(cursor, ending.conversation.identity, ending.attempts, ending.turn, ending.now_ms)
     dead = cursor.execute(records.GIVE_UP, {**rows, "now": ending.now_ms, "turn": ending.turn, "tries": tries})
     if not dead:
         return None

@@ -5,8 +5,7 @@ is being written, so that it is not even shown.
 """
 
 import re
-
-WATCHED_CHARS = 240  # of what was written before the newest piece: longer than any claim
+from itertools import pairwise
 
 _DONE = (
     r"issued|refunded|cancell?ed|sent|e-?mailed|mailed|booked|scheduled|rescheduled|updated|changed|deleted|removed|closed|opened|created|"
@@ -14,7 +13,7 @@ _DONE = (
 )
 _PASSED_ON = r"transferred|forwarded|escalated|notified|informed|contacted|connected"
 _GETAN = (
-    r"erstattet|storniert|gekündigt|gesendet|geschickt|gebucht|geändert|aktualisiert|gelöscht|geschlossen|angelegt|erstellt|zurückgesetzt|"
+    r"erstattet|storniert|gekündigt|gesendet|geschickt|gebucht|geändert|aktualisiert|gelöscht|angelegt|erstellt|zurückgesetzt|"
     r"bestellt|bezahlt|gutgeschrieben|veranlasst|eröffnet|beauftragt"
 )
 _WEITERGEGEBEN = r"weitergeleitet|informiert|benachrichtigt|verbunden"
@@ -27,40 +26,82 @@ _THING = (
 
 def _claims(done: str, getan: str) -> re.Pattern[str]:
     return re.compile(
-        rf"\b(?:i|we)(?:['’]ve| have| just| already)(?: just| already| now| successfully| also| gone ahead and)* (?:{done})\b"
+        rf"\b(?:i|we)(?:['’]ve| have| just| already)(?: just| already| now| successfully| also| gone ahead and)* (?:{done})\b(?! our\b)"
         rf"[^.!?\n]{{0,80}}?\b{_THING}\b"
-        rf"|\byour {_THING} (?:has|have) (?:now |just |already |successfully )*been (?:{done})\b(?![^.!?\n]{{0,80}}\[\d)"
-        rf"|\b(?:ich|wir) haben?\b[^.!?\n]{{0,80}}?\b(?:{getan})\b"
-        rf"|\bihre? \w+ wurden? [^.!?\n]{{0,60}}?\b(?:{getan})\b(?![^.!?\n]{{0,80}}\[\d)",
+        rf"|\byour {_THING} (?:has|have) (?:now |just |already |successfully )*been (?:{done})\b"
+        rf"|\b(?:ich|wir) haben?\b[^.!?\n]{{0,60}}?\b(?:ihre?[nm]?|deine?[nm]?|den|die|das|eine?n?)\b[^.!?\n]{{0,60}}?\b(?:{getan})\b"
+        rf"|\bihre? \w+ wurden? [^.!?\n]{{0,60}}?\b(?:{getan})\b",
         re.IGNORECASE,
     )
 
 
 _ANY = _claims(f"{_DONE}|{_PASSED_ON}", f"{_GETAN}|{_WEITERGEGEBEN}")
 _BUT_PASSING_ON = _claims(_DONE, _GETAN)
+_CONDITION = re.compile(
+    r"\b(?:once|after|if|when|whenever|whether|as soon as|until|unless|before|sobald|wenn|nachdem|falls|ob|bevor|bis)\b[^,;:]*$",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"\b(?:not|never|nothing|nicht|nichts|nie|niemals|kein\w*)\b", re.IGNORECASE)
+_CITATION = re.compile(r"\[\d")
+_END = re.compile(r"(?:[.!?]+|\n)(?=\s*[^\s\[.!?])")  # of a sentence, with the citation after its full stop
 
 
 def find_claim(text: str, *, is_person_wished: bool) -> str:
-    """The words that claim a deed, or "". `is_person_wished`: the wish for a person is on record, so saying that it was passed on is
-    true."""
-    match = (_BUT_PASSING_ON if is_person_wished else _ANY).search(text)
-    return match[0] if match else ""
+    """The words that claim a deed, or "". What is cited, denied, or stands under a condition claims nothing. `is_person_wished`: the wish for
+    a person is on record, so saying that it was passed on is true."""
+    pattern = _BUT_PASSING_ON if is_person_wished else _ANY
+    return next((claim for sentence in _sentences(text) if (claim := _claim(sentence, pattern))), "")
+
+
+def _claim(sentence: str, pattern: re.Pattern[str]) -> str:
+    for match in pattern.finditer(sentence):
+        is_free = _CONDITION.search(sentence, 0, match.start()) or _DENIED.search(match[0])
+        if not is_free and not _CITATION.search(sentence, match.start()):
+            return match[0]
+    return ""
+
+
+def _sentences(text: str) -> list[str]:
+    ends = [0, *(match.end() for match in _END.finditer(text)), len(text)]
+    return [text[start:end] for start, end in pairwise(ends)]
 
 
 class ClaimWatch:
-    """Reads an answer piece by piece and remembers the first claim."""
+    """Reads an answer piece by piece, and holds back a sentence that looks like a claim until it is whole and can be judged."""
 
-    __slots__ = ("_tail", "claim", "is_person_wished")
+    __slots__ = ("_held", "_is_holding", "_pattern", "_sentence", "claim")
 
     def __init__(self, *, is_person_wished: bool) -> None:
-        self.is_person_wished = is_person_wished
         self.claim = ""
-        self._tail = ""
+        self._pattern = _BUT_PASSING_ON if is_person_wished else _ANY
+        self._sentence = ""  # the last one as far as it has come
+        self._held = ""  # what of it is not shown yet
+        self._is_holding = False
 
-    def sees(self, piece: str) -> bool:
-        """Whether there is a claim, now or before."""
-        if not self.claim:
-            text = self._tail + piece
-            self.claim = find_claim(text, is_person_wished=self.is_person_wished)
-            self._tail = text[-WATCHED_CHARS:]
+    def take(self, piece: str) -> str:
+        """What may be shown now. Nothing more once `claim` is set."""
+        if self.claim:
+            return ""
+        self._sentence += piece
+        self._held += piece
+        while (end := _END.search(self._sentence)) is not None:
+            if self._judge(self._sentence[: end.end()]):
+                return ""
+            self._sentence = self._sentence[end.end() :]
+            self._is_holding = False
+        self._is_holding = self._is_holding or self._pattern.search(self._sentence) is not None
+        keep = len(self._sentence) if self._is_holding else 0
+        at = max(0, len(self._held) - keep)
+        shown, self._held = self._held[:at], self._held[at:]
+        return shown
+
+    def rest(self) -> str:
+        """At the end of the answer: what was held and may be shown after all."""
+        if self.claim or self._judge(self._sentence):
+            return ""
+        shown, self._held = self._held, ""
+        return shown
+
+    def _judge(self, sentence: str) -> bool:
+        self.claim = _claim(sentence, self._pattern)
         return bool(self.claim)

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bot.model import Author, Message, Visibility
-from bot.ports import ChatMessage, ToolResult
+from bot.ports import ChatMessage
 
 CUT = " […]"
-LEAST_RESULT_CHARS = 500
-RESULTS_SHARE = 0.6  # of the budget may go to what tools gave in this turn
+LEAST_RESULT_CHARS = 200  # a result that would be cut to less is left out
+ASKED_SHARE = 3  # a third of the budget is the user's whatever tools gave
+LEAST_CHARS = 500
 
 
 class Past:
@@ -56,27 +57,49 @@ def is_visible_to_model(message: Message) -> bool:
     return message.visibility is Visibility.PUBLIC and not message.is_deleted
 
 
-def build(past: Past, unhandled: Sequence[Message], budget_chars: int) -> tuple[ChatMessage, ...]:
-    """The past as far back as the budget reaches, then every unhandled message."""
-    asked = _fitted([message for message in unhandled if is_visible_to_model(message)], budget_chars)
-    return (*past.within(budget_chars - sum(len(entry.text) for entry in asked)), *asked)
+def build(
+    past: Past, unhandled: Sequence[Message], budget_chars: int, exchange: Sequence[ChatMessage] = ()
+) -> tuple[ChatMessage, ...]:
+    """The past as far back as the budget reaches, then every unhandled message, then the calls and results of this turn so far. What the
+    user has written comes first when there is too little room, then the newest results."""
+    visible = [message for message in unhandled if is_visible_to_model(message)]
+    if not exchange:
+        asked = _fitted(visible, budget_chars)
+        return (*past.within(budget_chars - _chars(asked)), *asked)
+    fixed = sum(map(_fixed_chars, exchange))
+    asked = _fitted(visible, max(budget_chars // ASKED_SHARE, budget_chars - fixed - sum(map(_result_chars, exchange))))
+    left = budget_chars - fixed - _chars(asked)
+    fitted = _with_room(exchange, left)
+    return (*past.within(left - sum(map(_result_chars, fitted))), *asked, *fitted)
 
 
-def fit_results(exchange: Sequence[ChatMessage], budget_chars: int) -> tuple[ChatMessage, ...]:
-    """The calls and results of this turn, with long results cut so that the question still has room."""
-    results = [len(result.text) for entry in exchange for result in entry.results]
-    share = int(budget_chars * RESULTS_SHARE)
-    if sum(results) <= share:
-        return tuple(exchange)
-    most = max(LEAST_RESULT_CHARS, share // len(results))
-    return tuple(
-        replace(entry, results=tuple(_cut(result, most) for result in entry.results)) if entry.results else entry
-        for entry in exchange
-    )
+def _with_room(exchange: Sequence[ChatMessage], budget_chars: int) -> list[ChatMessage]:
+    """The same with the results that fit: the newest whole, one cut, those before it left out."""
+    fitted, left = [], max(0, budget_chars)
+    for entry in reversed(exchange):
+        results = []
+        for result in reversed(entry.results):
+            if len(result.text) > left:
+                result = replace(
+                    result, text=result.text[: left - len(CUT)] + CUT if left > LEAST_RESULT_CHARS else CUT
+                )
+            left = max(0, left - len(result.text))
+            results.append(result)
+        fitted.append(replace(entry, results=tuple(reversed(results))) if results else entry)
+    return fitted[::-1]
 
 
-def _cut(result: ToolResult, most: int) -> ToolResult:
-    return result if len(result.text) <= most else replace(result, text=result.text[: most - len(CUT)] + CUT)
+def _chars(entries: Sequence[ChatMessage]) -> int:
+    return sum(len(entry.text) for entry in entries)
+
+
+def _result_chars(entry: ChatMessage) -> int:
+    return sum(len(result.text) for result in entry.results)
+
+
+def _fixed_chars(entry: ChatMessage) -> int:
+    calls = sum(len(call.name) + len(call.arguments) for call in entry.calls)
+    return len(entry.text) + calls + sum(len(each.data) for each in entry.reasoning)
 
 
 def _fitted(messages: Sequence[Message], budget_chars: int) -> list[ChatMessage]:

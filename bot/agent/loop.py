@@ -14,13 +14,15 @@ from bot.agent.journal import Journal, Step, Taken
 from bot.agent.router import Attempt, Began, Chain
 from bot.errors import Fault, ModelError
 from bot.model import Author, Button, Citation, Found, Message, ToolCallState
-from bot.ports import ChatMessage, ChatRequest, Clock, Finished, Reasoning, TextDelta, ToolCall, ToolResult
+from bot.ports import ChatMessage, ChatRequest, Chunk, Clock, Finished, Reasoning, TextDelta, ToolCall, ToolResult
 from bot.text import clean
 from bot.tools import Tool
 from bot.tools.dispatcher import Dispatcher
 from bot.tools.names import SEARCH_KNOWLEDGE
 
 ANSWER_CHARS = 40_000  # longer answers are cut
+CALLS_MOST = 8  # of one answer are made
+LOCAL_STEPS = 4  # that the last resort may take beyond the cap: they cost nothing
 UNUSABLE_MOST = 2  # so often may a model be told in one turn that its call cannot be used
 PERSON_BUTTON = Button("person", "Talk to a person")
 
@@ -35,8 +37,16 @@ CLAIMED = (
     "offer a person if it has to be done by one."
 )
 
+WISH_NOTED = (
+    "I have noted that you would like to talk to a person. Nobody is connected to this chat yet, so I cannot say when somebody "
+    "will answer; your messages are kept here. Until then, please go on asking me."
+)
+TOO_MANY = "Too many calls at once: this one was not made. Make it again if you still need it."
+NO_TIME = "There is no time left for this call: it was not made. Answer with what you have."
+
 _CITED = re.compile(r"\[(\d{1,3})\]")
-_NOT_YET = Finished("")
+_CITED_TOGETHER = re.compile(r"\[\d{1,3}(?:\s*,\s*\d{1,3})+\]")
+_NOT_YET, _TOO_LONG = Finished(""), Finished("length")
 _UNSEEMLY = re.compile(r"<\|[^|<>\s]{1,40}\|>|\x1b\[[0-9;?]*[ -/]*[@-~]")  # role marks, terminal escapes
 
 
@@ -148,6 +158,7 @@ class _Run:
         self._ids: set[str] = set()
         self._unusable = 0
         self._corrected = 0
+        self._has_acted = False  # a tool with an effect has done its work
         self._has_shown = False  # something of this answer stands on the page
         self._is_stale = False  # ... and does not count any more
 
@@ -160,7 +171,7 @@ class _Run:
             said = await self._call_model()
             if said.calls:
                 await self._call_tools(said)
-            elif said.claim:
+            elif said.claim and not (self._corrected and _CITED.search(said.text)):
                 self._correct(said)
             elif text := _safe(said.text) or (REFUSED if said.end.reason == "refusal" else ""):
                 return self._finish(text, said)
@@ -179,32 +190,40 @@ class _Run:
         chunks = chain.stream(self._request, asked.attempts, deadline=self._deadline, payer=asked.payer)
         async with aclosing(chunks):
             async for chunk in chunks:
-                match chunk:
-                    case TextDelta(text):
-                        said.pieces.append(text)
-                        if said.watch is None or not said.watch.sees(text):
-                            await self._show(text)
-                    case Began():
-                        await self._begin(chunk, said)
-                    case ToolCall():
-                        said.calls.append(chunk)
-                    case Reasoning():
-                        said.reasoning.append(chunk)
-                    case Finished():
-                        said.end = chunk
+                await self._take(chunk, said)
+                if said.end is _TOO_LONG:
+                    break
         if not said.end.reason:
             raise ModelError("the model's answer broke off", Fault.MALFORMED)
+        if said.watch is not None:
+            await self._show(said.watch.rest())
         if said.claim and self._has_shown:
             await page.void()
             self._has_shown = self._is_stale = False
         return said
+
+    async def _take(self, chunk: Began | Chunk, said: "_Said") -> None:
+        match chunk:
+            case TextDelta(text):
+                if said.has_room_for(text):
+                    await self._show(text if said.watch is None else said.watch.take(text))
+                else:
+                    said.end = _TOO_LONG
+            case Began():
+                await self._begin(chunk, said)
+            case ToolCall():
+                said.calls.append(chunk)
+            case Reasoning():
+                said.reasoning.append(chunk)
+            case Finished():
+                said.end = chunk
 
     async def _begin(self, began: Began, said: "_Said") -> None:
         answer = self._answer
         said.begin_again()
         answer.model = began.model
         self._is_stale = self._has_shown
-        if began.model in self._agent.local:  # it quotes and never invents
+        if began.model in self._agent.local or self._has_acted:  # it quotes and never invents; a deed may be told of
             said.watch = None
         else:
             said.watch = ClaimWatch(is_person_wished=answer.is_person_wished)
@@ -221,24 +240,22 @@ class _Run:
 
     def _request(self, chars: int) -> ChatRequest:
         """What the model reads, within `chars` characters of conversation."""
-        budget = max(context.LEAST_RESULT_CHARS, min(chars, self._rules.context_chars))
-        dispatcher, exchange = self._agent.dispatcher, self._exchange
-        is_last = self._answer.steps >= self._rules.steps
-        if not exchange:
-            messages = context.build(self._asked.past, self._asked.joined(), budget)
-        else:
-            fitted = context.fit_results(exchange, budget)
-            left = budget - sum(len(result.text) for entry in fitted for result in entry.results)
-            messages = (*context.build(self._asked.past, self._asked.joined(), left), *fitted)
+        budget = max(context.LEAST_CHARS, min(chars, self._rules.context_chars))
         return ChatRequest(
             self._agent.instructions,
-            messages,
-            dispatcher.specs,
+            context.build(self._asked.past, self._asked.joined(), budget, self._exchange),
+            self._agent.dispatcher.specs,
             self._asked.conversation,
-            has_tools_off=is_last and bool(exchange),
+            has_tools_off=bool(self._exchange) and self._answer.steps >= self._steps_most(),
         )
 
+    def _steps_most(self) -> int:
+        return self._rules.steps + (LOCAL_STEPS if self._answer.is_last_resort else 0)
+
     async def _show(self, text: str) -> None:
+        if not text:
+            return
+        text = _seemly(text)
         if self._answer.first_token_s is None:
             self._answer.first_token_s = self._agent.clock.monotonic() - self._started
         if self._is_stale:
@@ -265,10 +282,9 @@ class _Run:
             await journal.intend(Step(step.number, step.model, step.text, step.reasoning, step.calls, unrecorded))
             asked.on_record = len(asked.attempts)
         results = []
-        for call in step.calls:
-            result = await self._call_tool(call)
+        for number, call in enumerate(step.calls):
+            result, state = await self._call_tool(call) if number < CALLS_MOST else self._refuse(call, TOO_MANY)
             if journal is not None:
-                state = ToolCallState.REFUSED if result.is_unusable else ToolCallState.SUCCEEDED
                 await journal.settle(step.number, result, state)
             results.append(result)
         self._add(step, results)
@@ -277,23 +293,42 @@ class _Run:
         """Some servers use an id again, in another step or even in the same one."""
         apart = []
         for call in calls:
-            unique = call.id
+            unique, number = call.id, len(self._ids)
             while unique in self._ids:
-                unique = f"{call.id}_{len(self._ids)}"
+                number += 1
+                unique = f"{call.id}_{number}"
             self._ids.add(unique)
             apart.append(call if unique == call.id else replace(call, id=unique))
         return tuple(apart)
 
-    async def _call_tool(self, call: ToolCall) -> ToolResult:
+    async def _call_tool(self, call: ToolCall) -> tuple[ToolResult, ToolCallState]:
+        """One call and what became of it. What leaves an effect is made once in a turn with the same arguments, whatever came of it."""
+        dispatcher = self._agent.dispatcher
+        is_read = dispatcher.is_read(call.name)
+        if self._count(call) > (self._rules.same_calls if is_read else 1):
+            return self._refuse(call, REPEATED)
+        left_s = self._deadline - self._agent.clock.monotonic()
+        if left_s <= 0:
+            return self._refuse(call, NO_TIME)
+        result = await dispatcher.run(call, len(self._answer.found) + 1, left_s)
+        self._note(call, result)
+        if result.is_unusable:
+            return result, ToolCallState.REFUSED
+        if result.is_uncertain:
+            return result, ToolCallState.UNKNOWN
+        self._has_acted |= not is_read
+        return result, ToolCallState.SUCCEEDED
+
+    def _refuse(self, call: ToolCall, why: str) -> tuple[ToolResult, ToolCallState]:
+        result = ToolResult(call.id, why, is_error=True)
+        self._note(call, result)
+        return result, ToolCallState.REFUSED
+
+    def _count(self, call: ToolCall) -> int:
+        """How often this very call stands in the turn."""
         key = (call.name, _canonical(call.arguments))
         self._same[key] = self._same.get(key, 0) + 1
-        if self._same[key] > self._rules.same_calls:
-            result = ToolResult(call.id, REPEATED, is_error=True)
-        else:
-            left_s = max(1.0, self._deadline - self._agent.clock.monotonic())
-            result = await self._agent.dispatcher.run(call, len(self._answer.found) + 1, left_s)
-        self._note(call, result)
-        return result
+        return self._same[key]
 
     def _note(self, call: ToolCall, result: ToolResult) -> None:
         self._unusable += result.is_unusable
@@ -315,14 +350,16 @@ class _Run:
         self._ids.update(call.id for call in step.calls)
         for call in step.calls:
             result = taken.results.get(call.id)
+            is_read = self._agent.dispatcher.is_read(call.name)
             if result is not None:
-                key = (call.name, _canonical(call.arguments))
-                self._same[key] = self._same.get(key, 0) + 1
+                self._count(call)
                 self._note(call, result)
-            elif self._agent.dispatcher.is_read(call.name):
-                result = await self._call_tool(call)
-                await self._settle(step.number, result, ToolCallState.SUCCEEDED)
+                self._has_acted |= not (is_read or result.is_error)
+            elif is_read:
+                result, state = await self._call_tool(call)
+                await self._settle(step.number, result, state)
             else:
+                self._count(call)
                 result = ToolResult(call.id, UNCERTAIN, is_error=True)
                 self._note(call, result)
                 await self._settle(step.number, result, ToolCallState.UNKNOWN)
@@ -340,7 +377,7 @@ class _Run:
         rules, attempts = self._rules, self._asked.attempts
         if not attempts and not self._exchange:
             return ""
-        if self._answer.steps >= rules.steps:
+        if self._answer.steps >= self._steps_most():
             return f"{rules.steps} model calls in one turn"
         if self._unusable > UNUSABLE_MOST:
             return f"{self._unusable} calls that could not be used"
@@ -368,13 +405,16 @@ class _Run:
     def _finish(self, text: str, said: "_Said") -> Answer:
         """The answer with its citations looked up, and a person offered where it is none."""
         answer, end = self._answer, said.end
-        if end.reason == "refusal":
+        if answer.found:
+            text = _CITED_TOGETHER.sub(lambda match: "".join(f"[{n}]" for n in re.findall(r"\d+", match[0])), text)
+            answer.citations = citations(text, answer.found)
+        if answer.is_last_resort and answer.is_person_wished and not answer.citations:
+            text = WISH_NOTED  # the wish is on record: it is not offered again
+        elif end.reason == "refusal":
             answer.is_answered = False
         elif end.reason == "length":
             text = f"{text}\n\n{CUT_OFF}"
         answer.text = said.opening + text
-        if answer.found:
-            answer.citations = citations(text, answer.found)
         is_local = answer.model in self._agent.local
         has_searched = any(call["name"] == SEARCH_KNOWLEDGE for call in answer.calls)
         answer.is_answered = answer.is_answered and end.is_answered
@@ -391,6 +431,7 @@ class _Said:
     """What one call of a model gave."""
 
     pieces: list[str] = field(default_factory=list)
+    chars: int = 0
     calls: list[ToolCall] = field(default_factory=list)
     reasoning: list[Reasoning] = field(default_factory=list)
     end: Finished = _NOT_YET
@@ -401,12 +442,19 @@ class _Said:
     def text(self) -> str:
         return "".join(self.pieces)
 
+    def has_room_for(self, text: str) -> bool:
+        """Keeps it, unless the answer is long enough."""
+        self.chars += len(text)
+        self.pieces.append(text)
+        return self.chars <= ANSWER_CHARS
+
     @property
     def claim(self) -> str:
         return self.watch.claim if self.watch is not None else ""
 
     def begin_again(self) -> None:
         self.pieces.clear()
+        self.chars = 0
         self.calls.clear()
         self.reasoning.clear()
         self.end = _NOT_YET
@@ -424,7 +472,11 @@ def citations(text: str, found: Sequence[Found]) -> tuple[Citation, ...]:
 
 def _safe(text: str) -> str:
     """Without control characters, terminal escapes and the marks by which models tell roles apart."""
-    return clean(_UNSEEMLY.sub("", text) if "<|" in text or "\x1b" in text else text)[:ANSWER_CHARS].strip()
+    return clean(_seemly(text))[:ANSWER_CHARS].strip()
+
+
+def _seemly(text: str) -> str:
+    return _UNSEEMLY.sub("", text) if "<|" in text or "\x1b" in text else text
 
 
 def _canonical(arguments: str) -> str:

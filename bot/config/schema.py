@@ -135,7 +135,7 @@ class Limits(Section):
     case_idle_s: Seconds = 86_400
     burst_s: Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)] = 10
     history_messages: Annotated[int, Field(ge=1, le=10_000)] = 200
-    turn_steps: Annotated[int, Field(ge=1, le=100)] = 8
+    turn_steps: Annotated[int, Field(ge=2, le=100)] = 8
     turn_tokens: Count = 400_000
     turn_cost: Price = 1
     same_calls: Annotated[int, Field(ge=1, le=100)] = 2

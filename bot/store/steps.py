@@ -7,11 +7,15 @@ from typing import Any
 from bot.agent.journal import Step, Taken
 from bot.agent.router import Attempt
 from bot.agent.spending import day_of
+from bot.errors import Fault
 from bot.model import Found, Passage, PassageId, ToolCallState
 from bot.ports import Clock, Cursor, Reasoning, Row, Store, ToolCall, ToolResult, Usage, Value
+from bot.store import records
 from bot.tools.search import as_text
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+FOR_OPERATORS = frozenset({Fault.KEY.value, Fault.BALANCE.value, Fault.NOT_FOUND.value})
 
 ADD_STEP = """
     INSERT INTO steps (reply_id, step, turn_id, conversation_id, model, text, reasoning, attempts, created_ms)
@@ -26,6 +30,9 @@ SETTLE = """
     WHERE reply_id = :reply AND step = :step AND call_id = :call AND state = 'intended'"""
 
 END_STEPS = "UPDATE steps SET ended_ms = :now WHERE reply_id = :reply AND ended_ms IS NULL"
+
+GIVE_UP_CALLS = """
+    UPDATE tool_calls SET state = 'unknown', ended_ms = :now WHERE reply_id = :reply AND state = 'intended'"""
 
 BEGUN = "SELECT DISTINCT reply_id FROM steps WHERE ended_ms IS NULL"
 
@@ -90,12 +97,30 @@ def intend(cursor: Cursor, key: dict[str, str], payer: str, step: Step, now_ms: 
         cursor.execute(
             ADD_TOOL_CALL, {**place, "place": number, "call": call.id, "name": call.name, "arguments": call.arguments}
         )
-    add_spend(cursor, payer, step.attempts)
+    record_attempts(cursor, payer, step.attempts, key["turn"], now_ms)
 
 
 def settle(cursor: Cursor, reply: str, step: int, result: ToolResult, state: ToolCallState, now_ms: int) -> None:
     values: dict[str, Value] = {"reply": reply, "step": step, "call": result.call, "now": now_ms}
     cursor.execute(SETTLE, {**values, "state": state.value, "result": _encode(_result_json(result))})
+
+
+def end_steps(cursor: Cursor, reply: str, turn: str, conversation: str, now_ms: int) -> None:
+    """The turn has ended. A call whose outcome was never learnt is unknown from now on, and operators are told."""
+    cursor.execute(END_STEPS, {"reply": reply, "now": now_ms})
+    lost = cursor.execute(GIVE_UP_CALLS, {"reply": reply, "now": now_ms})
+    if lost:
+        detail = f"{lost} tool call(s) of a turn were begun, and nobody knows whether they were carried out. See: frontdesk trace {turn}"
+        records.add_incident(cursor, f"{turn}:calls", "tool call", reply, detail, now_ms, conversation)
+
+
+def record_attempts(cursor: Cursor, payer: str, attempts: Sequence[Attempt], turn: str, now_ms: int) -> None:
+    """What model calls cost, and which model needs an operator."""
+    add_spend(cursor, payer, attempts)
+    for each in attempts:
+        if each.outcome in FOR_OPERATORS:
+            detail = f"The model {each.model} does not answer: {each.outcome}. {each.why}. See: frontdesk models"
+            records.add_incident(cursor, f"{turn}:{each.model}", "model", each.model, detail, now_ms)
 
 
 def add_spend(cursor: Cursor, payer: str, attempts: Iterable[Attempt]) -> None:
@@ -150,7 +175,9 @@ def _result_json(result: ToolResult) -> dict[str, Any]:
             for one in result.found
             for p in [one.passage]
         ]
-    kept |= {name: True for name in ("is_error", "is_unusable", "is_person_wished") if getattr(result, name)}
+    kept |= {
+        name: True for name in ("is_error", "is_unusable", "is_person_wished", "is_uncertain") if getattr(result, name)
+    }
     return kept
 
 

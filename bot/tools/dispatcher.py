@@ -15,6 +15,7 @@ from bot.tools import Tool
 ARGUMENT_CHARS = 65_536
 RESULT_CHARS = 40_000
 LATE = "The tool took too long and was stopped."
+UNCERTAIN = "The tool took too long: nobody knows whether it was carried out. Do not call it again; say so plainly."
 
 
 class Dispatcher:
@@ -43,7 +44,9 @@ class Dispatcher:
             async with self._clock.timeout(within_s):
                 output = await tool.run(arguments, first_number)
         except TimeoutError:
-            return ToolResult(call.id, LATE, is_error=True)
+            return ToolResult(
+                call.id, LATE if tool.is_read else UNCERTAIN, is_error=True, is_uncertain=not tool.is_read
+            )
         return ToolResult(
             call.id,
             output.text[:RESULT_CHARS],

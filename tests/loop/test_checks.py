@@ -28,6 +28,16 @@ HONEST = [
     "I cannot cancel orders. Would you like to talk to a person?",
     "Sobald Ihre Rückerstattung da ist, sehen Sie sie im Konto.",
     "Haben Sie Ihre Bestellung storniert?",
+    "Once your order has been placed, you receive a confirmation by e-mail within one hour [1].",
+    "Once we have processed your return, the money comes back.",
+    "After we have sent your order you get a number.",
+    "We have updated our delivery terms in May [2].",
+    "We have updated our delivery terms in May. [2]",
+    "Please check whether your card has been charged twice.",
+    "Wir haben sonntags geschlossen.",
+    "Ich habe nichts bestellt oder geändert.",
+    "Ihre Bestellung wurde noch nicht storniert.",
+    "Sobald wir Ihre Bestellung storniert haben, schreiben wir Ihnen.",
 ]
 
 
@@ -55,6 +65,22 @@ def test_passing_a_wish_on_is_true_once_it_is_on_record() -> None:
 def test_a_claim_is_seen_however_the_answer_is_cut(text: str) -> None:
     """Piece by piece or at once, after much other text, and it stays seen."""
     for size in (1, 3, 7, 1000):
-        watch = ClaimWatch(is_person_wished=False)
-        whole = "This is how our shop works. " * 30 + text + " Anything else?"
-        assert [watch.sees(whole[at : at + size]) for at in range(0, len(whole), size)][-1], size
+        before = "This is how our shop works. " * 30
+        shown, claim = watched(before + text + " Anything else?", size)
+        assert claim, size
+        assert find_claim(shown, is_person_wished=False) == "", shown
+
+
+@pytest.mark.parametrize("text", HONEST)
+def test_f43_an_honest_answer_is_shown_whole_however_it_is_cut(text: str) -> None:
+    """What was held back to be judged is shown after all."""
+    for size in (1, 3, 7, 1000):
+        whole = f"{text} {text}"
+        assert watched(whole, size) == (whole, "")
+
+
+def watched(text: str, size: int) -> tuple[str, str]:
+    """What a page shows of a text that comes in pieces, and the claim in it."""
+    watch = ClaimWatch(is_person_wished=False)
+    shown = "".join(watch.take(text[at : at + size]) for at in range(0, len(text), size))
+    return shown + watch.rest(), watch.claim

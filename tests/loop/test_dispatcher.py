@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bot.ports import ToolCall
 from bot.tools import Output
-from bot.tools.dispatcher import LATE, Dispatcher
+from bot.tools.dispatcher import UNCERTAIN, Dispatcher
 from bot.tools.person import RequestHuman
 from tests.clock import ManualClock, settle
 
@@ -97,7 +97,7 @@ async def test_valid_arguments_run_once() -> None:
 
 
 async def test_a_tool_that_hangs_is_stopped_in_time() -> None:
-    """The model is told that it took too long."""
+    """Whether it was carried out nobody knows, and the model is told so."""
     clock, refund = ManualClock(), Refund()
     refund.wait = asyncio.Event()
     running = asyncio.ensure_future(
@@ -106,7 +106,7 @@ async def test_a_tool_that_hangs_is_stopped_in_time() -> None:
     await settle()
     await clock.advance(10.0)
     result = await running
-    assert (result.text, result.is_error, result.is_unusable, refund.done) == (LATE, True, False, [])
+    assert (result.text, result.is_error, result.is_uncertain, refund.done) == (UNCERTAIN, True, True, [])
 
 
 _json = st.recursive(

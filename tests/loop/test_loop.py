@@ -252,9 +252,14 @@ async def test_f41_an_empty_answer_is_none(reply: Reply) -> None:
 
 
 async def test_f44_an_endless_answer_is_cut() -> None:
-    """At a size that every channel can split."""
-    answer = await House(Scripted(says("word " * 200_000))).ask("hi")
-    assert len(answer.text) == 40_000 - 1  # the last space is stripped
+    """At a size that every channel can split; the rest of the stream is not even read."""
+    model = Scripted(says(*["word " * 100] * 1_000_000))
+    house = House(model)
+    answer = await house.ask("hi")
+    assert answer.text.endswith(CUT_OFF)
+    assert len(answer.text) < 40_000 + 100
+    assert len("".join(house.page.shown)) <= 40_000
+    assert house.outcomes == [("model", "cancelled")]
 
 
 async def test_f43_a_claimed_deed_is_not_shown_and_is_written_again() -> None:
@@ -381,3 +386,74 @@ async def test_f42_long_results_leave_room_for_the_question() -> None:
     size = sum(map(len, texts)) + sum(len(r.text) for entry in model.requests[1].messages for r in entry.results)
     assert "the question" in texts
     assert size <= 9_000
+
+
+async def test_ids_of_any_shape_are_told_apart_and_the_process_lives() -> None:
+    """A server may use an id again that another one was already told apart by."""
+    first: Reply = [ToolCall(each, "search_knowledge", f'{{"query": "{each}"}}') for each in ("a", "a_2", "a_3")]
+    again: Reply = [ToolCall("a", "search_knowledge", '{"query": "x"}')]
+    model = Scripted([*first, Finished("tools")], [*again, Finished("tools")], says("Done [1]."))
+    await House(model).ask()
+    ids = [call.id for entry in model.requests[-1].messages for call in entry.calls]
+    assert len(set(ids)) == len(ids) == 4
+
+
+@pytest.mark.parametrize("chars", [1_500, 4_000])
+async def test_f42_however_much_tools_give_the_question_stays(chars: int) -> None:
+    """Seven searches in a small window: every request holds the whole question, and is no larger than the budget."""
+    replies = [calls("search_knowledge", arguments=f'{{"query": "{n}"}}') for n in range(6)]
+    model = Scripted(*replies, says("Done [1]."))
+    house = House(model, rules=Rules("main", context_chars=chars, steps=9))
+    house.shelf = Shelf(Passage(PassageId("p"), "a.md", "A", "x" * 900))
+    question = "How do I return the shoes that I bought last week? " * 6
+    models: dict[str, ChatModel] = {"model": model, "offline": OfflineModel()}
+    answerer = agent(models, ManualClock(), [SearchKnowledge(house.shelf)], rules=house.agent.rules)
+    joined: Callable[[], Sequence[Message]] = lambda: (message(question, seq=9),)  # noqa: E731
+    past = [message("before " * 30, seq=n) for n in range(1, 9)]
+    await answerer.answer(Asked("c", Past(past), joined, Page()))
+    assert len(model.requests) == 7
+    for request in model.requests:
+        assert question in [entry.text for entry in request.messages]
+        texts = sum(len(entry.text) for entry in request.messages)
+        results = sum(len(result.text) for entry in request.messages for result in entry.results)
+        assert texts + results <= chars + 200
+
+
+async def test_an_answer_with_too_many_calls_makes_the_first_of_them() -> None:
+    """The others are not made, and the model is told."""
+    many: Reply = [ToolCall(f"c{n}", "search_knowledge", f'{{"query": "{n}"}}') for n in range(300)]
+    model = Scripted([*many, Finished("tools")], says("Done [1]."))
+    house = House(model)
+    await house.ask()
+    assert len(house.shelf.queries) == 8
+    assert len(model.requests[1].messages[-1].results) == 300
+
+
+async def test_numbers_in_one_bracket_are_citations_too() -> None:
+    """Written apart, so that every channel links each."""
+    twice: Reply = [ToolCall(f"c{n}", "search_knowledge", f'{{"query": "{n}"}}') for n in range(2)]
+    answer = await House(Scripted([*twice, Finished("tools")], says("Yes [1, 2]."))).ask()
+    assert (answer.text, [each.number for each in answer.citations]) == ("Yes [1][2].", [1, 2])
+
+
+async def test_a_wish_that_was_noted_is_not_offered_again_when_the_model_fails() -> None:
+    """The last resort says that it is on record."""
+    model = Scripted(calls("request_human", arguments="{}"), [ModelError("down", Fault.OVERLOADED)])
+    answer = await House(model).ask("xyzzy plugh")
+    assert answer.is_person_wished
+    assert "I have noted that you would like to talk to a person" in answer.text
+    assert answer.buttons == ()
+
+
+async def test_the_last_resort_may_search_even_when_the_steps_are_used_up() -> None:
+    """Its steps cost nothing."""
+    model = Scripted(calls("request_human", arguments="{}"), [ModelError("down", Fault.OVERLOADED)])
+    answer = await House(model, rules=Rules("main", steps=2)).ask()
+    assert "within 30 days" in answer.text
+
+
+async def test_f43_a_cited_answer_is_sent_even_when_it_looks_like_a_claim() -> None:
+    """The second time: better a quotation too many than no answer."""
+    text = "See [1]. I have issued your refund."
+    answer = await House(Scripted(calls("search_knowledge"), says(text))).ask()
+    assert answer.text == text

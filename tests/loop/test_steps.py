@@ -216,3 +216,76 @@ async def test_a_turn_that_is_not_committed_has_cost_something_all_the_same(tmp_
         await house.rest()
         assert house.channel.sent == []
         assert await house.all("SELECT model, calls, input_tokens, output_tokens FROM spend") == [("model", 1, 100, 10)]
+
+
+class Twice(Model):
+    """Asks for the same thing with an effect in two steps, whatever came of the first."""
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+        self.requests.append(request)
+        if sum(bool(entry.results) for entry in request.messages) < 2:
+            yield ToolCall("a", "act", "{}")
+            yield Finished("tools")
+            return
+        yield TextDelta("I have cancelled your order.")
+        yield Finished()
+
+
+async def test_a_call_with_an_effect_is_made_once_in_a_turn(tmp_path: Path) -> None:
+    """The second, equal one is refused; and what was done may be told."""
+    act, model = Counted("act", is_read=False), Twice()
+    async with core(tmp_path / "data", answerer=made(model, act)) as house:
+        await house.say("do it", "1")
+        await house.rest()
+        assert act.runs == 1
+        assert await house.all("SELECT state FROM tool_calls ORDER BY step") == [("succeeded",), ("refused",)]
+        assert [message.text for message in house.channel.sent] == ["I have cancelled your order."]
+
+
+async def test_a_call_that_is_uncertain_is_not_made_again_by_the_model_either(tmp_path: Path) -> None:
+    """Cut off in the middle, and asked for again in the next step of the rerun."""
+    act, model = Counted("act", is_read=False, hangs=True), Twice()
+    async with core(tmp_path / "data", answerer=made(model, act)) as house:
+        await house.say("do it", "1")
+        await asyncio.wait_for(act.has_run.wait(), 10)
+    act.hangs = False
+    async with core(tmp_path / "data", answerer=made(Twice(), act)) as house:
+        await house.rest()
+        assert act.runs == 1
+        assert await house.all("SELECT state FROM tool_calls ORDER BY step") == [("unknown",), ("refused",)]
+
+
+async def test_a_person_who_takes_over_finds_an_uncertain_call_named(tmp_path: Path) -> None:
+    """Between two runs: the turn is only recorded, the call is marked unknown, and operators are told."""
+    act = Counted("act", is_read=False, hangs=True)
+    async with core(tmp_path / "data", answerer=made(Twice(), act)) as house:
+        await house.say("do it", "1")
+        await asyncio.wait_for(act.has_run.wait(), 10)
+        await house.store.run(lambda cursor: cursor.execute("UPDATE conversations SET owner = 'op', version = 2"))
+    async with core(tmp_path / "data", answerer=made(Twice(), act)) as house:
+        await house.rest()
+        assert act.runs == 1
+        assert await house.all("SELECT state FROM tool_calls") == [("unknown",)]
+        assert await house.all("SELECT kind FROM incidents") == [("tool call",)]
+
+
+async def test_f45_a_refused_key_is_an_incident_also_when_the_next_model_goes_on_with_tools(tmp_path: Path) -> None:
+    """The failure is put on record with the step that followed it."""
+
+    class Refused(Model):
+        name = "first"
+
+        async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+            self.requests.append(request)
+            if self.requests:
+                raise ModelError("invalid x-api-key", Fault.KEY)
+            yield Finished()
+
+    models: dict[str, ChatModel] = {"first": Refused(), "model": Model(), "offline": OfflineModel()}
+    settings = {name: schema.Model(provider="openai", model="m", tries=1) for name in ("first", "model")}
+    read, act = Counted("read", is_read=True), Counted("act", is_read=True)
+    answerer = agent(models, ManualClock(), [read, act], settings=settings)
+    async with core(tmp_path / "data", answerer=answerer) as house:
+        await house.say("do it", "1")
+        await house.rest()
+        assert await house.all("SELECT kind, subject FROM incidents") == [("model", "first")]
