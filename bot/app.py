@@ -56,7 +56,7 @@ COLLECT = (100_000, 20, 50)
 KEEP_HOUSE_S = 15.0  # between two rounds of housekeeping
 PRUNE_EVERY = 240  # rounds: an hour
 EXIT_CONFIG, EXIT_DATA = 2, 4
-BUDGETS = ("limits.person_cost_per_day", "limits.cost_per_day")  # a reload changes them at once
+AT_ONCE = ("channels.", "models.", "roles.", "limits.person_cost_per_day", "limits.cost_per_day")  # by a reload
 
 Loader = Callable[[], Config]
 
@@ -325,7 +325,7 @@ class App:
             if settings is not None and take is not None:
                 take(settings)
         self.assembly.take(fresh)
-        restart = [key for key in changed if not key.startswith(("channels.", "models.", *BUDGETS))]
+        restart = [key for key in changed if not (key.startswith(AT_ONCE) or ".roles." in key)]
         log.info("config read again", extra={"changed": ", ".join(changed), "after_restart": ", ".join(restart)})
         self.config = fresh
 

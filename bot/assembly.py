@@ -81,11 +81,13 @@ class Assembly:
             await self._clients.warm(sorted(self._providers))
 
     def take(self, fresh: Config) -> None:
-        """New keys, settings of models and budgets bite at once; what else changed waits for a restart."""
+        """New keys, models, chains and budgets bite at once; what else changed waits for a restart."""
         self.spending.per_person = fresh.limits.person_cost_per_day
         self.spending.per_day = fresh.limits.cost_per_day
         self.models = self._models(fresh)
         self.router.take(self.models, fresh.models)
+        for key in self.agents.keys() & fresh.agents.keys():
+            self.agents[key].ask(self.router.chain(fresh.chain("answer", key)), _local(fresh))
 
     async def report(self) -> list[dict[str, Any]]:
         """Every model with its circuit, limits and spend, and whether its server can be reached now."""
@@ -147,8 +149,7 @@ class Assembly:
             turn_s=limits.turn_s,
         )
         chain = self.router.chain(config.chain("answer", key))
-        local = {name for name, each in config.models.items() if each.provider == OFFLINE}
-        return Agent(rules, chain, self.router.chain([OFFLINE]), self._tools(settings), self._clock, local)
+        return Agent(rules, chain, self.router.chain([OFFLINE]), self._tools(settings), self._clock, _local(config))
 
     def _tools(self, settings: schema.Agent) -> list[Tool]:
         tools: list[Tool] = []
@@ -158,3 +159,7 @@ class Assembly:
         if REQUEST_HUMAN in settings.tools:
             tools.append(RequestHuman())
         return tools
+
+
+def _local(config: Config) -> frozenset[str]:
+    return frozenset(name for name, each in config.models.items() if each.provider == OFFLINE)

@@ -30,7 +30,6 @@ class Taken:
     """A step of an earlier run of this turn, with what is known of its calls."""
 
     step: Step
-    states: Mapping[str, ToolCallState]
     results: Mapping[str, ToolResult]
 
 

@@ -138,6 +138,10 @@ class Agent:
             rules.name, rules.instructions, has_search=any(tool.name == SEARCH_KNOWLEDGE for tool in tools)
         )
 
+    def ask(self, chain: Chain, local: Container[str]) -> None:
+        """Other models from the next call on."""
+        self.chain, self.local = chain, local
+
     async def answer(self, asked: Asked) -> Answer:
         """Runs the loop. Raises ModelError when not even the last resort answers; StoreUnavailable when a step cannot be kept."""
         return await _Run(self, asked).answer()

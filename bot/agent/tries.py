@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from bot.agent.circuit import Circuit
 from bot.agent.limiter import Lease, Limiter
-from bot.agent.sizes import CHARS_A_TOKEN, LEAST_CHARS
+from bot.agent.sizes import CHARS_A_TOKEN, LEAST_CHARS, chars_of
 from bot.agent.spending import Spending, is_priced
 from bot.config import schema
 from bot.errors import Fault, ModelError
@@ -204,6 +204,7 @@ class Try:
         self._payer = payer
         self._is_again = is_again
         self._accept = accept
+        self._chars = 0  # of text that came
         self._text = ""  # held back until it can be read; with `accept`, all of it
         self._started = clock.monotonic()
         self._wait = _Wait(clock, seconds)
@@ -231,6 +232,7 @@ class Try:
                 self._fail(error)
             else:
                 if self.has_begun and isinstance(chunk, TextDelta):
+                    self._chars += len(chunk.text)
                     return chunk
                 if (shown := self._take(chunk)) is not None:
                     return shown
@@ -262,6 +264,7 @@ class Try:
 
     def _take_text(self, chunk: TextDelta) -> Began | None:
         self._note_first()
+        self._chars += len(chunk.text)
         self._text += chunk.text
         if self._accept is not None or not chunk.text.strip():
             return None
@@ -313,10 +316,18 @@ class Try:
     def _has_heard(self) -> bool:
         return self._attempt.first_ms is not None or self._attempt.usage is not NO_USAGE
 
+    def _estimated(self) -> Usage:
+        """What a server that tells no usage has probably counted, so that budgets see it too."""
+        read = chars_of(self.request.messages) + len(self.request.instructions)
+        return Usage(read // CHARS_A_TOKEN, self._chars // CHARS_A_TOKEN)
+
     def _settle(self, outcome: str, why: str) -> None:
         attempt = self._attempt
         self._wait.end()
         attempt.outcome, attempt.why = outcome, why
+        if attempt.usage is NO_USAGE and outcome in (ANSWERED, TOOLS):
+            attempt.usage = self._estimated()
+            attempt.why = attempt.why or "tokens are estimated: the server does not tell"
         attempt.cost_micros = self._spending.cost_micros(attempt.model, attempt.usage)
         self._spending.add(self._payer, attempt.model, attempt.usage, attempt.cost_micros, is_failed=attempt.has_failed)
         self.member.note(attempt, self._clock.monotonic() - self._started)

@@ -39,7 +39,7 @@ BEGUN = "SELECT DISTINCT reply_id FROM steps WHERE ended_ms IS NULL"
 STEPS = "SELECT step, model, text, reasoning, attempts FROM steps WHERE reply_id = :reply ORDER BY step"
 
 TOOL_CALLS = """
-    SELECT step, call_id, name, arguments, state, result FROM tool_calls WHERE reply_id = :reply ORDER BY step, place"""
+    SELECT step, call_id, name, arguments, result FROM tool_calls WHERE reply_id = :reply ORDER BY step, place"""
 
 ADD_SPEND = """
     INSERT INTO spend (day, payer, model, calls, failed, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cost_micros)
@@ -197,8 +197,7 @@ def _taken(row: Row, calls: Sequence[Sequence[Any]]) -> Taken:
         model,
         text,
         tuple(Reasoning(*each) for each in json.loads(reasoning)),
-        tuple(ToolCall(call, name, arguments) for call, name, arguments, _, _ in calls),
+        tuple(ToolCall(call, name, arguments) for call, name, arguments, _ in calls),
         tuple(_attempt(each) for each in json.loads(attempts)),
     )
-    states = {call: ToolCallState(state) for call, _, _, state, _ in calls}
-    return Taken(step, states, {call: _result(call, json.loads(result)) for call, _, _, _, result in calls if result})
+    return Taken(step, {call: _result(call, json.loads(result)) for call, _, _, result in calls if result})

@@ -102,8 +102,12 @@ async def test_an_agent_answers_only_from_its_own_part_of_the_knowledge(assembly
 
 
 async def test_a_reload_changes_keys_and_budgets_at_once(tmp_path: Path, assembly: Assembly) -> None:
-    """Chains keep their shape until a restart."""
+    """And chains: a model that was renamed is asked under its new name."""
     budgets = "\n[limits]\nperson_cost_per_day = 2\ncost_per_day = 3\n"
     assembly.take(configured(tmp_path, CONFIG + budgets))
     assert (assembly.spending.per_person, assembly.spending.per_day) == (2, 3)
     assert assembly.agents["hats"].chain.names == ("spare", "brain")
+    assembly.take(configured(tmp_path, CONFIG.replace("brain", "sonnet")))
+    assert assembly.agents["main"].chain.names == ("sonnet",)
+    assert assembly.agents["hats"].chain.names == ("spare", "sonnet")
+    assert "sonnet" in assembly.router.members

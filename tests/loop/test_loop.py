@@ -457,3 +457,16 @@ async def test_f43_a_cited_answer_is_sent_even_when_it_looks_like_a_claim() -> N
     text = "See [1]. I have issued your refund."
     answer = await House(Scripted(calls("search_knowledge"), says(text))).ask()
     assert answer.text == text
+
+
+async def test_f106_a_server_that_tells_no_tokens_is_estimated_so_that_budgets_bite() -> None:
+    """And the trace says that it is an estimate."""
+    model = Scripted([TextDelta("word " * 300), Finished()])
+    house = House(model, price=10_000.0, budget=5.0)
+    await house.ask("hello")
+    assert house.asked is not None
+    (attempt,) = house.asked.attempts
+    assert attempt.usage.output_tokens == 500
+    assert attempt.cost_micros > 5_000_000
+    assert "estimated" in attempt.why
+    assert (await house.ask("hello again")).model == "offline"
