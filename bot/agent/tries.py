@@ -100,6 +100,7 @@ class Member:
         self.reads = _reads(settings)
         self.chars = max(LEAST_CHARS, (settings.context_tokens - settings.output_tokens) * CHARS_A_TOKEN)
         self.last = ""  # the outcome of its last call
+        self.tells_usage = False
         self._clock = clock
         self._metrics = metrics
         self._seconds = metrics.model_seconds.of(name)
@@ -253,6 +254,7 @@ class Try:
                 return self._take_text(chunk)
             case Usage():
                 self._attempt.usage = chunk
+                self.member.tells_usage = True
             case Headroom():
                 self.member.limiter.hear(chunk)
             case Finished():
@@ -325,7 +327,7 @@ class Try:
         attempt = self._attempt
         self._wait.end()
         attempt.outcome, attempt.why = outcome, why
-        if attempt.usage is NO_USAGE and outcome in (ANSWERED, TOOLS):
+        if attempt.usage is NO_USAGE and outcome in (ANSWERED, TOOLS) and not self.member.tells_usage:
             attempt.usage = self._estimated()
             attempt.why = attempt.why or "tokens are estimated: the server does not tell"
         attempt.cost_micros = self._spending.cost_micros(attempt.model, attempt.usage)

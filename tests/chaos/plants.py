@@ -84,7 +84,7 @@ def failed_calls_cost_nothing() -> AbstractContextManager[object]:
     def only_good(cursor: Cursor, payer: str, attempts: Sequence[Attempt]) -> None:
         add_spend(cursor, payer, [each for each in attempts if not each.has_failed])
 
-    return patch("bot.turn.add_spend", only_good)
+    return patch("bot.store.steps.add_spend", only_good)
 
 
 def memory_forgets_what_was_spent() -> AbstractContextManager[object]:
