@@ -2,13 +2,20 @@
 
 Only committed rows get in. What stands here is a copy and never decides: the unit of work that ends a turn checks owner, version and
 the exact rows it handles, and when they differ the copy is dropped and read again.
+
+A turn that has read a conversation is told when a message of it is edited or deleted: its history counts as much as what it answers, so
+any change ends it, and it runs again on the rows as they are now.
 """
 
+import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
 
 from bot.agent.context import Past
+from bot.errors import FrontdeskError
 from bot.model import Conversation, ConversationId, Message, Seq
 from bot.ports import Store
 from bot.store import records
@@ -24,6 +31,51 @@ class Working:
     past: Past = field(default_factory=Past)
 
 
+class Conflict(FrontdeskError):
+    """The rows are not as the turn read them: nothing was done, read again."""
+
+
+class Reading:
+    """What one running turn has read of a conversation, and whether it still holds. `interrupt` is called when it no longer does, but
+    only while a model is asked: a tool that runs is let finish, so that what came of it is known."""
+
+    __slots__ = ("_has_changed", "_is_asking", "_lock", "interrupt")
+
+    def __init__(self, lock: Callable[[], asyncio.Lock]) -> None:
+        self.interrupt: Callable[[], None] | None = None
+        self._has_changed = False
+        self._is_asking = False
+        self._lock = lock
+
+    def check(self) -> None:
+        """Raises Conflict once a message was changed."""
+        if self._has_changed:
+            raise Conflict("a message has changed since the turn read it")
+
+    def asking(self) -> None:
+        """A model is given what was read, now. Raises Conflict."""
+        self.check()
+        self._is_asking = True
+
+    def rest(self) -> None:
+        """No model is asked any more."""
+        self._is_asking = False
+
+    @asynccontextmanager
+    async def steady(self) -> AsyncIterator[None]:
+        """Inside, no message is changed, and no model is asked. Raises Conflict."""
+        async with self._lock():
+            self.check()
+            self.rest()
+            yield
+
+    def changed(self) -> None:
+        self._has_changed = True
+        if self._is_asking and self.interrupt is not None:
+            self.rest()
+            self.interrupt()
+
+
 class Conversations:
     """The most recently used of them; one that is not here is read from the store."""
 
@@ -33,6 +85,8 @@ class Conversations:
         self._history_most = history_most
         self._known: OrderedDict[str, Working] = OrderedDict()
         self._arrivals: dict[str, int] = {}  # conversations being read: how many messages were committed meanwhile
+        self._readings: dict[str, Reading] = {}  # of the turns that run, one a conversation
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def arrived(self, conversation: Conversation, inbound: Inbound, *, is_new: bool) -> None:
         """A message was committed as `inbound`. Anything but the very next message drops the copy."""
@@ -72,6 +126,27 @@ class Conversations:
         working.past.keep_newest(self._history_most)
         working.conversation = working.conversation.advanced(last_seq)
 
+    @contextmanager
+    def reading(self, conversation: str) -> Iterator[Reading]:
+        """Around a turn; entered before anything is awaited after `get`."""
+        reading = self._readings[conversation] = Reading(lambda: self._lock(conversation))
+        try:
+            yield reading
+        finally:
+            del self._readings[conversation]
+
+    @asynccontextmanager
+    async def changing(self, conversation: str) -> AsyncIterator[None]:
+        """Around the unit of work that changes a message: no turn keeps a step meanwhile."""
+        async with self._lock(conversation):
+            yield
+
+    def changed(self, conversation: str) -> None:
+        """An edit or a deletion was committed: the copy is dropped, and a turn that has read it ends and runs again."""
+        self.forget(conversation)
+        if (reading := self._readings.get(conversation)) is not None:
+            reading.changed()
+
     def forget(self, conversation: str) -> None:
         """The copy may differ from the store: the next `get` reads it again."""
         self._known.pop(conversation, None)
@@ -80,6 +155,12 @@ class Conversations:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def _lock(self, conversation: str) -> asyncio.Lock:
+        lock = self._locks.get(conversation)
+        if lock is None:
+            lock = self._locks[conversation] = asyncio.Lock()
+        return lock
 
     async def _load(self, conversation: ConversationId) -> Working | None:
         while True:

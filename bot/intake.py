@@ -38,6 +38,7 @@ from bot.model import (
 from bot.ports import Clock, Cursor, Scheduler, Store, Value
 from bot.store import records
 from bot.store.records import Inbound
+from bot.store.steps import END_STEPS_OF
 from bot.telemetry.instruments import Counter
 from bot.telemetry.metrics import Metrics
 from bot.text import clean
@@ -249,8 +250,14 @@ class Intake:
     async def _changed(self, event: MessageEdited | MessageDeleted) -> Accepted:
         self._has_early_changes = True
         change = change_of(event, self._clock.now_ms())
-        await self._store.run(change_message, change)
-        self._conversations.forget(conversation_id(event.at))
+        async with self._conversations.changing(change.conversation):
+            try:
+                is_changed = await self._store.run(change_message, change)
+            except asyncio.CancelledError:
+                self._conversations.changed(change.conversation)  # the unit is not undone by it
+                raise
+            if is_changed:
+                self._conversations.changed(change.conversation)
         return Accepted(change.message)
 
 
@@ -323,7 +330,7 @@ def append(
     if not cursor.execute(records.ADD_INBOUND, row):
         return Stored(known_before(cursor, arrival))
     button = event.button if isinstance(event, ButtonPressed) else ""
-    inbound = Inbound(message, button, sent_ms=arrival.sent_ms)
+    inbound = Inbound(message, button, sent_ms=arrival.sent_ms, changed_ms=changed_ms)
     return Stored(Accepted(message.id, message.seq, message.case), conversation, inbound, is_new)
 
 
@@ -434,6 +441,7 @@ class Change:
     """An edit or a deletion, whichever way round it and its message arrive."""
 
     message: MessageId
+    conversation: ConversationId
     text: str
     is_deleted: bool
     changed_ms: int
@@ -441,16 +449,18 @@ class Change:
 
 
 def change_of(event: MessageEdited | MessageDeleted, now_ms: int) -> Change:
-    message = message_id(conversation_id(event.at), event.external_id)
+    conversation = conversation_id(event.at)
+    message = message_id(conversation, event.external_id)
     match event:
         case MessageEdited():
-            return Change(message, clean(event.text), False, event.edited_at_ms, now_ms)
+            return Change(message, conversation, clean(event.text), False, event.edited_at_ms, now_ms)
         case MessageDeleted():
-            return Change(message, "", True, event.deleted_at_ms, now_ms)
+            return Change(message, conversation, "", True, event.deleted_at_ms, now_ms)
 
 
 def change_message(cursor: Cursor, change: Change) -> bool:
-    """The latest change wins. False: it came before its message, and waits for it."""
+    """The latest change wins, and ends the steps that were made before it. False: no message has changed, for a later change was here
+    first, or this one came before its message and waits for it."""
     values: dict[str, Value] = {
         "id": change.message,
         "text": change.text,
@@ -458,7 +468,9 @@ def change_message(cursor: Cursor, change: Change) -> bool:
         "changed": change.changed_ms,
     }
     if cursor.fetch(records.MESSAGE_KEY, {"id": change.message}):
-        cursor.execute(records.CHANGE_MESSAGE, values)
+        if not cursor.execute(records.CHANGE_MESSAGE, values):
+            return False
+        cursor.execute(END_STEPS_OF, {"conversation": change.conversation, "now": change.now_ms})
         return True
     cursor.execute(records.ADD_EARLY_CHANGE, values | {"now": change.now_ms})
     return False

@@ -18,9 +18,9 @@ from bot import ids
 from bot.agent.loop import PERSON_BUTTON, WISH_NOTED, Agent, Answer, Asked
 from bot.agent.router import Attempt
 from bot.channels import Channel
-from bot.conversations import Conversations, Working
+from bot.conversations import Conflict, Conversations, Reading, Working
 from bot.delivery import Delivery
-from bot.errors import FrontdeskError, ModelError, Overloaded, SendError, StoreUnavailable
+from bot.errors import ModelError, Overloaded, SendError, StoreUnavailable
 from bot.model import (
     AGENT_OWNER,
     Address,
@@ -89,14 +89,20 @@ class Batch:
 
     `conversation` is as the turn found it: its owner and version are what the turn may act on, whatever arrives meanwhile."""
 
-    def __init__(self, working: Working, tries: int) -> None:
+    def __init__(self, working: Working, tries: int, reading: Reading) -> None:
         self._working = working
+        self.reading = reading
         self.conversation = working.conversation
         self._is_alone = any(inbound.attempts >= tries - 1 for inbound in working.unhandled)
         self.first = working.unhandled[0]
         self.reply_id = reply_id(self.first.message.id)
         self.read: list[Inbound] = []
         self.take()
+
+    def joined(self) -> Sequence[Message]:
+        """What a model is to be asked now. Raises Conflict when a message was changed: a rerun reads it as it is."""
+        self.reading.asking()
+        return self.take()
 
     def take(self) -> Sequence[Message]:
         """What this turn covers now, in the order in which it was written."""
@@ -121,6 +127,7 @@ class Ending:
     first_id: MessageId
     last: Seq
     count: int
+    changed: int  # the sum of the rows' changed_ms, which grows with every change
     reply: Message | None
     parts: tuple[str | None, ...]
     outcome: str
@@ -138,10 +145,6 @@ class Ended:
 
     conversation: Conversation
     reply: Message | None
-
-
-class Conflict(FrontdeskError):
-    """The rows are not as the turn read them: nothing was done, read again."""
 
 
 class Turns:
@@ -185,7 +188,8 @@ class Turns:
             return self._rules.retry_s[0]
         if working is None or not working.unhandled:
             return None
-        return await self._run_batch(turn, working, Batch(working, self._rules.tries))
+        with self._conversations.reading(conversation_id) as reading:
+            return await self._run_batch(turn, working, Batch(working, self._rules.tries, reading))
 
     async def recover(self) -> None:
         """At a start, before any turn runs: which turns have left steps."""
@@ -270,8 +274,11 @@ class Turns:
     def _asked(self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft") -> Asked:
         conversation = batch.conversation
         is_again = batch.reply_id in self._begun
-        journal = StoredSteps(self._store, self._clock, batch.reply_id, turn, conversation.id, conversation.identity)
-        return Asked(conversation.id, working.past, batch.take, draft, conversation.identity, journal, is_again)
+        steady = batch.reading.steady
+        journal = StoredSteps(
+            self._store, self._clock, batch.reply_id, turn, conversation.id, conversation.identity, steady
+        )
+        return Asked(conversation.id, working.past, batch.joined, draft, conversation.identity, journal, is_again)
 
     async def _act(
         self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", asked: Asked, started_ms: int
@@ -290,14 +297,17 @@ class Turns:
     ) -> Ending:
         agent = self._agents.get(batch.conversation.agent) or self._agents["main"]
         self._acting[draft] = None
+        batch.reading.interrupt = draft.end
         try:
             answer = await agent.answer(asked)
             self._note_begun(batch, asked)
         except asyncio.CancelledError:
             if draft.was_ended():
+                batch.reading.check()
                 raise TimeoutError(f"no answer within {self._rules.turn_s} s") from None
             raise
         finally:
+            batch.reading.rest()
             del self._acting[draft]
         if answer.first_token_s is not None:
             self._metrics.first_token_seconds.observe(answer.first_token_s)
@@ -340,6 +350,7 @@ class Turns:
             first_id=batch.first.message.id,
             last=batch.last.message.seq,
             count=len(batch.read),
+            changed=sum(inbound.changed_ms for inbound in batch.read),
             reply=reply,
             parts=self._parts(batch.conversation, reply),
             outcome=outcome,
@@ -531,15 +542,19 @@ def trace(
 
 
 def finish(cursor: Cursor, ending: Ending) -> Ended:
-    """Marks handled exactly what was read and appends the reply; a reply that comes after a person took over becomes a note."""
+    """Marks handled exactly what was read, as it was read, and appends the reply; one that comes after a person took over becomes a
+    note."""
     values: dict[str, Value] = {"now": ending.now_ms, "turn": ending.turn}
     if ending.count == 1:
-        handled = cursor.execute(records.HANDLE_ONE, {**values, "id": ending.first_id})
+        is_as_read = (
+            cursor.execute(records.HANDLE_ONE, {**values, "id": ending.first_id, "changed": ending.changed}) == 1
+        )
     else:
         place: dict[str, Value] = {"conversation": ending.conversation.id, "first": ending.first, "last": ending.last}
-        handled = cursor.execute(records.HANDLE, {**values, **place})
-    if handled != ending.count:
-        raise Conflict("other rows are unhandled than the turn read")
+        rows = cursor.fetch(records.HANDLE, {**values, **place})
+        is_as_read = (len(rows), sum(row[0] for row in rows)) == (ending.count, ending.changed)
+    if not is_as_read:
+        raise Conflict("other rows are unhandled than the turn read, or they have changed")
     if ending.attempts:
         record_attempts(cursor, ending.conversation.identity, ending.attempts, ending.turn, ending.now_ms)
     return append_reply(cursor, ending)

@@ -34,12 +34,14 @@ from bot.ports import Cursor, Row, Value
 
 @value
 class Inbound:
-    """One unhandled inbox row with its message. `button` is the id of the button that was pressed, if one was."""
+    """One unhandled inbox row with its message. `button` is the id of the button that was pressed, if one was. `changed_ms`: the
+    platform's time of its latest edit or deletion, which grows with each."""
 
     message: Message
     button: str = ""
     attempts: int = 0
     sent_ms: int = 0
+    changed_ms: int = 0
 
 
 # --- conversations -------------------------------------------------------------------------------------------------
@@ -233,11 +235,12 @@ UNHANDLED = f"""
 
 HANDLE = """
     UPDATE messages SET handled_ms = :now, turn_id = :turn, alone_ms = NULL
-    WHERE conversation_id = :conversation AND seq BETWEEN :first AND :last AND handled_ms IS NULL AND dead_ms IS NULL"""
+    WHERE conversation_id = :conversation AND seq BETWEEN :first AND :last AND handled_ms IS NULL AND dead_ms IS NULL
+    RETURNING changed_ms"""
 
 HANDLE_ONE = """
     UPDATE messages SET handled_ms = :now, turn_id = :turn, alone_ms = NULL
-    WHERE id = :id AND handled_ms IS NULL AND dead_ms IS NULL"""
+    WHERE id = :id AND changed_ms = :changed AND handled_ms IS NULL AND dead_ms IS NULL"""
 
 COUNT_FAILURE = """
     UPDATE messages SET attempts = attempts + 1, error = :error, alone_ms = NULL
@@ -272,7 +275,9 @@ UNMARK_ALONE = (
 
 def inbound_of(row: Row) -> Inbound:
     kind: str = row[14]
-    return Inbound(message_of(row), kind.removeprefix("press:") if kind.startswith("press:") else "", row[15], row[16])
+    return Inbound(
+        message_of(row), kind.removeprefix("press:") if kind.startswith("press:") else "", row[15], row[16], row[12]
+    )
 
 
 # --- early changes -------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """What a turn keeps while it runs: its steps, the outcomes of their calls, and what its model calls cost."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 from bot.agent.journal import Step, Taken
@@ -34,9 +35,13 @@ END_STEPS = "UPDATE steps SET ended_ms = :now WHERE reply_id = :reply AND ended_
 GIVE_UP_CALLS = """
     UPDATE tool_calls SET state = 'unknown', ended_ms = :now WHERE reply_id = :reply AND state = 'intended'"""
 
+END_STEPS_OF = "UPDATE steps SET ended_ms = :now WHERE conversation_id = :conversation AND ended_ms IS NULL"
+
 BEGUN = "SELECT DISTINCT reply_id FROM steps WHERE ended_ms IS NULL"
 
-STEPS = "SELECT step, model, text, reasoning, attempts FROM steps WHERE reply_id = :reply ORDER BY step"
+STEPS = "SELECT step, model, text, reasoning, attempts, ended_ms FROM steps WHERE reply_id = :reply ORDER BY step"
+
+ENDED = "SELECT coalesce(max(step), 0) FROM steps WHERE reply_id = :reply AND ended_ms IS NOT NULL"
 
 TOOL_CALLS = """
     SELECT step, call_id, name, arguments, result FROM tool_calls WHERE reply_id = :reply ORDER BY step, place"""
@@ -57,32 +62,53 @@ SPEND_OF_DAY = """
 
 
 class StoredSteps:
-    """The journal of one turn, in the store. See `bot.agent.journal.Journal`."""
+    """The journal of one turn, in the store. See `bot.agent.journal.Journal`. Steps that were ended before it, since a message changed,
+    are not recalled; their rows stay, and the new ones are numbered after them. `steady` is entered while a step is committed, and
+    raises when what the step was made from counts no more."""
 
-    def __init__(self, store: Store, clock: Clock, reply: str, turn: str, conversation: str, payer: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        reply: str,
+        turn: str,
+        conversation: str,
+        payer: str,
+        steady: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._steady = steady
+        self._ended: int | None = None  # how many were ended before; None until the rows were looked at
         self._key = {"reply": reply, "turn": turn, "conversation": conversation}
         self._payer = payer
 
     async def recall(self) -> Sequence[Taken]:
         steps = await self._store.read(STEPS, {"reply": self._key["reply"]})
         calls = await self._store.read(TOOL_CALLS, {"reply": self._key["reply"]}) if steps else []
-        return [_taken(row, [call[1:] for call in calls if call[0] == row[0]]) for row in steps]
+        ended = self._ended = max((row[0] for row in steps if row[5] is not None), default=0)
+        return [
+            _taken(row, ended, [call[1:] for call in calls if call[0] == row[0]]) for row in steps if row[0] > ended
+        ]
 
     async def intend(self, step: Step) -> None:
-        await self._store.run(intend, self._key, self._payer, step, self._clock.now_ms())
+        async with self._steady():
+            now = self._clock.now_ms()
+            self._ended = await self._store.run(intend, self._key, self._payer, step, self._ended, now)
 
     async def settle(self, step: int, result: ToolResult, state: ToolCallState) -> None:
-        await self._store.run(settle, self._key["reply"], step, result, state, self._clock.now_ms())
+        number = step + (self._ended or 0)
+        await self._store.run(settle, self._key["reply"], number, result, state, self._clock.now_ms())
 
 
 # --- units of work ---------------------------------------------------------------------------------------------------
 
 
-def intend(cursor: Cursor, key: dict[str, str], payer: str, step: Step, now_ms: int) -> None:
-    """The step with its calls as `intended`, and the cost of what led to it."""
-    place: dict[str, Value] = {**key, "step": step.number, "now": now_ms}
+def intend(cursor: Cursor, key: dict[str, str], payer: str, step: Step, ended: int | None, now_ms: int) -> int:
+    """The step with its calls as `intended`, and the cost of what led to it. Returns the number of the last step that was ended before."""
+    if ended is None:
+        ended = int(cursor.fetch(ENDED, {"reply": key["reply"]})[0][0])
+    place: dict[str, Value] = {**key, "step": ended + step.number, "now": now_ms}
     cursor.execute(
         ADD_STEP,
         {
@@ -98,6 +124,7 @@ def intend(cursor: Cursor, key: dict[str, str], payer: str, step: Step, now_ms: 
             ADD_TOOL_CALL, {**place, "place": number, "call": call.id, "name": call.name, "arguments": call.arguments}
         )
     record_attempts(cursor, payer, step.attempts, key["turn"], now_ms)
+    return ended
 
 
 def settle(cursor: Cursor, reply: str, step: int, result: ToolResult, state: ToolCallState, now_ms: int) -> None:
@@ -190,10 +217,10 @@ def _result(call: str, kept: dict[str, Any]) -> ToolResult:
     return ToolResult(call, **{**kept, "text": text, "found": found})
 
 
-def _taken(row: Row, calls: Sequence[Sequence[Any]]) -> Taken:
-    number, model, text, reasoning, attempts = row
+def _taken(row: Row, ended: int, calls: Sequence[Sequence[Any]]) -> Taken:
+    number, model, text, reasoning, attempts, _ = row
     step = Step(
-        number,
+        number - ended,
         model,
         text,
         tuple(Reasoning(*each) for each in json.loads(reasoning)),
