@@ -329,10 +329,10 @@ class Limiter:
             self.heard.requests = max(1, headroom.requests_limit)
         if headroom.tokens_limit is not None:
             self.heard.tokens = max(1, headroom.tokens_limit)
-        if headroom.requests_left is not None and headroom.requests_reset_s is not None:
-            self._requests_left = _Left(headroom.requests_left, now + headroom.requests_reset_s)
-        if headroom.tokens_left is not None and headroom.tokens_reset_s is not None:
-            self._tokens_left = _Left(headroom.tokens_left, now + headroom.tokens_reset_s)
+        if headroom.requests_left is not None and _is_believable(headroom.requests_reset_s):
+            self._requests_left = _Left(headroom.requests_left, now + (headroom.requests_reset_s or 0.0))
+        if headroom.tokens_left is not None and _is_believable(headroom.tokens_reset_s):
+            self._tokens_left = _Left(headroom.tokens_left, now + (headroom.tokens_reset_s or 0.0))
         if self._waiting:
             self._pump()
 
@@ -451,3 +451,8 @@ class Limiter:
             waiter.granted.set_result(None)
         if is_first:
             self._pump()
+
+
+def _is_believable(reset_s: float | None) -> bool:
+    """A reset further away than any retry is waited for is a moment in place of seconds, or another limit's."""
+    return reset_s is not None and 0 <= reset_s <= RETRY_AFTER_MOST_S

@@ -6,8 +6,8 @@ Promise: one call of `stream` is one try. The call is repeated only to leave out
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from bot.config.schema import Model
@@ -16,8 +16,8 @@ from bot.llm import faults
 from bot.llm.anthropic_answer import Answer
 from bot.llm.anthropic_request import Body, Form, body, is_readable
 from bot.llm.clients import Clients
-from bot.llm.content import ReadBlob, encoded, hidden, is_assistant, load
-from bot.llm.stream import Events, Patience
+from bot.llm.content import ReadBlob, encoded, hidden, is_assistant, load, room_for
+from bot.llm.stream import Events, Patience, whole
 from bot.model import Attachment
 from bot.ports import ChatRequest, Chunk, Clock, Headroom
 
@@ -51,7 +51,8 @@ class AnthropicModel:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         answer = Answer(self.name)
         try:
-            async with aclosing(self._chunks(request, answer)) as chunks:
+            needed = room_for(request.messages, self._is_readable)
+            async with self._clients.room.hold(needed), aclosing(self._chunks(request, answer)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
@@ -124,7 +125,7 @@ class AnthropicModel:
                 async for chunk in chunks:
                     yield chunk
             return
-        text = await patience.wait(response.aread())
+        text = await patience.wait(whole(response))
         if "json" not in kind:
             raise ModelError(
                 f"the server answered with {kind or 'no content type'} in place of JSON. Is base_url right?",
@@ -138,12 +139,15 @@ class AnthropicModel:
     ) -> AsyncGenerator[Chunk, None]:
         events = Events()
         async with aclosing(response.aiter_bytes()) as pieces:
-            while (piece := await self._next(anext(pieces, None), answer, patience)) is not None:
+            while (piece := await patience.wait(anext(pieces, None))) is not None:
                 tokens = answer.tokens
                 for name, data in events.feed(piece):
                     if name != b"ping":
                         for chunk in answer.take(json.loads(data)):
                             yield chunk
+                if answer.is_over:
+                    await self._linger(pieces)
+                    break
                 if answer.tokens > tokens:
                     patience.progress()
                 else:
@@ -151,11 +155,12 @@ class AnthropicModel:
         if not answer.is_finished:
             raise ModelError("the stream ended before the answer was whole", Fault.UNREACHABLE)
 
-    async def _next(self, piece: Awaitable[bytes | None], answer: Answer, patience: Patience) -> bytes | None:
-        if not answer.is_over:
-            return await patience.wait(piece)
-        async with self._clock.timeout(LINGER_S):
-            return await piece
+    async def _linger(self, pieces: AsyncIterator[bytes]) -> None:
+        """For the end of HTTP, so that the connection can be used again; whatever else comes is none of the answer's."""
+        with suppress(TimeoutError):
+            async with self._clock.timeout(LINGER_S):
+                while await anext(pieces, None) is not None:
+                    pass
 
 
 def _refused(error: Exception) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.errors import Fault, ModelError
 from bot.llm.anthropic_request import THOUGHTS
+from bot.llm.content import whole_characters
 from bot.llm.faults import ErrorInAnswer
 from bot.ports import Chunk, Finished, Reasoning, TextDelta, ToolCall, Usage
 
@@ -89,7 +90,7 @@ class Answer:
         self._blocks[index] = dict(block)
         if block["type"] == "tool_use":
             self._inputs[index] = []
-        return [TextDelta(block["text"])] if block["type"] == "text" and block["text"] else []
+        return [TextDelta(_text(block["text"]))] if block["type"] == "text" and block["text"] else []
 
     def _delta(self, index: int, delta: dict[str, Any]) -> list[Chunk]:
         self.tokens += 1
@@ -133,4 +134,4 @@ class Answer:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("a piece of text is none")
-    return value
+    return whole_characters(value)

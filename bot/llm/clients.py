@@ -17,6 +17,7 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from bot.llm.room import Room
 from bot.net.perimeter import Perimeter
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Clients:
     """Gives SDK clients. One for the process; everything is made on first use, inside the running loop."""
 
     def __init__(self, perimeter: Perimeter) -> None:
+        self.room = Room()
         self._perimeter = perimeter
         self._http: httpx2.AsyncClient | None = None
         self._loading: dict[Provider, asyncio.Future[None]] = {}
@@ -134,7 +136,7 @@ class GuardedConnector(aiohttp.TCPConnector):
         self._perimeter = perimeter
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
-        host, port = req.url.host or "", req.url.port or 0
+        host, port = req.url.raw_host or "", req.url.port or 0  # a name as it is looked up, not as it is shown
         if not self._perimeter.allows(host, port):
             raise OutsidePerimeter(host, port)
         return await super().connect(req, traces, timeout)

@@ -18,6 +18,7 @@ ReadBlob = Callable[[BlobId], Awaitable[bytes]]
 
 MOST_FILES = 5  # the newest files of a request that are sent as data
 MOST_DATA_BYTES = 24_000_000  # of all of them: the providers refuse requests above 32 MB, and base64 adds a third
+COPIES = 4  # of a file's bytes at once: base64 is a third larger, and stands in three places
 MOST_TEXT_BYTES = 65_536  # of a text file
 _BIG_BYTES = 65_536  # from here on a file is encoded in a thread
 _USER, _AGENT, _OPERATOR = (
@@ -60,6 +61,21 @@ def spoken(message: ChatMessage) -> str:
 def result_text(result: ToolResult) -> str:
     """Never empty: some servers refuse an empty result."""
     return result.text.strip() or ("It failed without saying why." if result.is_error else "It gave nothing.")
+
+
+def whole_characters(text: str) -> str:
+    """Text that can be stored and sent: halves of a character that belong together are joined, the others become U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def room_for(messages: Iterable[ChatMessage], is_readable: Callable[[Attachment], bool]) -> int:
+    """Bytes that the files of a call take while it runs: in base64, in the request's JSON, and on their way out."""
+    files = [each for message in messages for each in message.attachments if is_readable(each)]
+    return COPIES * min(MOST_DATA_BYTES, sum(each.size_bytes for each in files[-MOST_FILES:]))
 
 
 async def encoded(body: Mapping[str, Any]) -> bytes:

@@ -23,7 +23,7 @@ from bot.llm.clients import Clients
 from bot.llm.openai_answer import Answer
 from bot.llm.openai_dialect import Quirk, Quirks, learnt
 from bot.llm.openai_request import body, query, readable
-from bot.llm.stream import Events, Patience
+from bot.llm.stream import Events, Patience, whole
 from bot.model import Attachment
 from bot.ports import ChatRequest, Chunk, Clock
 from bot.tools.names import SEARCH_KNOWLEDGE
@@ -58,7 +58,8 @@ class OpenAIModel:
         can_call = bool(request.tools) and not request.has_tools_off
         answer = Answer(self.name, can_call=can_call, is_json=request.schema is not None)
         try:
-            async with aclosing(self._chunks(request, answer)) as chunks:
+            needed = content.room_for(request.messages, self._is_readable)
+            async with self._clients.room.hold(needed), aclosing(self._chunks(request, answer)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
@@ -141,7 +142,7 @@ class OpenAIModel:
     ) -> AsyncGenerator[dict[str, Any], None]:
         kind = response.headers.get("content-type", "")
         if "event-stream" not in kind:
-            for name, data in _events(await patience.wait(response.aread()), kind):
+            for name, data in _events(await patience.wait(whole(response)), kind):
                 yield self._piece(name, data)
             return
         events = Events()

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from bot.errors import Fault, ModelError
+from bot.llm.content import whole_characters
 from bot.llm.openai_calls import Calls
 from bot.ports import Chunk, Finished, Reasoning, TextDelta, ToolCall, Usage
 
@@ -181,15 +182,6 @@ class Visible:
 
     def _pass(self, text: str) -> str:
         return text
-
-
-def whole_characters(text: str) -> str:
-    """Text that can be stored and sent: halves of a character that belong together are joined, the others become U+FFFD."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
 
 
 def _unfenced(text: str) -> str:

@@ -34,7 +34,7 @@ async def reach(settings: Model, clients: "Clients", clock: Clock) -> tuple[str,
     except TimeoutError:
         said = f"no answer within {REACH_S:g} s"
     except Exception as error:  # noqa: BLE001 - an SDK raises anything, and what it raises is the finding
-        found = faults.from_exception(error, clock.now_ms())
+        found = faults.from_exception(error, clock.now_ms(), [key])
         has_status = isinstance(getattr(error, "status_code", None), int)
         said = "yes" if has_status and found.fault in _ANSWERED else str(found)
     else:

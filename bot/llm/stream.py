@@ -1,13 +1,17 @@
 """Reading a server's stream: how long to wait for its next piece, and the events in the pieces."""
 
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bot.errors import Fault, ModelError
 from bot.ports import Clock
 
+if TYPE_CHECKING:
+    import httpx2
+
 T = TypeVar("T")
 
+MOST_ANSWER_BYTES = 16_777_216
 MOST_EVENT_BYTES = 4_194_304  # the largest single event that is read
 
 
@@ -55,23 +59,36 @@ class Events:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._size = 0  # since the last event
         self._name = b""
         self._data: list[bytes] = []
 
     def feed(self, piece: bytes) -> list[tuple[bytes, bytes]]:
         """Name (b"" where none was given) and data of each event that is now whole. Raises ModelError(MALFORMED) for an endless one."""
+        self._size += len(piece)
+        if self._size > MOST_EVENT_BYTES:
+            raise ModelError("the server sent an event without end", Fault.MALFORMED)
         lines = (self._rest + piece).splitlines(keepends=True)
         self._rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
-        if len(self._rest) > MOST_EVENT_BYTES:
-            raise ModelError("the server sent an event without end", Fault.MALFORMED)
-        whole = []
+        found = []
         for line in lines:
             if line in (b"\n", b"\r\n", b"\r"):
                 if self._data:
-                    whole.append((self._name, b"\n".join(self._data)))
-                self._name, self._data = b"", []
+                    found.append((self._name, b"\n".join(self._data)))
+                self._name, self._data, self._size = b"", [], 0
             elif line.startswith(b"data:"):
                 self._data.append(line[5:].strip())
             elif line.startswith(b"event:"):
                 self._name = line[6:].strip()
-        return whole
+        return found
+
+
+async def whole(response: "httpx2.Response") -> bytes:
+    """The body of an answer that is not streamed. Raises ModelError(MALFORMED) for an endless one."""
+    pieces, size = [], 0
+    async for piece in response.aiter_bytes():
+        pieces.append(piece)
+        size += len(piece)
+        if size > MOST_ANSWER_BYTES:
+            raise ModelError("the server sent an answer without end", Fault.MALFORMED)
+    return b"".join(pieces)
