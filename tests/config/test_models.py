@@ -182,7 +182,7 @@ def test_every_secret_is_known_to_the_redaction(home: Home) -> None:
         ("[agents.a]\nknowledge = ['docsx']", 2, "agents.a.knowledge.0", "outside", "below one"),
         ("[network]\nallow = ['a b']", 2, "network.allow.0", "is not a host", "10.0.0.0/8"),
         ("[network]\nallow = ['https://a.example']", 2, "network.allow.0", "is not a host", ""),
-        ("[limits]\nturn_steps = 0", 2, "limits.turn_steps", "smaller than 1", ""),
+        ("[limits]\nturn_steps = 0", 2, "limits.turn_steps", "smaller than 2", ""),
         ("[limits]\ncost_per_day = -1", 2, "limits.cost_per_day", "smaller than 0", ""),
     ],
 )

@@ -172,7 +172,9 @@ async def core(
     prepare(folder)
     clock = clock or ManualClock()
     store = await SqliteStore.open(folder)
-    house = Core(store, clock, model or ScriptedModel(), channel or ListChannel(), quiet_s, other, sends_at_once, answerer)
+    house = Core(
+        store, clock, model or ScriptedModel(), channel or ListChannel(), quiet_s, other, sends_at_once, answerer
+    )
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [
