@@ -51,8 +51,7 @@ class AnthropicModel:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         answer = Answer(self.name)
         try:
-            needed = room_for(request.messages, self._is_readable)
-            async with self._clients.room.hold(needed), aclosing(self._chunks(request, answer)) as chunks:
+            async with aclosing(self._chunks(request, answer)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
@@ -66,7 +65,8 @@ class AnthropicModel:
     async def _chunks(self, request: ChatRequest, answer: Answer) -> AsyncGenerator[Chunk, None]:
         patience = Patience(self._clock, self._settings.first_token_s, self._settings.idle_s)
         try:
-            response = await self._open(request, patience)
+            async with self._clients.room.hold(room_for(request.messages, self._is_readable)):
+                response = await self._open(request, patience)
         except Exception as error:
             refusal = getattr(error, "response", None)
             if refusal is not None and (headroom := self._headroom(refusal)) is not None:
@@ -108,13 +108,16 @@ class AnthropicModel:
     async def _ask(self, asked: Body) -> "httpx2.Response":
         import httpx2
 
+        from bot.llm.transport import released
+
         if self._sdk is None:
             self._sdk = await self._clients.anthropic(self._settings.base_url, self._key)
         settings = self._settings
         whole = {"model": settings.model, "max_tokens": settings.output_tokens, "stream": settings.stream, **asked}
-        return await self._sdk.post(
+        response = await self._sdk.post(
             "/v1/messages", cast_to=httpx2.Response, content=await encoded(whole), stream=True, stream_cls=None
         )
+        return released(response)
 
     async def _read(
         self, response: "httpx2.Response", answer: Answer, patience: Patience

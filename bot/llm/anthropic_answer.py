@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.errors import Fault, ModelError
 from bot.llm.anthropic_request import THOUGHTS
-from bot.llm.content import whole_characters
+from bot.llm.content import Characters, whole_characters
 from bot.llm.faults import ErrorInAnswer
 from bot.ports import Chunk, Finished, Reasoning, TextDelta, ToolCall, Usage
 
@@ -33,6 +33,7 @@ class Answer:
         self._reason = ""
         self._blocks: dict[int, dict[str, Any]] = {}  # JSON, as it came
         self._inputs: dict[int, list[str]] = {}
+        self._characters = Characters()
         self._ended: set[int] = set()
         self._usage: dict[str, int] = {}
 
@@ -78,32 +79,37 @@ class Answer:
     def end(self) -> list[Chunk]:
         """Thoughts, calls and the end, of an answer that is finished."""
         reason = _REASONS.get(self._reason, "stop")
+        rest: list[Chunk] = [TextDelta(half)] if (half := self._characters.rest()) else []
         calls = [] if reason != "stop" else self._calls()
         if not calls:
-            return [Finished(reason)]
+            return [*rest, Finished(reason)]
         thoughts = [block for _, block in sorted(self._blocks.items()) if block["type"] in THOUGHTS]
-        reasoning: list[Chunk] = [Reasoning(self._name, json.dumps(thoughts, ensure_ascii=False))] if thoughts else []
-        return [*reasoning, *calls, Finished("tools")]
+        reasoning: list[Chunk] = [Reasoning(self._name, _json(thoughts))] if thoughts else []
+        return [*rest, *reasoning, *calls, Finished("tools")]
 
     def _start(self, index: int, block: dict[str, Any]) -> list[Chunk]:
         self.tokens += 1
         self._blocks[index] = dict(block)
         if block["type"] == "tool_use":
             self._inputs[index] = []
-        return [TextDelta(_text(block["text"]))] if block["type"] == "text" and block["text"] else []
+        return self._said(block["text"]) if block["type"] == "text" else []
 
     def _delta(self, index: int, delta: dict[str, Any]) -> list[Chunk]:
         self.tokens += 1
         block = self._blocks[index]
         kind = delta["type"]
         if kind == "text_delta":
-            return [TextDelta(_text(delta["text"]))] if delta["text"] else []
+            return self._said(delta["text"])
         if kind == "input_json_delta":
             self._inputs[index].append(_text(delta["partial_json"]))
         elif kind in _DELTAS:
             place = _DELTAS[kind]
             block[place] = block.get(place, "") + _text(delta[place])
         return []
+
+    def _said(self, piece: object) -> list[Chunk]:
+        text = self._characters.feed(_text(piece))
+        return [TextDelta(text)] if text else []
 
     def _count(self, usage: Any) -> list[Chunk]:
         if not isinstance(usage, dict):
@@ -120,7 +126,7 @@ class Answer:
 
     def _calls(self) -> list[ToolCall]:
         return [
-            ToolCall(str(block["id"]), str(block["name"]), self._arguments(index))
+            ToolCall(whole_characters(str(block["id"])), whole_characters(str(block["name"])), self._arguments(index))
             for index, block in sorted(self._blocks.items())
             if block["type"] == "tool_use" and index in self._ended
         ]
@@ -128,10 +134,14 @@ class Answer:
     def _arguments(self, index: int) -> str:
         """As the model wrote them; a server that does not stream them gives them as a value."""
         written = "".join(self._inputs[index])
-        return written or json.dumps(self._blocks[index].get("input") or {}, ensure_ascii=False)
+        return whole_characters(written) or _json(self._blocks[index].get("input") or {})
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError("a piece of text is none")
-    return whole_characters(value)
+    return value
+
+
+def _json(value: object) -> str:
+    return whole_characters(json.dumps(value, ensure_ascii=False))

@@ -72,10 +72,29 @@ def whole_characters(text: str) -> str:
     return text
 
 
-def room_for(messages: Iterable[ChatMessage], is_readable: Callable[[Attachment], bool]) -> int:
+class Characters:
+    """Text that comes in pieces, in whole characters: some servers cut one in two, and its halves come in two pieces."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, text: str) -> str:
+        if text.isascii() and not self._half:
+            return text
+        text = self._half + text
+        is_half = bool(text) and "\ud800" <= text[-1] <= "\udbff"
+        self._half = text[-1] if is_half else ""
+        return whole_characters(text[:-1] if is_half else text)
+
+    def rest(self) -> str:
+        half, self._half = self._half, ""
+        return whole_characters(half)
+
+
+def room_for(messages: Sequence[ChatMessage], is_readable: Callable[[Attachment], bool]) -> int:
     """Bytes that the files of a call take while it runs: in base64, in the request's JSON, and on their way out."""
-    files = [each for message in messages for each in message.attachments if is_readable(each)]
-    return COPIES * min(MOST_DATA_BYTES, sum(each.size_bytes for each in files[-MOST_FILES:]))
+    theirs = [message for message in messages if message.attachments and not is_assistant(message.author)]
+    return COPIES * sum(each.size_bytes for each in _newest(theirs, is_readable))
 
 
 async def encoded(body: Mapping[str, Any]) -> bytes:

@@ -17,6 +17,7 @@ from bot.ports import Headroom
 
 DETAIL_CHARS = 300
 ECHO_CHARS = 12  # a run of this many characters that stands in the request as well is an echo of it
+_STEP = 7
 _MESSAGE_CHARS = 600
 
 _BY_STATUS = {
@@ -294,18 +295,26 @@ def _clean(text: str, hidden: Iterable[str]) -> str:
 
 
 def _without_echo(text: str, said: str) -> str:
-    kept, at = [], 0
-    while at < len(text):
-        if text[at : at + ECHO_CHARS] not in said or at + ECHO_CHARS > len(text):
-            kept.append(text[at])
-            at += 1
-            continue
-        end = at + ECHO_CHARS
-        while end < len(text) and text[at : end + 1] in said:
-            end += 1
-        kept.append("…")
-        at = end
+    echoes = _shared(text, said)
+    kept, end = [], 0
+    for at, character in enumerate(text):
+        if text[at : at + ECHO_CHARS] in echoes:
+            if at >= end:
+                kept.append("…")
+            end = at + ECHO_CHARS
+        if at >= end:
+            kept.append(character)
     return "".join(kept)
+
+
+def _shared(text: str, said: str) -> set[str]:
+    """The runs of ECHO_CHARS characters that stand in both. Each holds one of the pieces that begin at every `_STEP`th character of
+    `said`, so that a long request is searched in a fraction of the time that its own runs would take."""
+    size = ECHO_CHARS - _STEP + 1
+    pieces = {text[at : at + size] for at in range(len(text) - size + 1)}
+    near = [at for at in range(0, len(said), _STEP) if said[at : at + size] in pieces]
+    runs = {said[at : at + ECHO_CHARS] for end in near for at in range(max(0, end - _STEP + 1), end + 1)}
+    return runs & {text[at : at + ECHO_CHARS] for at in range(len(text) - ECHO_CHARS + 1)}
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

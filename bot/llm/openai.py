@@ -58,8 +58,7 @@ class OpenAIModel:
         can_call = bool(request.tools) and not request.has_tools_off
         answer = Answer(self.name, can_call=can_call, is_json=request.schema is not None)
         try:
-            needed = content.room_for(request.messages, self._is_readable)
-            async with self._clients.room.hold(needed), aclosing(self._chunks(request, answer)) as chunks:
+            async with aclosing(self._chunks(request, answer)) as chunks:
                 async for chunk in chunks:
                     yield chunk
         except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
@@ -73,7 +72,8 @@ class OpenAIModel:
     async def _chunks(self, request: ChatRequest, answer: Answer) -> AsyncGenerator[Chunk, None]:
         patience = Patience(self._clock, self._settings.first_token_s, self._settings.idle_s)
         try:
-            response = await self._open(request, patience)
+            async with self._clients.room.hold(content.room_for(request.messages, self._is_readable)):
+                response = await self._open(request, patience)
         except Exception as error:
             headroom = faults.openai_headroom(getattr(getattr(error, "response", None), "headers", {}))
             if headroom is not None:
@@ -133,9 +133,16 @@ class OpenAIModel:
             self._sdk = await self._clients.openai(self._settings.url, self._key)
         import httpx2
 
-        return await self._sdk.post(
-            "/chat/completions", cast_to=httpx2.Response, body=asked, stream=True, stream_cls=None
+        from bot.llm.transport import released
+
+        response = await self._sdk.post(
+            "/chat/completions",
+            cast_to=httpx2.Response,
+            content=await content.encoded(asked),
+            stream=True,
+            stream_cls=None,
         )
+        return released(response)
 
     async def _pieces(
         self, response: "httpx2.Response", answer: Answer, patience: Patience
@@ -160,14 +167,14 @@ class OpenAIModel:
                     patience.sign()
 
     def _piece(self, name: bytes, data: bytes) -> dict[str, Any]:
-        """An event's JSON. Raises ModelError for an error that comes in the place of an answer."""
+        """An event's JSON. Raises ErrorInAnswer for an error that comes in the place of an answer."""
         piece = json.loads(data)
         if isinstance(piece, list) and piece:
             piece = piece[0]  # Gemini's errors
         if not isinstance(piece, dict):
             raise ModelError("the server sent JSON that is no answer", Fault.MALFORMED)
         if name == b"error" or piece.get("error") or piece.get("object") == "error":
-            raise faults.from_event(piece, self._clock.now_ms())
+            raise faults.ErrorInAnswer(piece)
         return piece
 
     def _is_readable(self, attachment: Attachment) -> bool:

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from bot.errors import Fault, ModelError
-from bot.llm.content import whole_characters
+from bot.llm.content import Characters, whole_characters
 from bot.llm.openai_calls import Calls
 from bot.ports import Chunk, Finished, Reasoning, TextDelta, ToolCall, Usage
 
@@ -31,7 +31,6 @@ _BROKEN_OFF = frozenset(
     {"error", "abort", "network_error", "insufficient_system_resource"}
 )  # OpenRouter, vLLM, GLM, DeepSeek
 _FENCED = re.compile(r"\s*```\w*\n(.*?)\s*```\s*", re.DOTALL)
-_HIGH_SURROGATES = ("\ud800", "\udbff")
 
 
 class Answer:
@@ -52,7 +51,7 @@ class Answer:
         self._usage = Usage()
         self._reason = ""
         self._is_refused = False
-        self._half = ""
+        self._characters = Characters()
 
     @property
     def is_finished(self) -> bool:
@@ -85,7 +84,7 @@ class Answer:
         if self._reason in _BROKEN_OFF:
             raise ModelError(f"the server broke the answer off: {self._reason}", Fault.OVERLOADED)
         reason = "refusal" if self._is_refused else _REASONS.get(self._reason, "stop")
-        rest = whole_characters(self._half + self._visible.rest())
+        rest = self._characters.feed(self._visible.rest()) + self._characters.rest()
         if self._json is not None:
             rest = _unfenced("".join(self._json) + rest)
         chunks: list[Chunk] = [TextDelta(rest)] if rest else []
@@ -112,16 +111,7 @@ class Answer:
             self._is_refused = True
             content, text = content + refusal, text + refusal
         self.size += len(content)
-        return self._shown(text)
-
-    def _shown(self, text: str) -> str:
-        """The text in whole characters: some servers cut one in two, and the halves come as two pieces."""
-        if text.isascii() and not self._half:
-            return text
-        text = self._half + text
-        is_half = bool(text) and _HIGH_SURROGATES[0] <= text[-1] <= _HIGH_SURROGATES[1]
-        self._half = text[-1] if is_half else ""
-        return whole_characters(text[:-1] if is_half else text)
+        return self._characters.feed(text)
 
     def _returned(self) -> dict[str, Any]:
         """What the server wants back with the results, under the names that it gave it."""

@@ -34,9 +34,9 @@ class Room:
         try:
             await granted
         except asyncio.CancelledError:
-            if granted.done() and not granted.cancelled():
+            if not granted.cancelled():
                 self._give(count)
-            else:
+            elif (count, granted) in self._waiting:
                 self._waiting.remove((count, granted))
                 self._give(0)
             raise

@@ -59,19 +59,17 @@ class Events:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._size = 0  # since the last event
+        self._size = 0  # of the lines in it
         self._name = b""
         self._data: list[bytes] = []
 
     def feed(self, piece: bytes) -> list[tuple[bytes, bytes]]:
         """Name (b"" where none was given) and data of each event that is now whole. Raises ModelError(MALFORMED) for an endless one."""
-        self._size += len(piece)
-        if self._size > MOST_EVENT_BYTES:
-            raise ModelError("the server sent an event without end", Fault.MALFORMED)
         lines = (self._rest + piece).splitlines(keepends=True)
         self._rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
         found = []
         for line in lines:
+            self._size += len(line)
             if line in (b"\n", b"\r\n", b"\r"):
                 if self._data:
                     found.append((self._name, b"\n".join(self._data)))
@@ -80,6 +78,10 @@ class Events:
                 self._data.append(line[5:].strip())
             elif line.startswith(b"event:"):
                 self._name = line[6:].strip()
+            if self._size > MOST_EVENT_BYTES:
+                break
+        if self._size + len(self._rest) > MOST_EVENT_BYTES:
+            raise ModelError("the server sent an event without end", Fault.MALFORMED)
         return found
 
 

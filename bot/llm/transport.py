@@ -2,9 +2,13 @@
 
 import io
 from collections.abc import AsyncIterator
+from math import inf
 
 import aiohttp
 import httpx2
+
+from bot.errors import Fault, ModelError
+from bot.llm.stream import MOST_ANSWER_BYTES
 
 _BIG_BYTES = 1_000_000  # a larger body is written in pieces, so that it does not hold the loop
 
@@ -30,15 +34,26 @@ class SessionTransport(httpx2.AsyncBaseTransport):
         await self._session.close()
 
 
+def released(response: httpx2.Response) -> httpx2.Response:
+    """The response without the body that was sent for it, which it would hold for as long as the answer takes."""
+    asked = response.request
+    response.request = httpx2.Request(asked.method, asked.url, headers=asked.headers)
+    return response
+
+
 class _Body(httpx2.AsyncByteStream):
-    """A response's bytes as they come. Closed before the end, it closes the connection; at the end, the connection is free again."""
+    """A response's bytes as they come, of an error at most MOST_ANSWER_BYTES: the SDKs read those as a whole. Closed before the end, it closes the connection; at the end, the connection is free again."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = MOST_ANSWER_BYTES if self._response.status >= 400 else inf
         try:
             async for piece in self._response.content.iter_any():
+                left -= len(piece)
+                if left < 0:
+                    raise ModelError("the server sent an error without end", Fault.MALFORMED)
                 yield piece
         finally:
             self._response.close()
