@@ -8,6 +8,7 @@ nothing but the standard library, so that commands start fast.
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import pwd
 import socket
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from bot.errors import DataError, FrontdeskError
+
+log = logging.getLogger(__name__)
 
 SOCKET = "control.sock"
 PATH_BYTES = 100  # sun_path holds 108 bytes with its end mark (unix(7)); some room is left
@@ -128,6 +131,8 @@ class ControlServer:
             pass  # the caller has gone
         except asyncio.CancelledError:
             pass  # the daemon stops; the task ends here, and the server would complain of a cancelled one
+        except Exception:
+            log.exception("a command failed")  # a defect of ours: the caller gets no answer, and everybody else theirs
         finally:
             self._callers.discard(task)
             writer.close()
