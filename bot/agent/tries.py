@@ -33,7 +33,6 @@ SILENCE_S = 5.0  # a model that has said nothing for so long when the time is up
 _TOOK_NOTHING = frozenset(
     {Fault.OVERLOADED, Fault.UNREACHABLE, Fault.KEY, Fault.BALANCE, Fault.NOT_FOUND, Fault.TOO_LONG, Fault.REJECTED}
 )
-_FILES = frozenset({"text", "images", "pdf"})
 
 NO_USAGE = Usage()
 
@@ -97,7 +96,7 @@ class Member:
         self.limiter = limiter
         self.is_local = is_local(name, settings)
         self.is_priced = not self.is_local and is_priced(settings.prices)
-        self.reads = _reads(settings)
+        self.reads = settings.kinds
         self.chars = max(LEAST_CHARS, (settings.context_tokens - settings.output_tokens) * CHARS_A_TOKEN)
         self.last = ""  # the outcome of its last call
         self.tells_usage = False
@@ -160,13 +159,6 @@ class Member:
 
 def is_local(name: str, settings: schema.Model) -> bool:
     return OFFLINE in (name, settings.provider)
-
-
-def _reads(settings: schema.Model) -> frozenset[str]:
-    if settings.reads is not None:
-        return frozenset(settings.reads)
-    has_files = settings.provider == "anthropic" or (settings.provider == "openai" and not settings.base_url)
-    return _FILES if has_files else frozenset({"text"})
 
 
 class Try:

@@ -202,6 +202,24 @@ class Model(Section):
         return value
 
     @property
+    def key(self) -> str:
+        """Its key in the clear, "" for none."""
+        return self.api_key.get_secret_value() if self.api_key else ""
+
+    @property
+    def is_at_provider(self) -> bool:
+        """Whether it is reached at its provider's own host, also where `base_url` names that."""
+        return urlsplit(self.url).hostname == urlsplit(PROVIDER_URLS.get(self.provider, "")).hostname
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of files that it is sent: what `reads` says, else what is known of its provider."""
+        if self.reads is not None:
+            return frozenset(self.reads)
+        has_files = self.provider == "anthropic" or (self.provider == "openai" and self.is_at_provider)
+        return frozenset({"text", "images", "pdf"} if has_files else {"text"})
+
+    @property
     def url(self) -> str:
         """Where it is reached, whatever the process's environment says; empty for the offline answerer."""
         return self.base_url or PROVIDER_URLS.get(self.provider, "")

@@ -16,7 +16,7 @@ from bot.llm import faults
 from bot.llm.anthropic_answer import Answer
 from bot.llm.anthropic_request import Body, Form, body, is_readable
 from bot.llm.clients import Clients
-from bot.llm.content import ReadBlob, encoded, hidden, is_assistant, load, room_for
+from bot.llm.content import ReadBlob, encoded, is_assistant, load, room_for
 from bot.llm.stream import Events, Patience, whole
 from bot.model import Attachment
 from bot.ports import ChatRequest, Chunk, Clock, Headroom
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import httpx2
 
 
-READS = ("text", "images", "pdf")  # unless the config says otherwise
 LINGER_S = 0.25  # how long HTTP's own end is waited for after the answer's, so that the connection can be used again
 
 _log = logging.getLogger(__name__)
@@ -40,27 +39,17 @@ class AnthropicModel:
     def __init__(self, name: str, settings: Model, clients: Clients, read_blob: ReadBlob, clock: Clock) -> None:
         self.name = name
         self._settings = settings
-        self._key = settings.api_key.get_secret_value() if settings.api_key else ""
-        self._reads = frozenset(READS if settings.reads is None else settings.reads)
+        self._key = settings.key
+        self._reads = settings.kinds
         self._clients = clients
         self._read_blob = read_blob
         self._clock = clock
         self._sdk: anthropic.AsyncAnthropic | None = None
         self._takes_schema = True
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         answer = Answer(self.name)
-        try:
-            async with aclosing(self._chunks(request, answer)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
-            if not answer.is_finished:
-                failure = faults.from_exception(error, self._clock.now_ms(), hidden(self._key, request))
-                failure.has_begun = answer.has_begun
-                raise failure from error
-        for chunk in answer.end():
-            yield chunk
+        return faults.only_model_errors(self._chunks(request, answer), answer, self._clock, self._key, request)
 
     async def _chunks(self, request: ChatRequest, answer: Answer) -> AsyncGenerator[Chunk, None]:
         patience = Patience(self._clock, self._settings.first_token_s, self._settings.idle_s)

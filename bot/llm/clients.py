@@ -17,6 +17,7 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from bot.config.schema import PROVIDER_URLS
 from bot.llm.room import Room
 from bot.net.perimeter import Perimeter
 
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 
 Provider = Literal["anthropic", "openai"]
 
-ANTHROPIC_URL = "https://api.anthropic.com"  # https://platform.claude.com/docs/en/api/overview
-OPENAI_URL = "https://api.openai.com/v1"  # https://platform.openai.com/docs/api-reference
+ANTHROPIC_URL, OPENAI_URL = PROVIDER_URLS["anthropic"], PROVIDER_URLS["openai"]
 KEEPALIVE_S = 60.0
 _NO_KEY = "none"  # a server that needs no key is sent this one, lest the SDK take one from the environment
 _NO_TIMEOUT = ClientTimeout(total=None, sock_connect=None)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.errors import FrontdeskError
 from bot.model import Attachment, Author, BlobId
-from bot.ports import ChatMessage, ChatRequest, ToolCall, ToolResult
+from bot.ports import ChatMessage, ToolCall, ToolResult
 
 _DATA_PARTS = frozenset({"image", "document", "image_url", "file", "input_audio"})
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -112,16 +112,6 @@ def _has_files(message: Mapping[str, Any]) -> bool:
 
 def _json(body: Mapping[str, Any]) -> bytes:
     return _encode(body).encode()
-
-
-def hidden(key: str, request: ChatRequest) -> Iterable[str]:
-    """What the detail of an error must not repeat."""
-    yield key
-    yield request.instructions
-    for message in request.messages:
-        yield message.text
-        yield from (call.arguments for call in message.calls)
-        yield from (result.text for result in message.results)
 
 
 # --- calls and results -------------------------------------------------------------------------------------------------

@@ -6,14 +6,15 @@ Promises: any exception that an SDK or a stream raises becomes a ModelError, one
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 
 from bot.errors import Fault, ModelError
 from bot.llm.clients import OutsidePerimeter
-from bot.ports import Headroom
+from bot.ports import ChatRequest, Chunk, Clock, Headroom
 
 DETAIL_CHARS = 300
 ECHO_CHARS = 12  # a run of this many characters that stands in the request as well is an echo of it
@@ -113,6 +114,45 @@ class ErrorInAnswer(Exception):
     def __init__(self, body: object) -> None:
         super().__init__("an error in the answer")
         self.body = body
+
+
+class Answering(Protocol):
+    """How far an answer has come."""
+
+    has_begun: bool
+
+    @property
+    def is_finished(self) -> bool: ...
+
+    def end(self) -> Iterable[Chunk]: ...
+
+
+async def only_model_errors(
+    chunks: AsyncGenerator[Chunk, None], answer: Answering, clock: Clock, key: str, request: ChatRequest
+) -> AsyncGenerator[Chunk, None]:
+    """The chunks of one try and the end of its answer. A broken stream raises anything; what comes out is ModelError alone, and nothing once
+    the answer was whole."""
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                yield chunk
+    except Exception as error:
+        if not answer.is_finished:
+            failure = from_exception(error, clock.now_ms(), hidden(key, request))
+            failure.has_begun = answer.has_begun
+            raise failure from error
+    for chunk in answer.end():
+        yield chunk
+
+
+def hidden(key: str, request: ChatRequest) -> Iterable[str]:
+    """What the detail of an error must not repeat."""
+    yield key
+    yield request.instructions
+    for message in request.messages:
+        yield message.text
+        yield from (call.arguments for call in message.calls)
+        yield from (result.text for result in message.results)
 
 
 def from_exception(error: BaseException, now_ms: int, hidden: Iterable[str] = ()) -> ModelError:

@@ -13,16 +13,15 @@ import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
-from bot.config.schema import PROVIDER_URLS, Model
+from bot.config.schema import Model
 from bot.errors import Fault, ModelError
 from bot.llm import content, faults
 from bot.llm.clients import Clients
 from bot.llm.openai_answer import Answer
 from bot.llm.openai_dialect import Quirk, Quirks, learnt
-from bot.llm.openai_request import body, query, readable
+from bot.llm.openai_request import body, query
 from bot.llm.stream import Events, Patience, whole
 from bot.model import Attachment
 from bot.ports import ChatRequest, Chunk, Clock
@@ -45,29 +44,19 @@ class OpenAIModel:
     def __init__(self, name: str, settings: Model, clients: Clients, read_blob: content.ReadBlob, clock: Clock) -> None:
         self.name = name
         self._settings = settings
-        self._key = settings.api_key.get_secret_value() if settings.api_key else ""
-        self._is_openai = urlsplit(settings.url).hostname == urlsplit(PROVIDER_URLS["openai"]).hostname
-        self._reads = readable(settings, is_openai=self._is_openai)
+        self._key = settings.key
+        self._is_openai = settings.is_at_provider
+        self._reads = settings.kinds
         self._clients = clients
         self._read_blob = read_blob
         self._clock = clock
         self._sdk: AsyncOpenAI | None = None
         self._quirks: Quirks = frozenset() if settings.tools else frozenset({Quirk.NO_TOOLS})
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         can_call = bool(request.tools) and not request.has_tools_off
         answer = Answer(self.name, can_call=can_call, is_json=request.schema is not None)
-        try:
-            async with aclosing(self._chunks(request, answer)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        except Exception as error:  # a broken stream raises anything, and the port promises ModelError alone
-            if not answer.is_finished:
-                failure = faults.from_exception(error, self._clock.now_ms(), content.hidden(self._key, request))
-                failure.has_begun = answer.has_begun
-                raise failure from error
-        for chunk in answer.end():
-            yield chunk
+        return faults.only_model_errors(self._chunks(request, answer), answer, self._clock, self._key, request)
 
     async def _chunks(self, request: ChatRequest, answer: Answer) -> AsyncGenerator[Chunk, None]:
         patience = Patience(self._clock, self._settings.first_token_s, self._settings.idle_s)

@@ -80,13 +80,6 @@ def query(request: ChatRequest) -> str:
     return "\n".join(filter(None, (message.text.strip() for message in messages[start:end])))[:MOST_QUERY_CHARS]
 
 
-def readable(settings: schema.Model, *, is_openai: bool) -> frozenset[str]:
-    """The kinds of files that the model is sent."""
-    if settings.reads is not None:
-        return frozenset(settings.reads)
-    return frozenset({"text", "images", "pdf"} if is_openai else {"text"})
-
-
 # --- fields ------------------------------------------------------------------------------------------------------------
 
 _LIMITS = {"max_tokens", "max_completion_tokens"}

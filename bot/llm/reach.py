@@ -21,7 +21,7 @@ _ANSWERED = (
 
 async def reach(settings: Model, clients: "Clients", clock: Clock) -> tuple[str, float]:
     """ "yes", or what stands in the way, and the milliseconds it took. Asks for the list of models."""
-    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    key = settings.key
     started = clock.monotonic()
     try:
         async with clock.timeout(REACH_S):
