@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chats, models, restart
+from benchmarks import channels, chats, models, restart
 from benchmarks.load import closed_loop
 from benchmarks.report import Report, folder, latency
 from benchmarks.servers import Server, pin_load
@@ -139,6 +139,8 @@ async def main(given: argparse.Namespace) -> int:
         "history": lambda: models.history(report),
         "model-chats": lambda: models.many_chats(report, given.chats, given.seconds * 5),
         "visible": lambda: models.first_visible(report),
+        "webhooks": lambda: channels.webhooks(report, given.rounds, given.seconds),
+        "slack-burst": lambda: channels.slack_burst(report, given.people),
     }
     for name, part in parts.items():
         if not given.only or name in given.only:
@@ -155,6 +157,7 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--chats", type=int, default=10_000)
+    parser.add_argument("--people", type=int, default=1_000, help="who write in Slack at the same moment")
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--json", type=Path)
     signal.signal(signal.SIGINT, signal.default_int_handler)

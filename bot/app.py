@@ -5,15 +5,16 @@ further events, lets running turns finish for up to `drain_s`, and leaves the re
 """
 
 import asyncio
+import dataclasses
 import gc
 import importlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -21,20 +22,25 @@ from bot import __version__, ids
 from bot.agent.probe import try_model
 from bot.agent.spending import day_of
 from bot.assembly import Assembly
-from bot.channels import Channel
+from bot.channels import Channel, key_of
 from bot.clock import SystemClock
 from bot.commands import reports
 from bot.config import Config, changed_keys, find_settings, load
 from bot.conversations import Conversations
 from bot.delivery import Delivery
 from bot.errors import ConfigError, DataError, FrontdeskError
+from bot.files import Files
+from bot.hearing import Hearing
 from bot.host import House
 from bot.intake import OLDEST_MS, Intake
 from bot.intake import Rules as IntakeRules
 from bot.late import LateKnowledge
 from bot.net.control import ControlServer, socket_path
+from bot.net.fetch import Fetcher
 from bot.net.listeners import ListenerConfig, ListenerLimits, Listeners
-from bot.ports import Adapter, ChatModel, Clock, Cursor, Health, HostLimits, Route, Value
+from bot.net.perimeter import Perimeter
+from bot.ports import Adapter, ChannelState, ChatModel, Clock, Cursor, Health, HostLimits, Route, Value, Vitals
+from bot.preparing import Preparing
 from bot.recovery import discard, recover, release, stopped_cleanly, wake_waiting
 from bot.scheduler import TurnScheduler
 from bot.store import records
@@ -42,21 +48,28 @@ from bot.store.blobs import Blobs
 from bot.store.folder import BLOBS, INDEX, Lock, prepare
 from bot.store.sqlite import SqliteStore
 from bot.store.steps import SPEND_OF_DAY, add_spend
-from bot.supervisor import supervise
+from bot.supervisor import Supervisor
 from bot.telemetry.logs import LogSetup, configure
 from bot.telemetry.metrics import Metrics
 from bot.turn import Rules as TurnRules
 from bot.turn import Turns
 from bot.watchdog import Systemd, Watchdog
 
+if TYPE_CHECKING:
+    from aiohttp import web
+
 log = logging.getLogger(__name__)
 
-# The collector's thresholds: rarer than CPython's own, since a full collection over ten thousand open chats stops the loop.
-COLLECT = (100_000, 20, 50)
+# The collector's thresholds. A collection stops the loop for as long as it looks at objects, so the young generations stay small, and
+# everything is looked at only by housekeeping: while nobody is answered, or else this rarely.
+COLLECT = (2_000, 10, 1_000_000)
+COLLECT_ALL_S = 600.0
 KEEP_HOUSE_S = 15.0  # between two rounds of housekeeping
 PRUNE_EVERY = 240  # rounds: an hour
 EXIT_CONFIG, EXIT_DATA = 2, 4
 AT_ONCE = ("channels.", "models.", "roles.", "limits.person_cost_per_day", "limits.cost_per_day")  # by a reload
+
+AT_START = (".enabled", ".mode")  # of a channel: which accounts and routes there are
 
 Loader = Callable[[], Config]
 
@@ -132,6 +145,7 @@ class App:
                     task.cancel()
         finally:
             await self.listeners.stop(1.0)
+            await self.fetcher.close()
             await self.assembly.close()
         await self.turns.pay()
         await stopped_cleanly(self.store)
@@ -188,7 +202,7 @@ class App:
     def _build(self, data: Path) -> None:
         config, limits = self.config, self.config.limits
         self.conversations = Conversations(self.store, history_most=limits.history_messages)
-        channels: dict[str, Channel] = {}
+        channels = self.channels = dict[str, Channel]()
         self.delivery = Delivery(self.store, self.clock, channels, self.metrics)
         turn_rules = TurnRules(limits.turn_s, limits.tries, tuple(limits.retry_s))
         self.blobs = Blobs(data / BLOBS, self.store, self.clock, limits.upload_bytes)
@@ -202,6 +216,11 @@ class App:
             self.delivery,
             turn_rules,
             self.metrics,
+            Preparing(
+                Files(self.store, self.clock, self.blobs, channels),
+                Hearing(self.store, self.clock, self.blobs.read, self.assembly.ears),
+                self.assembly.models_of,
+            ),
         )
         self.scheduler = TurnScheduler(
             self.turns.run,
@@ -211,7 +230,9 @@ class App:
             waiting_most=limits.waiting_conversations,
             burst_s=limits.burst_s,
         )
-        quiet = {name: getattr(settings, "quiet_ms", 0) / 1000 for name, settings in config.channels.items()}
+        accounts = self._accounts(config)
+        quiet = self._quiet_s = dict[str, float]()
+        self._quiet_s.update(_quiet_of(accounts))
         intake_rules = IntakeRules(
             limits.message_chars,
             round(limits.case_idle_s * 1000),
@@ -219,21 +240,83 @@ class App:
             lambda channel: quiet.get(channel, 0.0),
         )
         self.intake = Intake(
-            self.store, self.clock, self.conversations, self.scheduler, intake_rules, self.metrics, channels
+            self.store,
+            self.clock,
+            self.conversations,
+            self.scheduler,
+            intake_rules,
+            self.metrics,
+            channels,
+            self.delivery,
         )
         host_limits = HostLimits(**{name: getattr(limits, name) for name in HostLimits.__dataclass_fields__})
-        self.house = House(self.intake, self.store, self.blobs, self.assembly.knowledge, self.clock, data, host_limits)
-        self.adapters = self._load_adapters()
-        channels.update({adapter.name: Channel.of(adapter) for adapter in self.adapters})
-        self.listeners = self._listeners([route for adapter in self.adapters for route in adapter.routes()])
+        self.fetcher = Fetcher(Perimeter(config.network.allow), self.clock, limits.upload_bytes)
+        self.house = House(
+            self.intake,
+            self.store,
+            self.blobs,
+            self.assembly.knowledge,
+            self.clock,
+            data,
+            host_limits,
+            self.fetcher,
+            self.health,
+        )
+        self.supervisors = {
+            key_of(adapter.name, adapter.account): self._supervisor(adapter)
+            for adapter in self._load_adapters(accounts)
+        }
+        self.listeners = self._listeners([route for key in self.supervisors for route in self._routes(key)])
         self._read_gauges()
 
-    def _load_adapters(self) -> list[Adapter]:
+    def _accounts(self, config: Config) -> dict[str, tuple[str, str, BaseModel]]:
+        """Every account that is to run, by its key: the channel, the account, its settings."""
+        found = {}
+        for channel, settings in config.channels.items():
+            accounts = getattr(importlib.import_module(f"adapters.{channel}"), "accounts", None)
+            for account, own in accounts(settings).items() if accounts else [("", settings)]:
+                found[key_of(channel, account)] = (channel, account, own)
+        return found
+
+    def _load_adapters(self, accounts: Mapping[str, tuple[str, str, BaseModel]]) -> list[Adapter]:
         if self._make_adapters is not None:
             return self._make_adapters(self.house)
+        return [self._load_adapter(*account) for account in accounts.values()]
+
+    def _load_adapter(self, channel: str, account: str, settings: BaseModel) -> Adapter:
+        module = importlib.import_module(f"adapters.{channel}")
+        adapter: Adapter = module.create(settings, self.house.door(channel, account), account)
+        return adapter
+
+    def _supervisor(self, adapter: Adapter) -> Supervisor:
+        key = key_of(adapter.name, adapter.account)
+        self.channels[key] = Channel.of(adapter)
+        vitals = self.health.channels.setdefault(key, Vitals())
+        return Supervisor(adapter, self.clock, vitals, self._alarm)
+
+    async def _alarm(self, kind: str, subject: str, detail: str) -> None:
+        """An incident of a channel."""
+        self.metrics.incidents.of(kind).inc()
+        now = self.clock.now_ms()
+        try:
+            await self.store.run(records.add_incident, ids.new_id(now), kind, subject, detail, now)
+        except FrontdeskError as error:
+            log.warning("incident not kept: %s", error)
+
+    def _routes(self, key: str) -> list[Route]:
+        """The routes of whichever adapter holds the place at the time."""
+
+        def held(method: str, path: str) -> "Callable[[web.Request], Awaitable[web.StreamResponse]]":
+            async def serve(request: "web.Request") -> "web.StreamResponse":
+                routes = self.supervisors[key].adapter.routes()
+                handler = next((each.handler for each in routes if (each.method, each.path) == (method, path)), None)
+                return await (handler or _gone)(request)
+
+            return serve
+
         return [
-            importlib.import_module(f"adapters.{name}").create(settings, self.house)
-            for name, settings in self.config.channels.items()
+            dataclasses.replace(route, handler=held(route.method, route.path))
+            for route in self.supervisors[key].adapter.routes()
         ]
 
     def _listeners(self, routes: list[Route]) -> Listeners:
@@ -274,8 +357,8 @@ class App:
             "signals": self._listen_for_signals(),
         }
         parts["knowledge"] = self._know()
-        for adapter in self.adapters:
-            parts[f"channel {adapter.name}"] = supervise(adapter, self.clock, self.health)
+        for key, supervisor in self.supervisors.items():
+            parts[f"channel {key}"] = supervisor.run()
         return parts
 
     async def _know(self) -> None:
@@ -319,22 +402,42 @@ class App:
         changed = changed_keys(self.config, fresh)
         if self._logs is not None:
             self._logs.set_secrets(fresh.secrets())
-        for adapter in self.adapters:
-            settings = fresh.channels.get(adapter.name)
-            take: Callable[[BaseModel], None] | None = getattr(adapter, "reload", None)
-            if settings is not None and take is not None:
-                take(settings)
+        self._take_accounts(fresh)
         self.assembly.take(fresh)
-        restart = [key for key in changed if not (key.startswith(AT_ONCE) or ".roles." in key)]
+        restart = [
+            key for key in changed if not (key.startswith(AT_ONCE) or ".roles." in key) or key.endswith(AT_START)
+        ]
         log.info("config read again", extra={"changed": ", ".join(changed), "after_restart": ", ".join(restart)})
         self.config = fresh
 
+    def _take_accounts(self, fresh: Config) -> None:
+        """Other settings of the accounts that run: taken by an adapter that can, else another adapter takes its place."""
+        before, accounts = self._accounts(self.config), self._accounts(fresh)
+        self._quiet_s.update(_quiet_of(accounts))
+        self.intake.reread()
+        for key, supervisor in self.supervisors.items():
+            account = accounts.get(key)
+            if account is None or self._make_adapters is not None:
+                continue
+            take: Callable[[BaseModel], None] | None = getattr(supervisor.adapter, "reload", None)
+            is_stopped = self.health.channels[key].state is ChannelState.STOPPED
+            if take is not None:
+                take(account[2])
+            elif is_stopped or key not in before or before[key][2] != account[2]:
+                adapter = self._load_adapter(*account)
+                self.channels[key] = Channel.of(adapter)
+                supervisor.replace(adapter)
+
     async def _keep_house(self) -> None:
         """Drops old keys, counts what waits, and wakes what could not be woken."""
-        rounds = 0
+        rounds, collected = 0, self.clock.monotonic()
         while True:
             await self.clock.sleep(KEEP_HOUSE_S)
             rounds += 1
+            if not self.scheduler.running() or self.clock.monotonic() - collected > COLLECT_ALL_S:
+                gc.collect()
+                gc.freeze()  # what is left lives long: the next time looks only at what has come since
+                collected = self.clock.monotonic()
             try:
                 await self._round(is_pruning=rounds % PRUNE_EVERY == 1)
             except FrontdeskError as error:
@@ -344,10 +447,12 @@ class App:
         if self.scheduler.take_overflow():
             await wake_waiting(self.store, self.scheduler, self.config.limits.tries)
         await self.turns.pay()
+        await self.intake.end_idle_cases()
         counted: dict[str, int] = dict(await self.store.read(records.COUNT_OUTBOX))
         self._outbox = {state: counted.get(state, 0) for state in ("planned", "sending", "unknown")}
         if is_pruning:
             await self.store.run(prune, self.clock.now_ms() - OLDEST_MS)
+            await self.blobs.drop_orphans(self.clock.now_ms() / 1000)
 
     def _read_gauges(self) -> None:
         metrics, health = self.metrics, self.health
@@ -355,7 +460,9 @@ class App:
         metrics.store_up.read_from(lambda: health.store == "open")
         metrics.open_sockets.read_from(lambda: self.listeners.public_connections)
         metrics.outbox.read_from(lambda: self._outbox)
-        metrics.channel_up.read_from(lambda: {name: state == "up" for name, state in health.channels.items()})
+        metrics.channel_up.read_from(
+            lambda: {key: vitals.state is ChannelState.UP for key, vitals in health.channels.items()}
+        )
         if self._logs is not None:
             logs = self._logs
             metrics.log_dropped.read_from(lambda: logs.dropped)
@@ -366,8 +473,21 @@ class App:
         return (200 if is_ready else 503), {
             "store": store,
             "intake": self.health.intake,
-            "channels": self.health.channels,
+            "channels": {key: vitals.shown() for key, vitals in self.health.channels.items()},
         }
+
+    def _channel_states(self) -> dict[str, str]:
+        return {key: str(vitals) for key, vitals in self.health.channels.items()}
+
+    async def _channel_report(self) -> list[dict[str, Any]]:
+        """Every account: how it stands, what came last, what waits to go out."""
+        rows = await self.store.read(records.OUTBOX_BY_ACCOUNT)
+        waiting = {(key_of(row[0], row[1]), row[2]): row[3] for row in rows}
+        return [
+            {"channel": key, **dataclasses.asdict(vitals)}
+            | {state: waiting.get((key, state), 0) for state in ("planned", "unknown", "held")}
+            for key, vitals in self.health.channels.items()
+        ]
 
     # --- commands --------------------------------------------------------------------------------------------------
 
@@ -378,6 +498,8 @@ class App:
                 return await self._decide(account, command, lambda cursor: release(cursor, self.clock.now_ms()))
             case "outbox discard":
                 return await self._decide(account, command, lambda cursor: discard(cursor, self.clock.now_ms()))
+            case "channels":
+                return await self._channel_report()
             case "models":
                 return await self.assembly.report()
             case "models try":
@@ -418,9 +540,20 @@ class App:
             "pid": os.getpid(),
             "uptime_s": round(self.clock.monotonic() - self._started, 1),
             "store": self.health.store,
-            "channels": self.health.channels,
+            "channels": self._channel_states(),
             "turns_running": self.scheduler.running(),
         }
+
+
+def _quiet_of(accounts: Mapping[str, tuple[str, str, BaseModel]]) -> dict[str, float]:
+    return {key: getattr(settings, "quiet_ms", 0) / 1000 for key, (_, _, settings) in accounts.items()}
+
+
+async def _gone(request: "web.Request") -> "web.StreamResponse":
+    """The account that had this route has it no longer."""
+    from aiohttp import web
+
+    raise web.HTTPNotFound
 
 
 def prune(cursor: Cursor, before_ms: int) -> None:

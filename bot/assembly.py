@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bot.agent.ears import Ears, Transcriber
 from bot.agent.loop import Agent, Rules
 from bot.agent.router import Router
 from bot.agent.spending import Spending
 from bot.config import Config, schema
-from bot.config.checks import OFFLINE
+from bot.config.checks import MAIN, OFFLINE
 from bot.late import LateKnowledge, LateOffline
 from bot.model import Passage, PassageId
 from bot.net.perimeter import Perimeter
@@ -71,6 +72,25 @@ class Assembly:
             circuit_s=limits.circuit_s,
         )
         self.agents = {key: self._agent(config, key, settings) for key, settings in config.agents.items()}
+        self.ears = Ears(self.router)
+        self._give_ears(config)
+
+    def models_of(self, agent: str) -> Sequence[str]:
+        """The names of the models that an agent asks for answers, in order."""
+        return self._chains.get(agent) or self._chains[MAIN]
+
+    def _give_ears(self, config: Config) -> None:
+        """Who transcribes for each agent."""
+        self._chains = {key: config.chain("answer", key) for key in config.agents}
+        chains = {key: config.chain("transcribe", key) for key in config.agents}
+        named = {name for chain in chains.values() for name in chain}
+        transcribers: dict[str, Transcriber] = {}
+        if named:
+            from bot.llm.transcribe import Transcriber as Kind
+
+            for name in sorted(named):
+                transcribers[name] = Kind(name, config.models[name], self._shared_clients(), self._clock)
+        self.ears.take(transcribers, chains)
 
     async def warm(self) -> None:
         """Imports what the models need, in threads, so that the first question need not wait for it."""
@@ -88,6 +108,7 @@ class Assembly:
         self.router.take(self.models, fresh.models)
         for key in self.agents.keys() & fresh.agents.keys():
             self.agents[key].ask(self.router.chain(fresh.chain("answer", key)), _local(fresh))
+        self._give_ears(fresh)
 
     async def report(self) -> list[dict[str, Any]]:
         """Every model with its circuit, limits and spend, and whether its server can be reached now."""

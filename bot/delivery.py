@@ -9,17 +9,36 @@
 Promises: `sending` is durable before a request leaves; what may have arrived is never sent again before the platform was asked; parts go
 out in order, and a hole in an answer closes it with one notice. A channel whose receiver dedupes and acknowledges (`Limits.is_deduped`)
 is simply handed each message, and handed it again when it comes back.
+
+What is shown of an answer before it is a message (its draft) has a row of its own, durable before it is shown; the answer takes that row
+over and is put in the draft's place, which may be repeated, or the draft is taken away. Outside a channel's window (`Limits.window_s`), and
+to a person who does not want it, nothing is sent, whoever wrote it: the unit of work that marks a row `sending` decides.
 """
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 from bot import ids
-from bot.channels import Channel
-from bot.errors import Overloaded, SendError, SendRefused, SendUncertain, StoreUnavailable
-from bot.model import Conversation, ConversationId, Message, OutboxState
+from bot.channels import Channel, channel_at, key_of
+from bot.errors import Overloaded, SendError, SendRefused, SendUncertain, StoreUnavailable, WindowClosed
+from bot.ids import conversation_id
+from bot.model import (
+    Address,
+    Author,
+    Conversation,
+    ConversationId,
+    DeliveryReported,
+    DeliveryStatus,
+    DraftPosted,
+    Message,
+    MessageId,
+    OutboxState,
+    Seq,
+)
 from bot.ports import Clock, Cursor, Receipt, Reconciles, Row, Store, Value
 from bot.scheduler import TurnScheduler
 from bot.store import records
@@ -33,14 +52,16 @@ LOOKUPS = 5
 WAITS_S = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 HOLE_NOTICE = "The rest of this answer could not be delivered."
 HOLE_PART = 10_000  # the part number of that notice: after every other
+TEMPLATE_PART = 20_000  # that of the form which tells a person outside the window that a message waits
+NO_PERIOD_S = float("inf")
 ROWS_AT_ONCE = 50
 RECORD_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # what became of a request is not forgotten for a busy disk
-_HOLE_ONCE = records.ADD_OUTBOX + " ON CONFLICT (message_id, part) DO NOTHING"
+_ONCE = records.ADD_OUTBOX + " ON CONFLICT (message_id, part) DO NOTHING"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One outbox row with what is to be sent."""
+    """One outbox row with what is to be sent. `role`: see the table."""
 
     message: Message
     part: int
@@ -48,10 +69,21 @@ class Part:
     attempts: int
     due_ms: int
     attempted_ms: int
+    role: str = ""
+    was_held: bool = False
 
     @property
     def key(self) -> dict[str, Value]:
         return {"message": self.message.id, "part": self.part}
+
+
+class May(Enum):
+    """Whether a row may be sent now."""
+
+    GO = auto()
+    GONE = auto()  # it is not planned any more
+    CLOSED = auto()  # outside the channel's window
+    UNWANTED = auto()  # the person has said so
 
 
 class Delivery:
@@ -67,17 +99,33 @@ class Delivery:
         self._metrics = metrics
         self._at_once = at_once
         self._lanes: dict[str, TurnScheduler] = {}
+        self._lookups = Counter[tuple[MessageId, int]]()  # that have failed, of parts whose fate is unknown
 
     async def planned(self, conversation: Conversation, message: Message) -> None:
         """A message of this conversation was committed with its outbox rows."""
-        channel = self._channels.get(conversation.address.channel)
+        channel = self._channels.get(channel_at(conversation.address))
         if channel is not None and channel.limits.is_deduped:
             try:
                 await self._hand_over(channel, conversation, message)
             except SendError:
                 log.info("receiver not there; the message waits for it")
             return
-        self._lane(conversation.address.channel).wake(conversation.id)
+        self.wake(conversation.address)
+
+    def wake(self, at: Address) -> None:
+        """There may be something to send to this address."""
+        self._lane(channel_at(at)).wake(conversation_id(at))
+
+    async def receive(self, event: DraftPosted | DeliveryReported) -> None:
+        """Takes what a platform reports of a message, late, repeated and in any order. Raises StoreUnavailable or Overloaded."""
+        now = self._clock.now_ms()
+        match event:
+            case DraftPosted():
+                is_open = await self._store.run(posted, event)
+            case DeliveryReported():
+                is_open = await self._store.run(reported, event, now, ids.new_id(now))
+        if is_open:
+            self.wake(event.at)
 
     async def run(self) -> None:
         """Sends, on the channels that there are now, until cancelled."""
@@ -92,9 +140,10 @@ class Delivery:
 
     async def take_up(self) -> None:
         """Wakes every conversation that something is to be sent to."""
-        for conversation, channel in await self._store.read(records.OPEN_OUTBOX_CONVERSATIONS):
-            if channel in self._channels:
-                self._lane(channel).wake(conversation)
+        for conversation, channel, account in await self._store.read(records.OPEN_OUTBOX_CONVERSATIONS):
+            key = key_of(channel, account)
+            if key in self._channels:
+                self._lane(key).wake(conversation)
 
     def running(self) -> int:
         """Conversations that something is being sent to now."""
@@ -125,15 +174,18 @@ class Delivery:
         if not rows:
             return None
         conversation = records.conversation_of(rows[0])
-        channel = self._channels.get(conversation.address.channel)
+        channel = self._channels.get(channel_at(conversation.address))
         if channel is None or channel.limits.is_deduped:
             return None
+        wait_s = await self._take_away(channel, conversation)
+        if wait_s is not None:
+            return wait_s
         opened = await self._store.read(records.OPEN_OUTBOX, {"conversation": conversation_id, "limit": ROWS_AT_ONCE})
         for row in opened:
             part = part_of(row)
             wait_s = (part.due_ms - self._clock.now_ms()) / 1000
             if (
-                wait_s > 0 and part.attempts
+                wait_s > 0 and part.attempted_ms
             ):  # nothing is put off the first time: a clock that was set back does not count
                 return min(wait_s, WAITS_S[-1])
             if not await self._settle(channel, conversation, part):
@@ -145,7 +197,8 @@ class Delivery:
         if part.state is not OutboxState.PLANNED:
             return await self._reconcile(channel, conversation, part)
         age_s = (self._clock.now_ms() - part.message.at_ms) / 1000
-        if age_s > channel.limits.max_age_s and not part.attempts and part.part != HOLE_PART:
+        is_fresh = part.attempted_ms or part.was_held or part.part == HOLE_PART or part.message.replaces
+        if age_s > channel.limits.max_age_s and not is_fresh:
             await self._give_up(
                 conversation, part, f"older than {channel.limits.max_age_s:.0f} s when it could be sent"
             )
@@ -154,13 +207,18 @@ class Delivery:
 
     async def _send(self, channel: Channel, conversation: Conversation, part: Part) -> bool:
         now = self._clock.now_ms()
-        if not await self._store.run(begin, part, now):
+        may = await self._store.run(begin, conversation.id, part, now, channel.limits.window_s)
+        if may is not May.GO:
+            await self._may_not(channel, conversation, part, may)
             return False
         try:
             async with self._clock.timeout(SEND_S):
-                receipt = await self._hand_over(channel, conversation, part.message)
+                receipt = await self._hand_over(channel, conversation, part.message, part.role)
+        except WindowClosed as error:
+            await self._hold_for_window(channel, conversation, part, str(error))
+            return False
         except SendRefused as error:
-            await self._refused(conversation, part, error)
+            await self._refused(channel, conversation, part, error)
             return False
         except (SendUncertain, TimeoutError) as error:
             await self._mark(part, OutboxState.UNKNOWN, WAITS_S[0], str(error))
@@ -168,9 +226,57 @@ class Delivery:
         await self._record(sent, part, receipt, self._clock.now_ms())
         return True
 
-    async def _hand_over(self, channel: Channel, conversation: Conversation, message: Message) -> Receipt:
+    async def _may_not(self, channel: Channel, conversation: Conversation, part: Part, may: May) -> None:
+        if may is May.CLOSED:
+            hours = channel.limits.window_s / 3600
+            await self._hold_for_window(channel, conversation, part, f"the person has not written for {hours:g} hours")
+        elif may is May.UNWANTED:
+            await self._give_up(conversation, part, "the person does not want to be written to")
+
+    async def _hold_for_window(self, channel: Channel, conversation: Conversation, part: Part, reason: str) -> None:
+        """Nobody can send free text now: the message waits until the person writes, and a form tells them once that it does."""
+        has_template = channel.templates is not None and channel.templates.has_template()
+        self._metrics.incidents.of("window closed").inc()
+        now = self._clock.now_ms()
+        await self._record(hold_for_window, conversation, part, reason[:500], has_template, now, ids.new_id(now))
+
+    async def _take_away(self, channel: Channel, conversation: Conversation) -> float | None:
+        """Withdraws what is still shown of answers that are none. Returns seconds when one has to wait."""
+        wait_s = None
+        for row in await self._store.read(records.OPEN_WITHDRAWALS, {"conversation": conversation.id}):
+            left_s = (row[4] - self._clock.now_ms()) / 1000
+            if row[3] and left_s > 0:
+                wait_s = min(left_s, WAITS_S[-1])
+            elif not await self._withdraw(channel, conversation, row):
+                wait_s = 0.0
+        return wait_s
+
+    async def _withdraw(self, channel: Channel, conversation: Conversation, row: Row) -> bool:
+        draft = Part(draft_of(row[0]), 0, OutboxState.PLANNED, row[3], 0, row[2] or 0)
+        try:
+            async with self._clock.timeout(SEND_S):
+                shown_as = row[1]
+                if not shown_as and channel.reconciles is not None:
+                    found = await self._look_up(channel.reconciles, conversation, draft)
+                    shown_as = found.external_id if found else ""
+                if channel.drafts is not None:
+                    await channel.drafts.withdraw(conversation.address, draft.message.id, shown_as)
+        except (SendError, TimeoutError) as error:
+            if draft.attempts + 1 < TRIES:
+                wait_s = WAITS_S[min(draft.attempts, len(WAITS_S) - 1)]
+                due = self._clock.now_ms() + round(wait_s * 1000)
+                await self._record(execute, records.COUNT_LOOKUP, {**draft.key, "due": due, "error": str(error)[:500]})
+                return False
+        await self._mark(draft, OutboxState.DEAD, 0.0, "withdrawn")
+        return True
+
+    async def _hand_over(
+        self, channel: Channel, conversation: Conversation, message: Message, role: str = ""
+    ) -> Receipt:
         """The adapter's boundary: what it was not meant to raise says nothing about the message, and stops nobody else."""
         try:
+            if role == "template" and channel.templates is not None:
+                return await channel.templates.send_template(conversation.address, message)
             return await channel.adapter.send(conversation.address, message)
         except (SendError, TimeoutError):
             raise
@@ -199,14 +305,23 @@ class Delivery:
                 return
         await self._store.run(unit, *args)
 
-    async def _refused(self, conversation: Conversation, part: Part, error: SendRefused) -> None:
-        if error.is_retryable and part.attempts + 1 < TRIES:
-            wait_s = error.retry_after_s or WAITS_S[min(part.attempts, len(WAITS_S) - 1)]
+    async def _refused(self, channel: Channel, conversation: Conversation, part: Part, error: SendRefused) -> None:
+        """Tried again until the message is too old; a platform that is down for a while costs no answer."""
+        age_s = (self._clock.now_ms() - part.message.at_ms) / 1000
+        if error.retry_after_s is not None and error.is_retryable:
+            due = self._clock.now_ms() + round(error.retry_after_s * 1000)
+            values: dict[str, Value] = {**part.key, "due": due, "error": str(error)[:500]}
+            await self._record(execute, records.PUT_OFF, values)
+        elif error.is_retryable and (part.attempts + 1 < TRIES or age_s < channel.limits.max_age_s):
+            wait_s = WAITS_S[min(part.attempts, len(WAITS_S) - 1)]
             await self._mark(part, OutboxState.PLANNED, wait_s, str(error))
         else:
             await self._give_up(conversation, part, str(error))
 
     async def _reconcile(self, channel: Channel, conversation: Conversation, part: Part) -> bool:
+        if part.message.replaces:  # to be shown in a draft's place, which may be done over and over
+            await self._absent(conversation, part)
+            return False
         if channel.reconciles is None:
             await self._hold(conversation, part, "the channel cannot say whether it arrived")
             return False
@@ -216,8 +331,12 @@ class Delivery:
         except (SendError, TimeoutError) as error:
             await self._lookup_failed(conversation, part, str(error))
             return False
+        self._lookups.pop((part.message.id, part.part), None)
         if receipt is None:
             await self._absent(conversation, part)
+            return False
+        if part.role == "final":  # what is there is the draft
+            await self._store.run(execute, records.DRAFT_FOUND, {**part.key, "external": receipt.external_id})
             return False
         await self._store.run(sent, part, receipt, self._clock.now_ms())
         return True
@@ -231,11 +350,15 @@ class Delivery:
         await self._mark(part, OutboxState.PLANNED, wait_s, "certainly not delivered; sent again")
 
     async def _lookup_failed(self, conversation: Conversation, part: Part, reason: str) -> None:
-        if part.attempts >= LOOKUPS:
+        """Counted by itself, and anew after a start: that nobody could be asked yet says nothing of how often it was sent."""
+        key = (part.message.id, part.part)
+        self._lookups[key] += 1
+        if self._lookups[key] >= LOOKUPS:
+            del self._lookups[key]
             await self._hold(conversation, part, f"could not find out whether it arrived: {reason}")
             return
-        due = self._clock.now_ms() + round(WAITS_S[min(part.attempts, len(WAITS_S) - 1)] * 1000)
-        await self._store.run(execute, records.COUNT_LOOKUP, {**part.key, "due": due, "error": reason[:500]})
+        due = self._clock.now_ms() + round(WAITS_S[min(self._lookups[key], len(WAITS_S) - 1)] * 1000)
+        await self._store.run(execute, records.PUT_OFF_LOOKUP, {**part.key, "due": due, "error": reason[:500]})
 
     async def _mark(self, part: Part, state: OutboxState, wait_s: float, reason: str) -> None:
         due = self._clock.now_ms() + round(wait_s * 1000)
@@ -256,10 +379,17 @@ class Delivery:
 
 
 def part_of(row: Row) -> Part:
-    message = replace(records.message_of(row[7:]), part=row[1])
+    message = replace(records.message_of(row[11:]), part=row[1], replaces=row[9] if row[7] == "final" else "")
     if row[2] is not None:
         message = replace(message, text=row[2])
-    return Part(message, row[1], OutboxState(row[3]), row[4], row[5], row[6] or 0)
+    if row[1] != row[10]:  # what belongs to the whole comes with its last part
+        message = replace(message, buttons=(), citations=(), attachments=())
+    return Part(message, row[1], OutboxState(row[3]), row[4], row[5], row[6] or 0, row[7], bool(row[8]))
+
+
+def draft_of(message: str) -> Message:
+    """What there is of a message that was never finished: its id."""
+    return Message(MessageId(message), Seq(0), Author.AGENT, "", 0)
 
 
 # --- units of work ---------------------------------------------------------------------------------------------------
@@ -273,9 +403,122 @@ def interrupted(cursor: Cursor, now_ms: int) -> int:
     return cursor.execute(records.INTERRUPTED_SENDS, {"now": now_ms})
 
 
-def begin(cursor: Cursor, part: Part, now_ms: int) -> bool:
-    """Durable before the request leaves. False when the row is no longer planned."""
-    return cursor.execute(records.MARK_SENDING, {**part.key, "now": now_ms}) == 1
+def begin(cursor: Cursor, conversation: ConversationId, part: Part, now_ms: int, window_s: float = 0.0) -> May:
+    """Durable before the request leaves, and the one place where a channel's window and a person's wish are kept."""
+    if part.role != "choice" and records.conversation_of(one(cursor, conversation)).is_stopped:
+        return May.UNWANTED
+    if window_s and part.role != "template" and heard_s(cursor, conversation, now_ms) > window_s:
+        return May.CLOSED
+    return May.GO if cursor.execute(records.MARK_SENDING, {**part.key, "now": now_ms}) == 1 else May.GONE
+
+
+def one(cursor: Cursor, conversation: ConversationId) -> Row:
+    return cursor.fetch(records.CONVERSATION_BY_ID, {"id": conversation})[0]
+
+
+def heard_s(cursor: Cursor, conversation: ConversationId, now_ms: int) -> float:
+    """Seconds since the person last wrote there."""
+    rows = cursor.fetch(records.LAST_HEARD, {"conversation": conversation})
+    return (now_ms - rows[0][0]) / 1000 if rows else NO_PERIOD_S
+
+
+def hold_for_window(
+    cursor: Cursor,
+    conversation: Conversation,
+    part: Part,
+    reason: str,
+    has_template: bool,
+    now_ms: int,
+    incident: str,
+) -> None:
+    """The part and those after it wait until the person writes; the form goes out once until then."""
+    if part.role == "template":
+        cursor.execute(records.MARK, {**part.key, "state": OutboxState.DEAD.value, "due": now_ms, "error": reason})
+        return
+    cursor.execute(records.HOLD_FOR_WINDOW, {**part.key, "error": f"outside the window: {reason}"})
+    since = now_ms - round(heard_s(cursor, conversation.id, now_ms) * 1000) if has_template else 0
+    if has_template and not cursor.fetch(records.TEMPLATE_SINCE, {"conversation": conversation.id, "since": since}):
+        form: dict[str, Value] = {
+            "message": part.message.id,
+            "part": TEMPLATE_PART,
+            "conversation": conversation.id,
+            "seq": part.message.seq,
+            "channel": conversation.address.channel,
+            "text": None,
+            "role": "template",
+            "now": now_ms,
+        }
+        cursor.execute(_ONCE, form)
+    told = "A form tells them that it waits." if has_template else "It is sent when they write again."
+    detail = f"a message could not be sent: {reason}. {told}"
+    records.add_incident(cursor, incident, "window closed", conversation.id, detail, now_ms, conversation.id)
+
+
+def announce(cursor: Cursor, conversation: Conversation, message: MessageId, now_ms: int) -> bool:
+    """The row of a draft, durable before it is shown. False when there is one already, for an earlier run has shown it, and while
+    something else is still to be sent there: the answer would stand before it."""
+    values: dict[str, Value] = {
+        "message": message,
+        "conversation": conversation.id,
+        "channel": conversation.address.channel,
+        "now": now_ms,
+    }
+    return cursor.execute(records.ANNOUNCE_DRAFT, values) == 1
+
+
+def posted(cursor: Cursor, event: DraftPosted) -> bool:
+    """Keeps under which id a draft is shown. True when somebody waits for it."""
+    values: dict[str, Value] = {
+        "message": event.message,
+        "conversation": conversation_id(event.at),
+        "external": event.external_id,
+    }
+    return cursor.execute(records.DRAFT_POSTED, values) == 1
+
+
+_RANKS = {"": 0, DeliveryStatus.SENT: 1, DeliveryStatus.FAILED: 2, DeliveryStatus.DELIVERED: 3, DeliveryStatus.READ: 4}
+
+
+def reported(cursor: Cursor, event: DeliveryReported, now_ms: int, incident: str) -> bool:
+    """What a platform says of a part: never goes back. True when something may have become open by it."""
+    conversation = conversation_id(event.at)
+    key: dict[str, Value] = {"message": event.message, "part": event.part}
+    rows = cursor.fetch(records.PART_REPORTED, {**key, "conversation": conversation})
+    if not rows:
+        return False
+    state, receipt, external = rows[0]
+    if _RANKS[event.status] <= _RANKS[receipt] or (external and event.external_id != external):
+        return False
+    values = {**key, "receipt": event.status.value, "external": event.external_id, "now": now_ms}
+    cursor.execute(records.SET_RECEIPT, {**values, "state": state if state == "dead" else OutboxState.SENT.value})
+    if event.status is DeliveryStatus.FAILED and state != "dead":
+        _failed(cursor, event, conversation, now_ms, incident)
+    return bool(state != "sent") or event.status is DeliveryStatus.FAILED
+
+
+def _failed(cursor: Cursor, event: DeliveryReported, conversation: ConversationId, now_ms: int, incident: str) -> None:
+    """The platform took it and could not deliver it after all."""
+    found = records.conversation_of(one(cursor, conversation))
+    part = Part(draft_of(event.message), event.part, OutboxState.SENT, 0, 0, 0)
+    if event.is_window_closed:
+        cursor.execute(records.SET_RECEIPT, {**part.key, "receipt": "", "external": "", "state": "sent", "now": now_ms})
+        hold_for_window(cursor, found, part, event.detail, False, now_ms, incident)
+    else:
+        bury(cursor, found, part, event.detail, now_ms, incident)
+
+
+def hole_notice(cursor: Cursor, conversation: Conversation, part: Part, now_ms: int) -> None:
+    notice: dict[str, Value] = {
+        "message": part.message.id,
+        "part": HOLE_PART,
+        "conversation": conversation.id,
+        "seq": part.message.seq,
+        "channel": conversation.address.channel,
+        "text": HOLE_NOTICE,
+        "role": "",
+        "now": now_ms,
+    }
+    cursor.execute(_ONCE, notice)
 
 
 def sent(cursor: Cursor, part: Part, receipt: Receipt, now_ms: int) -> None:
@@ -287,16 +530,7 @@ def bury(cursor: Cursor, conversation: Conversation, part: Part, reason: str, no
     cursor.execute(records.MARK, {**part.key, "state": OutboxState.DEAD.value, "due": now_ms, "error": reason})
     cursor.execute(records.DROP_REST, part.key)
     if 0 < part.part < HOLE_PART:
-        notice: dict[str, Value] = {
-            "message": part.message.id,
-            "part": HOLE_PART,
-            "conversation": conversation.id,
-            "seq": part.message.seq,
-            "channel": conversation.address.channel,
-            "text": HOLE_NOTICE,
-            "now": now_ms,
-        }
-        cursor.execute(_HOLE_ONCE, notice)
+        hole_notice(cursor, conversation, part, now_ms)
     detail = f"part {part.part} was not delivered: {reason}"
     records.add_incident(cursor, incident, "undelivered", part.message.id, detail, now_ms, conversation.id)
 

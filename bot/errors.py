@@ -6,9 +6,12 @@
     ├── StoreUnavailable       a unit of work was not committed; safe to repeat
     ├── Overloaded             refused before anything was stored; the sender may repeat it later
     ├── Refused                an event or a request is not acceptable; carries a stable code and a plain sentence
+    ├── FetchError             something outside could not be read; says whether to repeat
+    ├── ChannelFault           a channel cannot work until a person changes something; says what
     ├── ModelError             a model call failed; its fault says what may help
     └── SendError              a platform did not take a message
         ├── SendRefused        it certainly did not arrive; says whether and when to repeat
+        │   └── WindowClosed   the person has not written for too long to be written to
         └── SendUncertain      it may or may not have arrived
 
 Users never see the text of any of these except `Refused.detail`, which is written for them.
@@ -70,6 +73,24 @@ class Refused(FrontdeskError):
         self.detail = detail
 
 
+class FetchError(FrontdeskError):
+    """Something outside could not be read. `detail` is for operators."""
+
+    def __init__(self, detail: str, *, is_retryable: bool) -> None:
+        super().__init__(detail)
+        self.is_retryable = is_retryable
+
+
+class ChannelFault(FrontdeskError):
+    """A channel cannot work as it is set up (a refused token, a missing intent): it stops, and trying again would not help. `mend`
+    tells the operator what to do."""
+
+    def __init__(self, detail: str, mend: str) -> None:
+        super().__init__(f"{detail}. {mend}")
+        self.detail = detail
+        self.mend = mend
+
+
 class Remedy(StrEnum):
     """What may help after a failed model call."""
 
@@ -125,12 +146,20 @@ class SendError(FrontdeskError):
 
 
 class SendRefused(SendError):
-    """The platform refused: the message certainly did not arrive."""
+    """The platform refused: the message certainly did not arrive. With `retry_after_s` it is a rate limit: the message waits, and the
+    try does not count."""
 
     def __init__(self, detail: str, *, is_retryable: bool, retry_after_s: float | None = None) -> None:
         super().__init__(detail)
         self.is_retryable = is_retryable
         self.retry_after_s = retry_after_s
+
+
+class WindowClosed(SendRefused):
+    """The platform takes no free text for this person now: too much time has passed since they last wrote."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, is_retryable=False)
 
 
 class SendUncertain(SendError):

@@ -2,7 +2,10 @@
 
 import os
 import threading
+from functools import lru_cache
 from hashlib import blake2b
+
+from bot.model import Address, ConversationId, IdentityId, MessageId
 
 _POOL_BYTES = 4096
 _MASK_62 = (1 << 62) - 1
@@ -52,6 +55,22 @@ def derived_id(kind: str, *parts: str) -> str:
     """The same id for the same parts, always; no two different ones share an id (BLAKE2b, 128 bits)."""
     text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
     return blake2b(text, digest_size=16, person=kind.encode()).hexdigest()
+
+
+def message_id(conversation: ConversationId, external_id: str) -> MessageId:
+    """One event of a platform, one message, always the same id: this is what dedupes."""
+    return MessageId(derived_id("message", conversation, external_id))
+
+
+@lru_cache(maxsize=32_768)
+def conversation_id(at: Address) -> ConversationId:
+    """One address, one conversation, always the same id."""
+    return ConversationId(derived_id("conversation", at.channel, at.account, at.chat, at.thread))
+
+
+@lru_cache(maxsize=32_768)
+def identity_id(channel: str, account: str, external_id: str) -> IdentityId:
+    return IdentityId(derived_id("identity", channel, account, external_id))
 
 
 def time_of_id(text: str) -> int:

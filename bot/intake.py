@@ -7,36 +7,53 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from typing import TypeVar
 
 from bot import ids
-from bot.channels import Channel
+from bot.channels import Channel, channel_at
 from bot.conversations import Conversations
+from bot.delivery import Delivery, heard_s
 from bot.errors import Overloaded, Refused, StoreUnavailable
+from bot.forgetting import forget
+from bot.ids import conversation_id, identity_id, message_id
 from bot.model import (
+    AGENT_OWNER,
+    PERSON_BUTTON,
     Accepted,
     Address,
     Attachment,
     Author,
+    BlobId,
+    Bookmark,
+    Button,
     ButtonPressed,
     CaseEnded,
     CaseId,
+    ContactChoice,
+    ContactChosen,
     Conversation,
     ConversationId,
     Delivered,
+    DeliveryReported,
+    DraftPosted,
     Event,
     FeedbackGiven,
+    ForgetRequested,
+    Heard,
     IdentityId,
     Message,
     MessageDeleted,
     MessageEdited,
     MessageId,
     MessageReceived,
+    PersonRequested,
     Seq,
     TypingSeen,
+    Visibility,
 )
 from bot.ports import Clock, Cursor, Scheduler, Store, Value
 from bot.store import records
+from bot.store.blobs import shown_name
 from bot.store.records import Inbound
 from bot.store.steps import END_STEPS_OF
 from bot.telemetry.instruments import Counter
@@ -47,6 +64,22 @@ OLDEST_MS = (
     30 * 86_400_000
 )  # an event that is older by its platform's time is refused: what it repeats may have been erased
 RECEIPTS_EVERY_S = 0.05
+IDLE_AT_ONCE = 100
+HEARD_MOST = 50  # messages said before the agent was addressed that are kept with the one that did
+HEARD_CHARS = 4000  # of each
+
+T = TypeVar("T")
+_Said = MessageReceived | ButtonPressed | PersonRequested | ContactChosen
+
+SOLVED_ASK = "Did this solve your problem?"
+SOLVED = {"solved": "up", "unsolved": "down"}  # the buttons under that question, and the verdict that each gives
+SOLVED_BUTTONS = (Button("solved", "Yes, thank you"), Button("unsolved", "No, not yet"))
+CHOICE_REPLIES = {
+    ContactChoice.STOP: "You will get no more messages from us here. Write START if you want to hear from us again.",
+    ContactChoice.START: "You will get our messages again. How can we help?",
+    ContactChoice.HELP: "Write your question here and you get an answer from our assistant; ask for a person at any time. "
+    "Write STOP to get no more messages.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +109,16 @@ class Arrival:
     sent_ms: int
     case_idle_ms: int
     has_early_changes: bool = False
+    has_window: bool = False
 
 
 @dataclass(slots=True)
 class _Facts:
-    """What every message of one channel needs, looked up once."""
+    """What every message of one account of a channel needs, looked up once."""
 
     agent: str
     quiet_s: float
+    has_window: bool
     accepted: Counter
     duplicates: Counter
 
@@ -96,6 +131,7 @@ class Stored:
     conversation: Conversation | None = None
     inbound: Inbound | None = None
     is_new: bool = False
+    is_stale: bool = False  # more was stored than the message alone
 
 
 class Intake:
@@ -110,6 +146,7 @@ class Intake:
         rules: Rules,
         metrics: Metrics,
         channels: Mapping[str, Channel],
+        delivery: Delivery | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -118,28 +155,57 @@ class Intake:
         self._rules = rules
         self._metrics = metrics
         self._channels = channels
+        self._delivery = delivery
         self._receipts: dict[ConversationId, Seq] = {}
         self._has_receipts = asyncio.Event()
         self._has_early_changes = True  # until `recall` has looked
         self._facts: dict[str, _Facts] = {}
 
-    async def receive(self, event: Event) -> Accepted:
+    async def receive(self, event: Event, bookmark: Bookmark | None = None) -> Accepted:
+        """Takes one event; a bookmark is committed with it, or, where nothing is, by itself."""
         match event:
             case MessageReceived():
-                return await self._message(event)
+                return await self._message(event, bookmark)
             case Delivered(at, seq):
                 return self._delivered(at, seq)
             case TypingSeen(at):
-                self._scheduler.wait_longer(conversation_id(at), self._rules.quiet_s(at.channel))
+                self._scheduler.wait_longer(conversation_id(at), self._of(at).quiet_s)
                 return Accepted()
             case ButtonPressed():
-                return await self._pressed(event)
+                return await self._pressed(event, bookmark)
+        return await self._rarer(event, bookmark)
+
+    async def _rarer(self, event: Event, bookmark: Bookmark | None) -> Accepted:
+        match event:
+            case PersonRequested():
+                arrival = self._arrival(event, f"press:{PERSON_BUTTON.id}", PERSON_BUTTON.label, "", 0)
+                return await self._store_message(accept, event, arrival, bookmark)
+            case ContactChosen():
+                return await self._chosen(event, bookmark)
             case FeedbackGiven():
-                return await self._store.run(rate, event, conversation_id(event.at))
+                return await self._run(event.at, bookmark, rate, event, conversation_id(event.at))
             case CaseEnded(_, at):
-                return await self._case_ended(at)
+                return await self._case_ended(at, bookmark)
             case MessageEdited() | MessageDeleted():
-                return await self._changed(event)
+                return await self._changed(event, bookmark)
+            case ForgetRequested():
+                return await self._forget(event)
+            case DraftPosted() | DeliveryReported() if self._delivery is not None:
+                await self._delivery.receive(event)
+        return Accepted()
+
+    async def keep(self, at: Address, bookmark: Bookmark) -> None:
+        """Stores a bookmark of this account by itself."""
+        await self._store.run(keep_bookmark, at, bookmark, self._clock.now_ms())
+
+    async def _run(self, at: Address, bookmark: Bookmark | None, unit: Callable[..., T], *args: object) -> T:
+        if bookmark is None:
+            return await self._store.run(unit, *args)
+        return await self._store.run(bookmarked, at, bookmark, self._clock.now_ms(), unit, args)
+
+    def reread(self) -> None:
+        """Other settings of channels: what was looked up of them is looked up again."""
+        self._facts.clear()
 
     async def recall(self) -> None:
         """At a start: whether edits wait for messages that have not come yet; where none do, nobody looks for them."""
@@ -165,70 +231,82 @@ class Intake:
 
     # --- one kind of event each ------------------------------------------------------------------------------------
 
-    async def _message(self, event: MessageReceived) -> Accepted:
+    async def _message(self, event: MessageReceived, bookmark: Bookmark | None) -> Accepted:
         now = self._clock.now_ms()
         if event.sent_at_ms and now - event.sent_at_ms > OLDEST_MS:
             raise Refused("too_old", "This message is more than 30 days old.")
         if len(event.text) > self._rules.message_chars:
             raise Refused("too_long", f"Please keep a message under {self._rules.message_chars} characters.")
         text, raw_hash = cleaned(event.text)
-        if not text.strip() and not event.attachments:
+        if not text.strip() and not event.attachments and not event.files:
             raise Refused("empty", "The message is empty.")
-        arrival = self._arrival(event, "message", text, raw_hash, now, event.sent_at_ms)
-        return await self._store_message(accept, event, arrival)
+        arrival = self._arrival(event, "message", text, raw_hash, event.sent_at_ms)
+        return await self._store_message(accept, event, arrival, bookmark)
 
-    async def _pressed(self, event: ButtonPressed) -> Accepted:
-        now = self._clock.now_ms()
-        arrival = self._arrival(event, f"press:{event.button}", "", "", now, 0)
-        return await self._store_message(press, event, arrival)
+    async def _pressed(self, event: ButtonPressed, bookmark: Bookmark | None) -> Accepted:
+        if event.button in SOLVED:
+            return await self._run(event.at, bookmark, rate_case_of, event, conversation_id(event.at))
+        once = replace(event, external_id=f"press:{event.message}:{event.button}")  # however often, by whatever event
+        arrival = self._arrival(once, f"press:{event.button}", "", "", 0)
+        return await self._store_message(press, once, arrival, bookmark)
 
-    def _arrival(
-        self, event: MessageReceived | ButtonPressed, kind: str, text: str, raw_hash: str, now: int, sent_ms: int
-    ) -> Arrival:
+    async def _chosen(self, event: ContactChosen, bookmark: Bookmark | None) -> Accepted:
+        arrival = self._arrival(event, f"choice:{event.choice}", clean(event.text), "", 0)
+        stored = await self._run(event.at, bookmark, choose, event, arrival)
+        self._conversations.forget(arrival.conversation)
+        if self._delivery is not None:
+            self._delivery.wake(event.at)
+        return stored.accepted
+
+    def _arrival(self, event: _Said, kind: str, text: str, raw_hash: str, sent_ms: int) -> Arrival:
         conversation = conversation_id(event.at)
         identity = identity_id(event.sender.channel, event.sender.account, event.sender.external_id)
+        facts = self._of(event.at)
         return Arrival(
             message_id(conversation, event.external_id),
             conversation,
             identity,
             identity,  # until identities are linked, each is a user of its own
-            self._of(event.at.channel).agent,
+            facts.agent,
             event.external_id,
             kind,
             text,
             raw_hash,
-            now,
+            self._clock.now_ms(),
             sent_ms,
             self._rules.case_idle_ms,
             self._has_early_changes,
+            facts.has_window,
         )
 
-    def _of(self, channel: str) -> "_Facts":
-        facts = self._facts.get(channel)
+    def _of(self, at: Address) -> "_Facts":
+        key = channel_at(at)
+        facts = self._facts.get(key)
         if facts is None:
-            rules, metrics = self._rules, self._metrics
-            accepted, duplicates = metrics.accepted.of(channel), metrics.duplicates.of(channel)
-            facts = self._facts[channel] = _Facts(
-                rules.agent_for(channel), rules.quiet_s(channel), accepted, duplicates
-            )
+            rules, metrics, channel = self._rules, self._metrics, self._channels.get(key)
+            accepted, duplicates = metrics.accepted.of(at.channel), metrics.duplicates.of(at.channel)
+            has_window = channel is not None and channel.limits.window_s > 0
+            facts = _Facts(rules.agent_for(key), rules.quiet_s(key), has_window, accepted, duplicates)
+            self._facts[key] = facts
         return facts
 
     async def _store_message(
-        self,
-        unit: Callable[..., Stored],
-        event: MessageReceived | ButtonPressed,
-        arrival: Arrival,
+        self, unit: Callable[..., Stored], event: _Said, arrival: Arrival, bookmark: Bookmark | None
     ) -> Accepted:
         started = self._clock.monotonic()
-        stored = await self._store.run(unit, event, arrival)
+        stored = await self._run(event.at, bookmark, unit, event, arrival)
         self._metrics.ack_seconds.observe(self._clock.monotonic() - started)
-        facts = self._of(event.at.channel)
+        facts = self._of(event.at)
         if stored.inbound is None or stored.conversation is None:
             facts.duplicates.inc()
             return stored.accepted
         self._conversations.arrived(stored.conversation, stored.inbound, is_new=stored.is_new)
+        if stored.is_stale:
+            self._conversations.forget(arrival.conversation)
         facts.accepted.inc()
         self._scheduler.wake(arrival.conversation, facts.quiet_s)
+        if arrival.has_window and self._delivery is not None:
+            self._delivery.wake(event.at)  # what waited for the person to write
         return stored.accepted
 
     def _delivered(self, at: Address, seq: Seq) -> Accepted:
@@ -238,21 +316,50 @@ class Intake:
             self._has_receipts.set()
         return Accepted()
 
-    async def _case_ended(self, at: Address) -> Accepted:
+    async def _case_ended(self, at: Address, bookmark: Bookmark | None) -> Accepted:
         conversation = conversation_id(at)
-        accepted = await self._store.run(end_case, conversation, self._clock.now_ms())
-        self._conversations.forget(conversation)
-        channel = self._channels.get(at.channel)
-        if accepted.case and channel is not None and channel.shows_case is not None:
-            await channel.shows_case.case_ended(at, accepted.case)
+        within_s = self._asks_within_s(at)
+        accepted = await self._run(at, bookmark, end_case, conversation, self._clock.now_ms(), within_s)
+        await self._ended(at, accepted.case)
         return accepted
 
-    async def _changed(self, event: MessageEdited | MessageDeleted) -> Accepted:
+    def _asks_within_s(self, at: Address) -> float | None:
+        """Whether a message asks if a case was solved: None: none does; else how long after the person's last message it may (0: always)."""
+        channel = self._channels.get(channel_at(at))
+        if channel is None or channel.shows_case is not None or channel.limits.is_deduped:
+            return None
+        return channel.limits.window_s
+
+    async def _ended(self, at: Address, case: CaseId) -> None:
+        self._conversations.forget(conversation_id(at))
+        channel = self._channels.get(channel_at(at))
+        if not case or channel is None:
+            return
+        if channel.shows_case is not None:
+            await channel.shows_case.case_ended(at, case)
+        elif self._delivery is not None:
+            self._delivery.wake(at)
+
+    async def end_idle_cases(self) -> int:
+        """Ends the cases in which nothing was said for `case_idle_ms`, and asks whether they were solved. Returns how many."""
+        now = self._clock.now_ms()
+        rows = await self._store.read(
+            records.IDLE_CASES, {"before": now - self._rules.case_idle_ms, "limit": IDLE_AT_ONCE}
+        )
+        for case, conversation in rows:
+            found = await self._store.read(records.CONVERSATION_BY_ID, {"id": conversation})
+            at = records.conversation_of(found[0]).address
+            within_s = self._asks_within_s(at)
+            ended = await self._store.run(end_idle_case, case, conversation, now, self._rules.case_idle_ms, within_s)
+            await self._ended(at, ended)
+        return len(rows)
+
+    async def _changed(self, event: MessageEdited | MessageDeleted, bookmark: Bookmark | None) -> Accepted:
         self._has_early_changes = True
         change = change_of(event, self._clock.now_ms())
         async with self._conversations.changing(change.conversation):
             try:
-                is_changed = await self._store.run(change_message, change)
+                is_changed = await self._run(event.at, bookmark, change_message, change)
             except asyncio.CancelledError:
                 self._conversations.changed(change.conversation)  # the unit is not undone by it
                 raise
@@ -260,19 +367,125 @@ class Intake:
                 self._conversations.changed(change.conversation)
         return Accepted(change.message)
 
+    async def _forget(self, event: ForgetRequested) -> Accepted:
+        """Everything this identity said is blanked; a turn that has read it ends."""
+        who = event.sender
+        identity = identity_id(who.channel, who.account, who.external_id)
+        now = self._clock.now_ms()
+        for conversation in await self._store.run(forget, identity, now, ids.new_id(now)):
+            self._conversations.changed(conversation)
+        return Accepted()
+
 
 # --- units of work ---------------------------------------------------------------------------------------------------
 
 
-def accept(cursor: Cursor, event: MessageReceived, arrival: Arrival) -> Stored:
-    """Appends a message, once."""
-    attachments = attach(cursor, event) if event.attachments else ()
+def keep_bookmark(cursor: Cursor, at: Address, bookmark: Bookmark, now_ms: int) -> None:
+    values: dict[str, Value] = {"channel": at.channel, "account": at.account, "now": now_ms}
+    cursor.execute(records.KEEP_BOOKMARK, {**values, "name": bookmark.name, "value": bookmark.value})
+
+
+def bookmarked(
+    cursor: Cursor, at: Address, bookmark: Bookmark, now_ms: int, unit: Callable[..., T], args: tuple[object, ...]
+) -> T:
+    """A unit of work with the bookmark of its event."""
+    done = unit(cursor, *args)
+    keep_bookmark(cursor, at, bookmark, now_ms)
+    return done
+
+
+def accept(cursor: Cursor, event: MessageReceived | PersonRequested | ContactChosen, arrival: Arrival) -> Stored:
+    """Appends a message, once; before it, what was said there earlier and is not known yet."""
+    attachments: tuple[Attachment, ...] = ()
+    heard = 0
+    if isinstance(event, MessageReceived):
+        attachments = attach(cursor, event) if event.attachments or event.files else ()
+        heard = hear(cursor, event, arrival) if event.before else 0
     text, is_deleted, changed_ms = arrival.text, False, 0
     if arrival.has_early_changes:
         early = cursor.fetch(records.EARLY_CHANGE, {"id": arrival.message})
         if early:
             text, is_deleted, changed_ms = early[0][0], bool(early[0][1]), early[0][2]
-    return append(cursor, event, arrival, text, () if is_deleted else attachments, changed_ms, is_deleted)
+    stored = append(cursor, event, arrival, text, () if is_deleted else attachments, changed_ms, is_deleted)
+    stored.is_stale = heard > 0
+    return stored
+
+
+def hear(cursor: Cursor, event: MessageReceived, arrival: Arrival) -> int:
+    """Appends what was said before as context: handled already, by nobody. Returns how many were new."""
+    if cursor.fetch(records.MESSAGE_KEY, {"id": arrival.message}):
+        return 0
+    return sum(hear_one(cursor, event, arrival, heard) for heard in event.before[-HEARD_MOST:])
+
+
+def hear_one(cursor: Cursor, event: MessageReceived, arrival: Arrival, heard: Heard) -> bool:
+    text, raw_hash = cleaned(heard.text[:HEARD_CHARS])
+    message = message_id(arrival.conversation, heard.external_id)
+    if not text.strip() or cursor.fetch(records.MESSAGE_KEY, {"id": message}):
+        return False
+    early = cursor.fetch(records.EARLY_CHANGE, {"id": message})
+    if early and early[0][1]:
+        return False
+    identity = identity_id(heard.sender.channel, heard.sender.account, heard.sender.external_id)
+    said = replace(
+        arrival,
+        message=message,
+        identity=identity,
+        user=identity,
+        external_id=heard.external_id,
+        kind="overheard",
+        raw_hash=raw_hash,
+        sent_ms=heard.sent_at_ms,
+    )
+    told = MessageReceived(heard.sender, event.at, heard.external_id, text, sent_at_ms=heard.sent_at_ms)
+    append(cursor, told, said, early[0][0] if early else text, (), early[0][2] if early else 0)
+    cursor.execute(records.MARK_HANDLED, {"id": message, "now": arrival.now_ms})
+    return True
+
+
+def choose(cursor: Cursor, event: ContactChosen, arrival: Arrival) -> Stored:
+    """Puts on record what the person wants, and confirms it: the last that is sent to one who wants nothing more."""
+    stored = accept(cursor, event, arrival)
+    if stored.inbound is None or stored.conversation is None:
+        return stored
+    conversation = stored.conversation
+    cursor.execute(records.MARK_HANDLED, {"id": arrival.message, "now": arrival.now_ms})
+    choice: dict[str, Value] = {
+        "message": arrival.message,
+        "identity": arrival.identity,
+        "channel": event.at.channel,
+        "account": event.at.account,
+        "choice": event.choice.value,
+        "word": arrival.text,
+        "now": arrival.now_ms,
+    }
+    cursor.execute(records.ADD_CHOICE, choice)
+    if event.choice is not ContactChoice.HELP:
+        is_stopped = event.choice is ContactChoice.STOP
+        cursor.execute(records.SET_STOPPED, {"id": conversation.id, "stopped": int(is_stopped)})
+    reply = MessageId(ids.derived_id("reply", arrival.message))
+    say(cursor, conversation, CHOICE_REPLIES[event.choice], reply, conversation.case, arrival.now_ms, role="choice")
+    return stored
+
+
+def say(
+    cursor: Cursor,
+    conversation: Conversation,
+    text: str,
+    id_: MessageId,
+    case: CaseId,
+    now_ms: int,
+    *,
+    buttons: tuple[Button, ...] = (),
+    role: str = "",
+) -> None:
+    """Appends a message of the house itself, to be sent."""
+    rows = cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": conversation.id})
+    message = Message(
+        id_, Seq(rows[0][2] + 1), Author.SYSTEM, text, now_ms, Visibility.PUBLIC, case=case, buttons=buttons
+    )
+    records.add_message(cursor, message, conversation.id, "")
+    records.add_outbox(cursor, message, conversation.id, conversation.address.channel, (None,), role)
 
 
 def press(cursor: Cursor, event: ButtonPressed, arrival: Arrival) -> Stored:
@@ -287,7 +500,7 @@ def press(cursor: Cursor, event: ButtonPressed, arrival: Arrival) -> Stored:
 
 def append(
     cursor: Cursor,
-    event: MessageReceived | ButtonPressed,
+    event: _Said,
     arrival: Arrival,
     text: str,
     attachments: tuple[Attachment, ...] = (),
@@ -329,8 +542,7 @@ def append(
     }
     if not cursor.execute(records.ADD_INBOUND, row):
         return Stored(known_before(cursor, arrival))
-    button = event.button if isinstance(event, ButtonPressed) else ""
-    inbound = Inbound(message, button, sent_ms=arrival.sent_ms, changed_ms=changed_ms)
+    inbound = Inbound(message, arrival.kind.partition("press:")[2], sent_ms=arrival.sent_ms, changed_ms=changed_ms)
     return Stored(Accepted(message.id, message.seq, message.case), conversation, inbound, is_new)
 
 
@@ -340,18 +552,27 @@ def known_before(cursor: Cursor, arrival: Arrival) -> Accepted:
     return Accepted(arrival.message, Seq(seq), CaseId(case), is_duplicate=True)
 
 
-def next_seq(
-    cursor: Cursor, event: MessageReceived | ButtonPressed, arrival: Arrival
-) -> tuple[Conversation | None, bool]:
+def next_seq(cursor: Cursor, event: _Said, arrival: Arrival) -> tuple[Conversation | None, bool]:
     """The conversation as it is with the message, its case open, and whether it is new; None for a duplicate that would have opened a
     case."""
     rows = cursor.fetch(records.NEWEST, {"id": arrival.conversation})
     if not rows:
         return open_case(cursor, add_conversation(cursor, event, arrival), arrival), True
-    agent, owner, version, case, identity, is_wanted, newest_seq, newest_ms = rows[0]
+    agent, owner, version, case, identity, is_wanted, newest_seq, newest_ms, is_stopped = rows[0]
     conversation = Conversation(
-        arrival.conversation, event.at, agent, owner, version, Seq(newest_seq + 1), case, identity, bool(is_wanted)
+        arrival.conversation,
+        event.at,
+        agent,
+        owner,
+        version,
+        Seq(newest_seq + 1),
+        case,
+        identity,
+        bool(is_wanted),
+        bool(is_stopped),
     )
+    if arrival.has_window:
+        cursor.execute(records.RELEASE_WINDOW, {"conversation": arrival.conversation, "now": arrival.now_ms})
     if arrival.identity != identity:
         records.add_identity(cursor, arrival.identity, arrival.user, event.sender, arrival.now_ms)
     if case and arrival.now_ms - newest_ms <= arrival.case_idle_ms:
@@ -361,7 +582,7 @@ def next_seq(
     return open_case(cursor, conversation, arrival), False
 
 
-def add_conversation(cursor: Cursor, event: MessageReceived | ButtonPressed, arrival: Arrival) -> Conversation:
+def add_conversation(cursor: Cursor, event: _Said, arrival: Arrival) -> Conversation:
     at = event.at
     records.add_identity(cursor, arrival.identity, arrival.user, event.sender, arrival.now_ms)
     cursor.execute(
@@ -399,36 +620,81 @@ def open_case(cursor: Cursor, conversation: Conversation, arrival: Arrival) -> C
 
 
 def attach(cursor: Cursor, event: MessageReceived) -> tuple[Attachment, ...]:
-    """The event's blobs, each of which must belong to the sender."""
+    """The event's blobs, each of which must belong to the sender, and the files that are still to be fetched."""
     attachments = []
     for blob_id in event.attachments:
         blob = records.find_blob(cursor, blob_id, event.sender)
         if blob is None:
             raise Refused("no_blob", "One of the files is not there (any more). Please attach it again.")
         attachments.append(Attachment(blob.id, blob.name, blob.media_type, blob.size_bytes))
+    for file in event.files:
+        name = shown_name(file.name)
+        attachments.append(Attachment(BlobId(""), name, clean(file.media_type)[:100], file.size_bytes, file.source))
     return tuple(attachments)
 
 
 def rate(cursor: Cursor, event: FeedbackGiven, conversation: ConversationId) -> Accepted:
     """Keeps the latest verdict on a message or a case of this conversation."""
     values = {"value": event.value, "conversation": conversation}
-    if event.message is not None:
-        changed = cursor.execute(records.MESSAGE_FEEDBACK, {**values, "id": event.message})
+    message = event.message
+    if event.external_id and message is None:
+        named: dict[str, Value] = {"conversation": conversation, "external": event.external_id}
+        found = cursor.fetch(records.MESSAGE_OF_EXTERNAL, named)
+        message = MessageId(found[0][0]) if found else MessageId("")
+    if message is not None:
+        changed = cursor.execute(records.MESSAGE_FEEDBACK, {**values, "id": message})
     else:
         changed = cursor.execute(records.CASE_FEEDBACK, {**values, "id": event.case})
     if not changed:
         raise Refused("no_message", "That message or case is not part of this conversation.")
-    return Accepted(message=event.message or MessageId(""), case=event.case or CaseId(""))
+    return Accepted(message=message or MessageId(""), case=event.case or CaseId(""))
 
 
-def end_case(cursor: Cursor, conversation: ConversationId, now_ms: int) -> Accepted:
+def rate_case_of(cursor: Cursor, event: ButtonPressed, conversation: ConversationId) -> Accepted:
+    """The answer to `SOLVED_ASK`: a verdict on the case that the question is about."""
+    rows = cursor.fetch(records.MESSAGE_BY_ID, {"id": event.message, "conversation": conversation})
+    if not rows:
+        raise Refused("no_message", "That button is no longer there.")
+    case = records.message_of(rows[0]).case
+    return rate(cursor, FeedbackGiven(event.sender, event.at, SOLVED[event.button], case=case), conversation)
+
+
+def end_case(cursor: Cursor, conversation: ConversationId, now_ms: int, asks_within_s: float | None = None) -> Accepted:
     """Ends the open case, if there is one, and returns it."""
     rows = cursor.fetch(records.CONVERSATION_BY_ID, {"id": conversation})
-    case = records.conversation_of(rows[0]).case if rows else CaseId("")
-    if case:
-        cursor.execute(records.END_CASE, {"id": case, "now": now_ms, "outcome": "ended by the user"})
-        cursor.execute(records.SET_CASE, {"id": conversation, "case": ""})
-    return Accepted(case=case)
+    found = records.conversation_of(rows[0]) if rows else None
+    if found is None or not found.case:
+        return Accepted()
+    close_case(cursor, found, now_ms, "ended by the user", asks_within_s)
+    return Accepted(case=found.case)
+
+
+def end_idle_case(
+    cursor: Cursor,
+    case: CaseId,
+    conversation: ConversationId,
+    now_ms: int,
+    idle_ms: int,
+    asks_within_s: float | None,
+) -> CaseId:
+    """Ends a case if nothing has been said in it meanwhile. Returns it, or "" where it goes on."""
+    found = records.conversation_of(cursor.fetch(records.CONVERSATION_BY_ID, {"id": conversation})[0])
+    newest_ms = cursor.fetch(records.NEWEST, {"id": conversation})[0][7]
+    if found.case != case or now_ms - newest_ms < idle_ms or found.owner != AGENT_OWNER:
+        return CaseId("")
+    close_case(cursor, found, now_ms, "idle", asks_within_s)
+    return case
+
+
+def close_case(cursor: Cursor, found: Conversation, now_ms: int, outcome: str, asks_within_s: float | None) -> None:
+    cursor.execute(records.END_CASE, {"id": found.case, "now": now_ms, "outcome": outcome})
+    cursor.execute(records.SET_CASE, {"id": found.id, "case": ""})
+    if asks_within_s is None or found.is_stopped:
+        return
+    is_open = not asks_within_s or heard_s(cursor, found.id, now_ms) < asks_within_s
+    if is_open and cursor.fetch(records.HAS_ANSWER, {"case": found.case, "id": found.id}):
+        question = MessageId(ids.derived_id("solved", found.case))
+        say(cursor, found, SOLVED_ASK, question, found.case, now_ms, buttons=SOLVED_BUTTONS)
 
 
 def acknowledge(cursor: Cursor, receipts: dict[ConversationId, Seq]) -> None:
@@ -474,25 +740,6 @@ def change_message(cursor: Cursor, change: Change) -> bool:
         return True
     cursor.execute(records.ADD_EARLY_CHANGE, values | {"now": change.now_ms})
     return False
-
-
-# --- keys ------------------------------------------------------------------------------------------------------------
-
-
-def message_id(conversation: ConversationId, external_id: str) -> MessageId:
-    """One event of a platform, one message, always the same id: this is what dedupes."""
-    return MessageId(ids.derived_id("message", conversation, external_id))
-
-
-@lru_cache(maxsize=32_768)
-def conversation_id(at: Address) -> ConversationId:
-    """One address, one conversation, always the same id."""
-    return ConversationId(ids.derived_id("conversation", at.channel, at.account, at.chat, at.thread))
-
-
-@lru_cache(maxsize=32_768)
-def identity_id(channel: str, account: str, external_id: str) -> IdentityId:
-    return IdentityId(ids.derived_id("identity", channel, account, external_id))
 
 
 def cleaned(text: str) -> tuple[str, str]:

@@ -90,12 +90,17 @@ class Address:
 
 @value
 class Attachment:
-    """A file kept as a blob; `media_type` was found from its content, never taken from the sender."""
+    """A file of a message, kept as a blob; `media_type` was found from its content, never taken from the sender. `source`: the file
+    is still with the platform, which knows it by this, and there is no blob yet. `problem`: it could not be had, in plain words.
+    `transcript`: what is said in it, as a model heard it."""
 
     blob: BlobId
     name: str
     media_type: str
     size_bytes: int
+    source: str = ""
+    problem: str = ""
+    transcript: str = ""
 
 
 @value
@@ -114,6 +119,9 @@ class Button:
 
     id: str
     label: str
+
+
+PERSON_BUTTON = Button("person", "Talk to a person")
 
 
 @value
@@ -135,6 +143,7 @@ class Message:
     is_edited: bool = False
     is_deleted: bool = False
     part: int = 0  # which part of the message this is, while it is being sent: (id, part) is the key of one send
+    replaces: str = ""  # the platform's id of the draft that this part is shown in place of, while it is being sent
 
     def placed(self, seq: Seq, visibility: Visibility) -> "Message":
         """A message that has just been written, in its place."""
@@ -166,6 +175,7 @@ class Conversation:
     case: CaseId  # "" when the last case has ended: the next message opens a new one
     identity: IdentityId  # the first speaker
     is_person_wanted: bool = False
+    is_stopped: bool = False  # the person does not want to be written to
 
     def advanced(self, last_seq: Seq) -> "Conversation":
         """The same with more messages."""
@@ -179,6 +189,7 @@ class Conversation:
             self.case,
             self.identity,
             self.is_person_wanted,
+            self.is_stopped,
         )
 
 
@@ -195,8 +206,31 @@ class Transcript:
 
 
 @value
+class RemoteFile:
+    """A file that the platform keeps: `source` is what the adapter needs to open it. The rest is what the platform says of it, and
+    not believed."""
+
+    source: str
+    name: str = ""
+    media_type: str = ""
+    size_bytes: int = 0
+
+
+@value
+class Heard:
+    """Something a person said at an address before the agent was addressed there: read as context, answered by nobody."""
+
+    sender: Identity
+    external_id: str
+    text: str
+    sent_at_ms: int = 0
+
+
+@value
 class MessageReceived:
-    """A person wrote. `external_id` dedupes within (channel, account); `sent_at_ms` is the platform's time (0: unknown)."""
+    """A person wrote. `external_id` dedupes at its address; `sent_at_ms` is the platform's time (0: unknown). `attachments` are
+    blobs already, `files` are still to be fetched: a platform is not kept waiting for a download. `before`: what was said there
+    earlier, oldest first; what is known already is not stored again."""
 
     sender: Identity
     at: Address
@@ -204,6 +238,8 @@ class MessageReceived:
     text: str
     attachments: tuple[BlobId, ...] = ()
     sent_at_ms: int = 0
+    files: tuple[RemoteFile, ...] = ()
+    before: tuple[Heard, ...] = ()
 
 
 @value
@@ -229,7 +265,7 @@ class MessageDeleted:
 
 @value
 class ButtonPressed:
-    """A person chose a button of a message. Each button of a message counts once."""
+    """A person chose a button of a message. Each button of a message counts once, whatever the press is called."""
 
     sender: Identity
     at: Address
@@ -240,13 +276,15 @@ class ButtonPressed:
 
 @value
 class FeedbackGiven:
-    """A verdict ("up" or "down") on one message or one case; the latest counts."""
+    """A verdict ("up" or "down") on one message or one case; the latest counts. `external_id` names the message as the platform does,
+    by any part of it, where the adapter knows no other name for it."""
 
     sender: Identity
     at: Address
     value: str
     message: MessageId | None = None
     case: CaseId | None = None
+    external_id: str = ""
 
 
 @value
@@ -272,6 +310,74 @@ class TypingSeen:
     at: Address
 
 
+@value
+class PersonRequested:
+    """The person asked for a person by a command. `external_id` dedupes as that of a message does."""
+
+    sender: Identity
+    at: Address
+    external_id: str
+
+
+class ContactChoice(StrEnum):
+    """What a person says about being written to."""
+
+    STOP = "stop"
+    START = "start"
+    HELP = "help"
+
+
+@value
+class ContactChosen:
+    """The person said, by a word that the channel sets aside for it, whether they want to be written to. Kept on record."""
+
+    sender: Identity
+    at: Address
+    external_id: str
+    choice: ContactChoice
+    text: str
+
+
+@value
+class ForgetRequested:
+    """The person wants what they said to be forgotten."""
+
+    sender: Identity
+    at: Address
+
+
+@value
+class DraftPosted:
+    """The platform shows the draft of a message under this id."""
+
+    at: Address
+    message: MessageId
+    external_id: str
+
+
+class DeliveryStatus(StrEnum):
+    """What a platform says of one part it took, in the order in which it happens."""
+
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+
+@value
+class DeliveryReported:
+    """The platform reports on one part of a message: late, repeated and in any order. `detail` says why it failed.
+    `is_window_closed`: because the person has not written for too long."""
+
+    at: Address
+    message: MessageId
+    part: int
+    external_id: str
+    status: DeliveryStatus
+    detail: str = ""
+    is_window_closed: bool = False
+
+
 Event = (
     MessageReceived
     | MessageEdited
@@ -281,7 +387,41 @@ Event = (
     | Delivered
     | CaseEnded
     | TypingSeen
+    | PersonRequested
+    | ContactChosen
+    | ForgetRequested
+    | DraftPosted
+    | DeliveryReported
 )
+
+
+@value
+class Bookmark:
+    """Where an adapter stands with its platform (a session, a sequence number), kept together with the event that brought it there."""
+
+    name: str
+    value: str
+
+
+@value
+class CaseSummary:
+    """One case of a person. `title` begins its first message; `ended_ms` 0: it is open; `feedback`: "", "up" or "down"."""
+
+    id: CaseId
+    at: Address
+    title: str
+    opened_ms: int
+    ended_ms: int = 0
+    feedback: str = ""
+
+
+@value
+class Recent:
+    """An address where something was said of late. `heard_ms`: the platform's time of the newest message from there."""
+
+    at: Address
+    heard_ms: int
+    external_id: str
 
 
 @value

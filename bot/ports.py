@@ -1,12 +1,20 @@
 """The places where there are real alternatives: channels, models, storage, knowledge, time.
 
-An adapter module (`adapters/NAME`) exports `Settings` (a pydantic model, importable without the platform's SDK) and
-`create(settings, host) -> Adapter`. Abilities beyond the base contract are separate small protocols.
+An adapter module (`adapters/NAME`) exports, importable without the platform's SDK:
+
+- `Settings`, a pydantic model of `[channels.NAME]`;
+- `accounts(settings)`: the settings of each account that is to run, by its name; `""` is the one that `[channels.NAME]` itself names;
+- `create(settings, host, account) -> Adapter`: one account's adapter; opens nothing yet;
+- `guide(settings, public_url) -> str`: what to click and paste on the platform, for `frontdesk setup NAME`;
+- `check(settings, outside) -> Sequence[Finding]`, awaited: asks the platform whether each account is set up as it must be.
+
+Channels that need no platform (the web) lack the last two. Abilities beyond the base contract are separate small protocols.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
@@ -17,7 +25,9 @@ from bot.model import (
     Author,
     Blob,
     BlobId,
+    Bookmark,
     CaseId,
+    CaseSummary,
     Event,
     Found,
     Identity,
@@ -25,13 +35,14 @@ from bot.model import (
     MessageId,
     Passage,
     PassageId,
+    Recent,
     Seq,
     Transcript,
     value,
 )
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from aiohttp import BaseConnector, web
 
 T = TypeVar("T")
 
@@ -71,12 +82,14 @@ class Clock(Protocol):
 @value
 class Limits:
     """What a channel can carry. `is_deduped`: the receiver dedupes by our message id and acknowledges by `seq`
-    (`Delivered`), so messages are simply sent again until it does and need no `sending` row."""
+    (`Delivered`), so messages are simply sent again until it does and need no `sending` row. `window_s`: a message may be sent only so
+    long after the person's last one (0: always)."""
 
     text_chars: int
     attachment_bytes: int = 0
     max_age_s: float = 600.0
     is_deduped: bool = False
+    window_s: float = 0.0
 
 
 @value
@@ -95,33 +108,87 @@ class Receipt:
     external_id: str = ""
 
 
+class ProgressState(StrEnum):
+    """How far the agent is with one thing it does."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@value
+class Progress:
+    """One thing the agent does, as a person is told of it; a later one with the same `id` replaces it."""
+
+    id: str
+    title: str
+    state: ProgressState
+
+
+@value
+class Finding:
+    """One thing that was checked on a platform: whether it is as it must be, and if not, what to do."""
+
+    what: str
+    is_well: bool
+    mend: str = ""
+
+
+@value
+class Fetched:
+    """An answer from outside, while it is read. `media_type` is what the other side says."""
+
+    url: str
+    media_type: str
+    size_bytes: int  # 0: unknown
+    data: AsyncIterator[bytes]
+
+
 class Adapter(Protocol):
-    """One channel: translates, and decides nothing."""
+    """One account of a channel: translates, and decides nothing."""
 
     name: str
+    account: str
     limits: Limits
 
     def routes(self) -> Sequence[Route]: ...
 
     async def run(self) -> None:
-        """Runs until cancelled and reconnects by itself; a raise is a failure that the supervisor answers with backoff."""
+        """Runs until cancelled and reconnects by itself, telling `Host.report` how it stands. A raise is a failure that the supervisor
+        answers by running it anew, with backoff; a ChannelFault ends it until its settings change. Each run begins with nothing
+        of the run before but what is known of messages being sent."""
         ...
 
     async def send(self, to: Address, message: Message) -> Receipt:
-        """Hands one message, or one part of it, to the platform; (`id`, `part`) is the same at every try of the same send, so
-        that a key for the platform can be made from it. Raises SendRefused or SendUncertain."""
+        """Hands one message, or one part of it, to the platform. (`id`, `part`) is the same at every try of the same send, so
+        that a key for the platform can be made from it. Buttons, citations and attachments come with the last part alone. With
+        `replaces` the part takes the place of a draft that is shown under that id, however often it is told so. Raises
+        SendRefused (nothing arrived; with `retry_after_s` for a rate limit, WindowClosed where the platform says so) or
+        SendUncertain."""
         ...
 
 
 @runtime_checkable
 class Drafts(Protocol):
-    """Can show an answer while it is being written."""
+    """Can show an answer while it is being written. Where the receiver does not dedupe (`Limits.is_deduped`) a durable row stands before
+    the first call; the adapter reports `DraftPosted` once the platform shows the draft, and makes the platform's key of it from
+    (`message`, part 0), as `send` would. `send` of part 0 then shows the final text in its place."""
 
     async def draft(self, to: Address, message: MessageId, text: str) -> None:
-        """Shows `text` as the next piece of the draft. Best effort: never raises for a receiver that is gone."""
+        """Shows `text` as the next piece of the draft. Returns at once, whatever the platform does; what is shown follows as the
+        platform's limits allow. Best effort: never raises for a receiver that is gone."""
         ...
 
-    async def withdraw(self, to: Address, message: MessageId) -> None: ...
+    async def withdraw(self, to: Address, message: MessageId, shown_as: str = "") -> None:
+        """Takes away what was shown of the draft; `shown_as` is the platform's id of it, where a run before this one has shown it."""
+        ...
+
+
+@runtime_checkable
+class ShowsProgress(Protocol):
+    """Can show what the agent is doing. Best effort, and as quick as `Drafts.draft`; where drafts are announced, so is this."""
+
+    async def progress(self, to: Address, message: MessageId, step: Progress) -> None: ...
 
 
 @runtime_checkable
@@ -140,10 +207,42 @@ class Splits(Protocol):
 
 @runtime_checkable
 class Reconciles(Protocol):
-    """Can find out whether an uncertain send happened."""
+    """Can find out whether an uncertain send, or the first post of a draft, happened."""
 
     async def find(self, to: Address, message: Message, attempted_at_ms: int) -> Receipt | None:
         """The receipt if it arrived, None if it certainly did not. Raises SendUncertain when it cannot tell yet."""
+        ...
+
+
+@runtime_checkable
+class OpensFiles(Protocol):
+    """Can read a file that a person has sent (`RemoteFile.source`), as often as it is asked."""
+
+    def open_file(self, source: str) -> AbstractAsyncContextManager["Fetched"]:
+        """Raises FetchError, or Refused with a plain sentence for what will never be readable."""
+        ...
+
+
+@runtime_checkable
+class SendsTemplates(Protocol):
+    """Can tell a person who has not written for too long that a message waits, by a form that the platform has approved. Only offered
+    where one is configured."""
+
+    def has_template(self) -> bool: ...
+
+    async def send_template(self, to: Address, message: Message) -> Receipt:
+        """Raises like `send`."""
+        ...
+
+
+@runtime_checkable
+class Listens(Protocol):
+    """Holds a connection on which something is heard at least every `silence_s` seconds while it is well: heartbeats count."""
+
+    silence_s: float
+
+    def heard_at(self) -> float:
+        """`Clock.monotonic` of the last sign of life; of the start of `run` before the first."""
         ...
 
 
@@ -152,6 +251,15 @@ class ShowsCase(Protocol):
     """Can show that a case has ended, so that the person may say whether it solved the problem."""
 
     async def case_ended(self, to: Address, case: CaseId) -> None: ...
+
+
+class ChannelState(StrEnum):
+    """How a channel stands. The adapter reports the first two."""
+
+    CONNECTING = "connecting"
+    UP = "up"
+    DOWN = "down"  # failed; it is tried again
+    STOPPED = "stopped"  # a person has to change something first
 
 
 @value
@@ -169,18 +277,60 @@ class HostLimits:
     history_messages: int = 200
 
 
-class Host(Protocol):
-    """All that an adapter may ask of the house."""
+class Outside(Protocol):
+    """The way out: all that a check of a platform needs of the house."""
 
     clock: Clock
+
+    def fetch(
+        self, url: str, headers: Mapping[str, str] | None = None, *, trusted: Sequence[str] = ()
+    ) -> AbstractAsyncContextManager[Fetched]:
+        """Reads a URL of the platform. Only public addresses, and those of the `trusted` URLs' origins (what the config names), are
+        connected to; at most three redirects, and `headers` go to no other origin than the first. Raises FetchError, also while the
+        data is read, and when it is more than `upload_bytes`."""
+        ...
+
+    def connector(self) -> "BaseConnector":
+        """For a platform's SDK: connections that keep to `[network] allow`. The caller closes it."""
+        ...
+
+
+class Host(Outside, Protocol):
+    """All that one account's adapter may ask of the house."""
+
     limits: HostLimits
 
-    async def receive(self, event: Event) -> Accepted:
-        """Returns after commit; acknowledge to the platform only then. Safe to repeat.
+    async def receive(self, event: Event, bookmark: Bookmark | None = None) -> Accepted:
+        """Returns after commit, the bookmark with it; acknowledge to the platform only then. Safe to repeat.
 
         Raises Refused (never acceptable), Overloaded or StoreUnavailable (nothing stored; repeat later). Never waits
-        for a model. `Delivered` and `TypingSeen` are taken without waiting for a commit.
+        for a model or a download. `Delivered` and `TypingSeen` are taken without waiting for a commit.
         """
+        ...
+
+    def report(self, state: ChannelState, detail: str = "") -> None:
+        """How the connection to the platform stands: shown to operators."""
+        ...
+
+    async def keep(self, bookmark: Bookmark) -> None:
+        """Stores a bookmark by itself. Raises like `receive`."""
+        ...
+
+    async def bookmarks(self) -> Mapping[str, str]:
+        """The latest value of each bookmark of this account."""
+        ...
+
+    async def recent(self, since_ms: int, limit: int = 200) -> Sequence[Recent]:
+        """Where something was said on this account since then, the newest first: where to look after a gap."""
+        ...
+
+    async def has_receipt(self, at: Address, external_id: str) -> bool:
+        """Whether the platform's id is known already as that of something which was sent there: messages that read alike are told apart
+        by it, when one is looked for whose own id never came."""
+        ...
+
+    async def cases(self, person: Identity, limit: int = 10) -> Sequence[CaseSummary]:
+        """The person's cases, the newest first."""
         ...
 
     async def history(self, at: Address, after: Seq, limit: int = 200) -> Transcript:
@@ -198,6 +348,10 @@ class Host(Protocol):
 
     async def open_blob(self, blob: BlobId, reader: Identity) -> tuple[Blob, AsyncIterator[bytes]]:
         """Raises Refused("no_blob") unless `reader` may read it: its owner, and nobody else."""
+        ...
+
+    async def open_attachment(self, message: MessageId, blob: BlobId) -> tuple[Blob, AsyncIterator[bytes]]:
+        """A file of a message that goes out on this account. Raises Refused("no_blob")."""
         ...
 
     def secret(self, name: str) -> bytes:
@@ -254,7 +408,8 @@ class Reasoning:
 
 @value
 class ChatMessage:
-    """One entry of what a model reads: text by an author, the calls it made, or the results of those calls."""
+    """One entry of what a model reads: text by an author, the calls it made, or the results of those calls. `name`: who wrote it, where
+    several people speak."""
 
     author: Author
     text: str = ""
@@ -262,6 +417,7 @@ class ChatMessage:
     calls: tuple[ToolCall, ...] = ()
     results: tuple[ToolResult, ...] = ()
     reasoning: tuple[Reasoning, ...] = ()
+    name: str = ""
 
 
 @value
@@ -397,9 +553,39 @@ class Scheduler(Protocol):
 
 
 @dataclass(slots=True)
+class Vitals:
+    """How one account of a channel stands, and what came from it."""
+
+    state: ChannelState = ChannelState.CONNECTING
+    detail: str = ""  # what is wrong, and what to do
+    since_ms: int = 0
+    events: int = 0
+    last_event_ms: int = 0
+    lag_ms: int = 0  # of the last event: from the platform's time to ours
+    errors: int = 0
+    last_error: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state}: {self.detail}" if self.detail else self.state.value
+
+    def shown(self) -> str:
+        """For everyone: what a network says of its hosts is for operators."""
+        return str(self) if self.state is ChannelState.STOPPED else self.state.value
+
+    def become(self, state: ChannelState, now_ms: int, detail: str = "") -> None:
+        if state is not self.state or not self.since_ms:
+            self.since_ms = now_ms
+        self.state, self.detail = state, detail
+
+    def failed(self, error: str) -> None:
+        self.errors += 1
+        self.last_error = error
+
+
+@dataclass(slots=True)
 class Health:
     """What `/readyz` and the metrics say of the parts; written by their supervisors."""
 
-    channels: dict[str, str] = field(default_factory=dict)  # name -> "up", or what is wrong
+    channels: dict[str, Vitals] = field(default_factory=dict)
     store: str = "closed"  # "open", or what is wrong
     intake: str = "closed"

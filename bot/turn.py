@@ -6,24 +6,25 @@ user, and stops nobody else.
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
-from typing import Any
+from functools import partial
 
 from bot import ids
-from bot.agent.loop import PERSON_BUTTON, WISH_NOTED, Agent, Answer, Asked
+from bot.agent.loop import WISH_NOTED, Agent, Answer, Asked
 from bot.agent.router import Attempt
-from bot.channels import Channel
+from bot.channels import Channel, channel_at
 from bot.conversations import Conflict, Conversations, Reading, Working
-from bot.delivery import Delivery
-from bot.errors import ModelError, Overloaded, SendError, StoreUnavailable
+from bot.delivery import Delivery, announce
+from bot.draft import Draft
+from bot.ending import Ended, Ending, fail, finish, mark_alone, outcome_of, pay, reply_id, trace
+from bot.errors import ModelError, Overloaded, StoreUnavailable
 from bot.model import (
     AGENT_OWNER,
-    Address,
+    PERSON_BUTTON,
     Author,
     Conversation,
     ConversationId,
@@ -31,19 +32,16 @@ from bot.model import (
     MessageId,
     Seq,
     TurnId,
-    Visibility,
 )
-from bot.ports import Clock, Cursor, Store, Value
-from bot.store import records
+from bot.ports import Clock, Cursor, Store
+from bot.preparing import Preparing, is_prepared
 from bot.store.records import Inbound
-from bot.store.steps import BEGUN, FOR_OPERATORS, StoredSteps, add_spend, attempt_json, end_steps, record_attempts
+from bot.store.steps import BEGUN, FOR_OPERATORS, StoredSteps
 from bot.telemetry.logs import bind
 from bot.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-_PLAIN = frozenset({"answered", "tools"})
 OWED_MOST = 10_000  # turns whose cost waits for the disk
 WATCH_S = 0.1
 SIGN_S = 0.5  # longest wait for a channel to show it: the next draft is looked after only then
@@ -61,12 +59,12 @@ class Action(Enum):
 
     ANSWER = auto()
     NOTE_WISH = auto()  # the person asked for a person by the button
-    RECORD = auto()  # nothing to say: a person owns the conversation, or everything was deleted
+    RECORD = auto()  # nothing to say: a person owns the conversation, wants no messages, or everything was deleted
 
 
 def route(conversation: Conversation, unhandled: Sequence[Inbound]) -> Action:
     """Decides, from committed rows alone."""
-    if conversation.owner != AGENT_OWNER:
+    if conversation.owner != AGENT_OWNER or conversation.is_stopped:
         return Action.RECORD
     if any(inbound.button == PERSON_BUTTON.id for inbound in unhandled):
         return Action.NOTE_WISH
@@ -95,8 +93,17 @@ class Batch:
         self.conversation = working.conversation
         self._is_alone = any(inbound.attempts >= tries - 1 for inbound in working.unhandled)
         self.first = working.unhandled[0]
+        self.is_last_try = self.first.attempts >= tries - 1
         self.reply_id = reply_id(self.first.message.id)
         self.read: list[Inbound] = []
+        self.take()
+
+    def renew(self, messages: Mapping[MessageId, Message]) -> None:
+        """What has been fetched and written down of the messages stands in them now."""
+        unhandled = self._working.unhandled
+        for place, inbound in enumerate(unhandled):
+            if (message := messages.get(inbound.message.id)) is not None:
+                unhandled[place] = replace(inbound, message=message)
         self.take()
 
     def joined(self) -> Sequence[Message]:
@@ -105,46 +112,21 @@ class Batch:
         return self.take()
 
     def take(self) -> Sequence[Message]:
-        """What this turn covers now, in the order in which it was written."""
-        self.read = self._working.unhandled[:1] if self._is_alone else list(self._working.unhandled)
+        """What this turn covers now, in the order in which it was written. What has arrived since it began is left to the next where
+        files have to be fetched first."""
+        self.read = self._working.unhandled[:1] if self._is_alone else self._prepared()
         if len(self.read) == 1:
             return (self.read[0].message,)
         return [i.message for i in sorted(self.read, key=lambda i: (i.sent_ms or i.message.at_ms, i.message.seq))]
 
+    def _prepared(self) -> list[Inbound]:
+        unhandled, covered = self._working.unhandled, len(self.read)
+        late = (n for n, each in enumerate(unhandled) if covered and n >= covered and not is_prepared(each.message))
+        return unhandled[: next(late, len(unhandled))]
+
     @property
     def last(self) -> Inbound:
         return self.read[-1]
-
-
-@dataclass(slots=True)
-class Ending:
-    """Everything that the unit of work which ends a turn has to know."""
-
-    turn: TurnId
-    conversation: Conversation
-    case: str
-    first: Seq
-    first_id: MessageId
-    last: Seq
-    count: int
-    changed: int  # the sum of the rows' changed_ms, which grows with every change
-    reply: Message | None
-    parts: tuple[str | None, ...]
-    outcome: str
-    wants_person: bool
-    started_ms: int
-    now_ms: int
-    trace: str
-    attempts: Sequence[Attempt] = ()  # model calls whose cost is not on record yet
-    has_steps: bool = False
-
-
-@dataclass(slots=True)
-class Ended:
-    """What it did."""
-
-    conversation: Conversation
-    reply: Message | None
 
 
 class Turns:
@@ -160,16 +142,18 @@ class Turns:
         delivery: Delivery,
         rules: Rules,
         metrics: Metrics,
+        preparing: Preparing | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
+        self._preparing = preparing
         self._conversations = conversations
         self._agents = agents
         self._channels = channels
         self._delivery = delivery
         self._rules = rules
         self._metrics = metrics
-        self._acting: dict[_Draft, None] = {}  # oldest first
+        self._acting: dict[Draft, None] = {}  # oldest first
         self._outcomes = {
             name: metrics.turns.of(name)
             for name in ("answered", "unanswered", "quoted", "stopped", "wish", "recorded", "late", "dead", "failed")
@@ -221,8 +205,9 @@ class Turns:
     async def _run_batch(self, turn: TurnId, working: Working, batch: Batch) -> float | None:
         started = self._clock.monotonic()
         started_ms = self._clock.now_ms()
-        draft = _Draft(
-            self._channels.get(batch.conversation.address.channel), batch.conversation.address, batch, started
+        at = batch.conversation.address
+        draft = Draft(
+            self._channels.get(channel_at(at)), at, batch.reply_id, started, partial(self._announce, batch.conversation)
         )
         if batch.first.attempts >= self._rules.tries:
             return await self._fail(turn, working, batch, RuntimeError("the process ended each time"), started_ms, ())
@@ -265,13 +250,21 @@ class Turns:
         self._is_store_doubtful = False
         return True
 
+    async def _announce(self, conversation: Conversation, message: MessageId) -> bool:
+        """The row of a draft, before it is shown. False: an earlier run has shown one, an earlier answer is still on its way, or the disk
+        does not take it."""
+        try:
+            return await self._store.run(announce, conversation, message, self._clock.now_ms())
+        except (StoreUnavailable, Overloaded):
+            return False
+
     def _note_begun(self, batch: Batch, asked: Asked) -> None:
         if asked.has_steps:
             self._begun.add(batch.reply_id)
 
     # --- acting ----------------------------------------------------------------------------------------------------
 
-    def _asked(self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft") -> Asked:
+    def _asked(self, turn: TurnId, working: Working, batch: Batch, draft: Draft) -> Asked:
         conversation = batch.conversation
         is_again = batch.reply_id in self._begun
         steady = batch.reading.steady
@@ -281,9 +274,15 @@ class Turns:
         return Asked(conversation.id, working.past, batch.joined, draft, conversation.identity, journal, is_again)
 
     async def _act(
-        self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", asked: Asked, started_ms: int
+        self, turn: TurnId, working: Working, batch: Batch, draft: Draft, asked: Asked, started_ms: int
     ) -> Ending:
-        match route(batch.conversation, batch.read):
+        action = route(batch.conversation, batch.read)
+        if self._preparing is not None and any(inbound.message.attachments for inbound in batch.read):
+            unheard = await self._prepare(self._preparing, turn, batch, asked, is_listening=action is Action.ANSWER)
+            if unheard:
+                reply = self._reply(batch, working, Answer(text=unheard), Author.SYSTEM)
+                return self._ending(turn, working, batch, reply, "unanswered", started_ms)
+        match action:
             case Action.RECORD:
                 return self._ending(turn, working, batch, None, "recorded", started_ms)
             case Action.NOTE_WISH:
@@ -292,8 +291,25 @@ class Turns:
             case Action.ANSWER:
                 return await self._answer(turn, working, batch, draft, asked, started_ms)
 
+    async def _prepare(
+        self, preparing: Preparing, turn: TurnId, batch: Batch, asked: Asked, *, is_listening: bool
+    ) -> str:
+        """Fetches what was sent, and writes down what was said. Returns the plain answer where nobody could listen to it."""
+        prepared = await preparing.prepare(
+            batch.conversation,
+            [inbound.message for inbound in batch.read],
+            turn,
+            is_last_try=batch.is_last_try,
+            is_listening=is_listening,
+        )
+        asked.attempts.extend(prepared.attempts)
+        asked.on_record += len(prepared.attempts)
+        if prepared.messages:
+            batch.renew(prepared.messages)
+        return prepared.answer
+
     async def _answer(
-        self, turn: TurnId, working: Working, batch: Batch, draft: "_Draft", asked: Asked, started_ms: int
+        self, turn: TurnId, working: Working, batch: Batch, draft: Draft, asked: Asked, started_ms: int
     ) -> Ending:
         agent = self._agents.get(batch.conversation.agent) or self._agents["main"]
         self._acting[draft] = None
@@ -360,10 +376,15 @@ class Turns:
             trace=trace(batch.read, reply, answer, attempts),
             attempts=attempts[on_record:],
             has_steps=batch.reply_id in self._begun,
+            may_have_draft=not self._is_deduped(batch.conversation),
         )
 
+    def _is_deduped(self, conversation: Conversation) -> bool:
+        channel = self._channels.get(channel_at(conversation.address))
+        return channel is not None and channel.limits.is_deduped
+
     def _parts(self, conversation: Conversation, reply: Message | None) -> tuple[str | None, ...]:
-        channel = self._channels.get(conversation.address.channel)
+        channel = self._channels.get(channel_at(conversation.address))
         if reply is None or (channel is not None and channel.limits.is_deduped):
             return ()  # nothing to send, or a receiver that asks for what it does not have
         if channel is not None and channel.splits is not None:
@@ -378,6 +399,8 @@ class Turns:
         self._begun.discard(batch.reply_id)
         is_late = ending.reply is not None and ended.reply is None
         self._outcomes["late" if is_late else ending.outcome].inc()
+        if ended.reply is None and ending.may_have_draft:
+            self._delivery.wake(ending.conversation.address)  # a draft may have to be taken away
         if is_late:
             self._conversations.forget(ending.conversation.id)
             return False
@@ -447,181 +470,3 @@ class Turns:
         if isinstance(error, ModelError) and error.retry_after_s is not None:
             return error.retry_after_s
         return self._rules.retry_s[min(batch.first.attempts, len(self._rules.retry_s) - 1)]
-
-
-class _Draft:
-    """An answer while it is being written, where the channel can show it."""
-
-    __slots__ = ("_drafts", "_has_sign", "_id", "_is_ended", "_is_shown", "_task", "_to", "_typing", "started")
-
-    def __init__(self, channel: Channel | None, to: Address, batch: Batch, started: float) -> None:
-        self.started = started
-        self._drafts = channel.drafts if channel else None
-        self._typing = channel.typing if channel else None
-        self._to = to
-        self._id = batch.reply_id
-        self._task = asyncio.current_task()
-        self._is_shown = False
-        self._has_sign = False
-        self._is_ended = False
-
-    async def show(self, text: str) -> None:
-        self._has_sign = True
-        if self._drafts is not None:
-            self._is_shown = True
-            await self._drafts.draft(self._to, self._id, text)
-
-    async def sign(self) -> None:
-        """Once: somebody is at work here."""
-        if self._typing is not None and not self._has_sign:
-            self._has_sign = True
-            with suppress(SendError, OSError):  # a sign that is not seen is nothing lost
-                await self._typing.typing(self._to)
-
-    async def withdraw(self) -> None:
-        if self._drafts is not None and self._is_shown:
-            self._is_shown = False
-            await self._drafts.withdraw(self._to, self._id)
-
-    async def void(self) -> None:
-        await self.withdraw()
-
-    def end(self) -> None:
-        """It has taken too long."""
-        if self._task is not None and not self._is_ended:
-            self._is_ended = True
-            self._task.cancel()
-
-    def was_ended(self) -> bool:
-        """By `end`, and by nothing else."""
-        return self._is_ended and self._task is not None and self._task.uncancel() == 0
-
-
-def outcome_of(answer: Answer) -> str:
-    if answer.stopped:
-        return "stopped"
-    if answer.is_last_resort:
-        return "quoted"
-    return "answered" if answer.is_answered else "unanswered"
-
-
-def reply_id(first: MessageId) -> MessageId:
-    """A rerun of the turn derives the same id, so that its draft and its answer replace those of the run before."""
-    return MessageId(ids.derived_id("reply", first))
-
-
-def trace(
-    read: Sequence[Inbound], reply: Message | None, answer: Answer | None, attempts: Sequence[Attempt] = ()
-) -> str:
-    """What is kept of the turn, by reference to messages."""
-    kept: dict[str, Any] = {"messages": [inbound.message.id for inbound in read]}
-    if reply is not None:
-        kept["reply"] = reply.id
-    if answer is not None:
-        kept["model"] = answer.model
-        kept["steps"] = answer.steps
-        kept["calls"] = answer.calls
-        if answer.stopped:
-            kept["stopped"] = answer.stopped
-        kept["first_token_ms"] = None if answer.first_token_s is None else round(answer.first_token_s * 1000, 2)
-        kept["passages"] = [
-            {
-                "id": one.passage.id,
-                "title": one.passage.title,
-                "score": round(one.score, 4),
-                "coverage": round(one.coverage, 3),
-            }
-            for one in answer.found
-        ]
-    if any(each.is_call or each.outcome not in _PLAIN for each in attempts):  # the offline answerer's own stand above
-        kept["attempts"] = [attempt_json(each) for each in attempts]
-    return _encode(kept)
-
-
-# --- units of work ---------------------------------------------------------------------------------------------------
-
-
-def finish(cursor: Cursor, ending: Ending) -> Ended:
-    """Marks handled exactly what was read, as it was read, and appends the reply; one that comes after a person took over becomes a
-    note."""
-    values: dict[str, Value] = {"now": ending.now_ms, "turn": ending.turn}
-    if ending.count == 1:
-        is_as_read = (
-            cursor.execute(records.HANDLE_ONE, {**values, "id": ending.first_id, "changed": ending.changed}) == 1
-        )
-    else:
-        place: dict[str, Value] = {"conversation": ending.conversation.id, "first": ending.first, "last": ending.last}
-        rows = cursor.fetch(records.HANDLE, {**values, **place})
-        is_as_read = (len(rows), sum(row[0] for row in rows)) == (ending.count, ending.changed)
-    if not is_as_read:
-        raise Conflict("other rows are unhandled than the turn read, or they have changed")
-    if ending.attempts:
-        record_attempts(cursor, ending.conversation.identity, ending.attempts, ending.turn, ending.now_ms)
-    return append_reply(cursor, ending)
-
-
-def append_reply(cursor: Cursor, ending: Ending) -> Ended:
-    conversation = ending.conversation
-    if ending.has_steps:
-        end_steps(cursor, reply_id(ending.first_id), ending.turn, conversation.id, ending.now_ms)
-    owner, version, last_seq = cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": conversation.id})[0]
-    is_owned = (owner, version) == (conversation.owner, conversation.version)
-    reply = None
-    if ending.reply is not None:
-        last_seq += 1
-        visibility = Visibility.PUBLIC if is_owned else Visibility.NOTE
-        reply = ending.reply.placed(Seq(last_seq), visibility)
-        records.add_message(cursor, reply, conversation.id, ending.turn)
-        if is_owned:
-            records.add_outbox(cursor, reply, conversation.id, conversation.address.channel, ending.parts)
-    if ending.wants_person:
-        cursor.execute(records.WANT_PERSON, {"id": conversation.id})
-        cursor.execute(records.CASE_WANTS_PERSON, {"id": ending.case, "now": ending.now_ms})
-    add_turn(cursor, ending)
-    return Ended(conversation.advanced(Seq(last_seq)), reply if is_owned else None)
-
-
-def pay(cursor: Cursor, owed: Sequence[tuple[str, Sequence[Attempt]]]) -> None:
-    for payer, attempts in owed:
-        add_spend(cursor, payer, attempts)
-
-
-def add_turn(cursor: Cursor, ending: Ending) -> None:
-    cursor.execute(
-        records.ADD_TURN,
-        {
-            "id": ending.turn,
-            "conversation": ending.conversation.id,
-            "case": ending.case,
-            "agent": ending.conversation.agent,
-            "outcome": ending.outcome,
-            "started": ending.started_ms,
-            "ended": ending.now_ms,
-            "trace": ending.trace,
-        },
-    )
-
-
-def mark_alone(cursor: Cursor, conversation: str, now_ms: int) -> None:
-    cursor.execute(records.MARK_ALONE, {"conversation": conversation, "now": now_ms})
-
-
-def fail(cursor: Cursor, ending: Ending, reason: str, tries: int) -> Ended | None:
-    """Counts a failure of the rows read. None: they will be tried again. After `tries` they are a dead letter, and the user is told."""
-    rows: dict[str, Value] = {"conversation": ending.conversation.id, "first": ending.first, "last": ending.last}
-    cursor.execute(records.COUNT_FAILURE, {**rows, "error": reason})
-    if ending.attempts:
-        record_attempts(cursor, ending.conversation.identity, ending.attempts, ending.turn, ending.now_ms)
-    dead = cursor.execute(records.GIVE_UP, {**rows, "now": ending.now_ms, "turn": ending.turn, "tries": tries})
-    if not dead:
-        return None
-    records.add_incident(
-        cursor,
-        ending.turn,
-        "dead letter",
-        ending.conversation.id,
-        f"{dead} message(s) failed {tries} times; the last time with {reason}. See: frontdesk trace {ending.turn}",
-        ending.now_ms,
-        ending.conversation.id,
-    )
-    return append_reply(cursor, ending)

@@ -53,8 +53,8 @@ class Settings(BaseModel, extra="forbid"):
         return secret
 
 
-def create(settings: Settings, host: Host) -> "WebAdapter":
-    """The web channel. Reads the static files once; opens nothing."""
+def create(settings: Settings, host: Host, account: str = "") -> "WebAdapter":
+    """The web channel, which has one account. Reads the static files once; opens nothing."""
     from adapters.web.adapter import WebAdapter
 
     return WebAdapter(settings, host)

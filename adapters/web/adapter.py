@@ -17,7 +17,7 @@ from adapters.web.uploads import Uploads
 from adapters.web.visitors import CHANNEL, Credentials, expected
 from bot.errors import SendRefused
 from bot.model import Address, CaseId, Message, MessageId, Visibility
-from bot.ports import Host, Limits, Receipt, Route
+from bot.ports import ChannelState, Host, Limits, Receipt, Route
 
 STATIC: Final = Path(__file__).parent / "static"
 _HEARTBEAT_S: Final = 30  # proxies commonly drop what is silent for 60 s
@@ -29,6 +29,7 @@ class WebAdapter:
     """Adapter, Drafts, Typing and ShowsCase over the chat socket."""
 
     name = CHANNEL
+    account = ""
 
     def __init__(self, settings: Settings, host: Host, static: Path = STATIC) -> None:
         limits = host.limits
@@ -62,6 +63,7 @@ class WebAdapter:
     async def run(self) -> None:
         """Keeps the open sockets alive; at the end closes them all, so that pages come back at once elsewhere."""
         self._is_stopping = False
+        self._room.host.report(ChannelState.UP)
         try:
             while True:
                 for beat in self._beats:
@@ -99,7 +101,7 @@ class WebAdapter:
             for session in visitor.sessions:
                 session.send_soon(frame)
 
-    async def withdraw(self, to: Address, message: MessageId) -> None:
+    async def withdraw(self, to: Address, message: MessageId, shown_as: str = "") -> None:
         visitor = self._room.presence.get(to.chat)
         if visitor is not None:
             visitor.drafts.pop(message, None)

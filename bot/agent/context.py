@@ -11,6 +11,8 @@ from bot.model import Author, Message, Visibility
 from bot.ports import ChatMessage
 
 CUT = " […]"
+SAYS = ": "
+NAME_CHARS = 60
 LEAST_RESULT_CHARS = 200  # a result that would be cut to less is left out
 ASKED_SHARE = 3  # a third of the budget is the user's whatever tools gave
 LEAST_CHARS = 500
@@ -20,23 +22,27 @@ class Past:
     """The messages of a case that earlier turns have handled, as a model reads them: neither notes nor what was deleted. Kept in this
     form from turn to turn, so that a long history costs nothing to show again."""
 
-    __slots__ = ("_chars", "_entries")
+    __slots__ = ("_chars", "_entries", "names")
 
     def __init__(self, messages: Iterable[Message] = ()) -> None:
         self._entries: list[ChatMessage] = []
         self._chars = 0
+        self.names: set[str] = set()  # of the people who spoke
         self.extend(messages)
 
     def extend(self, messages: Iterable[Message]) -> None:
         for message in messages:
             if is_visible_to_model(message):
-                self._entries.append(ChatMessage(message.author, message.text, message.attachments))
-                self._chars += len(message.text)
+                text = words(message)
+                name = speaker(message)
+                self._entries.append(ChatMessage(message.author, text, message.attachments, name=name))
+                self._chars += len(text) + len(name)
+                self.names.add(name)
 
     def keep_newest(self, most: int) -> None:
         surplus = len(self._entries) - most
         if surplus > 0:
-            self._chars -= sum(len(entry.text) for entry in self._entries[:surplus])
+            self._chars -= sum(map(_length, self._entries[:surplus]))
             del self._entries[:surplus]
 
     def within(self, budget_chars: int) -> Sequence[ChatMessage]:
@@ -44,9 +50,9 @@ class Past:
         if self._chars <= budget_chars:
             return self._entries
         left, first = budget_chars, len(self._entries)
-        while first and left >= len(self._entries[first - 1].text):
+        while first and left >= _length(self._entries[first - 1]):
             first -= 1
-            left -= len(self._entries[first].text)
+            left -= _length(self._entries[first])
         return self._entries[first:]
 
     def __len__(self) -> int:
@@ -57,12 +63,35 @@ def is_visible_to_model(message: Message) -> bool:
     return message.visibility is Visibility.PUBLIC and not message.is_deleted
 
 
+def speaker(message: Message) -> str:
+    """The name of the person who wrote it; "" for everyone else."""
+    return message.name[:NAME_CHARS] if message.author is Author.USER else ""
+
+
+def words(message: Message) -> str:
+    """What was written and what was said in voice messages, as text."""
+    if not message.attachments:
+        return message.text
+    spoken = (each.transcript for each in message.attachments)
+    return "\n\n".join(filter(None, (message.text, *spoken)))
+
+
 def build(
     past: Past, unhandled: Sequence[Message], budget_chars: int, exchange: Sequence[ChatMessage] = ()
 ) -> tuple[ChatMessage, ...]:
     """The past as far back as the budget reaches, then every unhandled message, then the calls and results of this turn so far. What the
     user has written comes first when there is too little room, then the newest results."""
     visible = [message for message in unhandled if is_visible_to_model(message)]
+    entries = _within(past, visible, budget_chars, exchange)
+    if not past.names and not any(message.name for message in visible):
+        return entries
+    names = past.names.union(map(speaker, visible)) - {""}
+    return tuple(map(_named, entries)) if len(names) > 1 else entries
+
+
+def _within(
+    past: Past, visible: Sequence[Message], budget_chars: int, exchange: Sequence[ChatMessage]
+) -> tuple[ChatMessage, ...]:
     if not exchange:
         asked = _fitted(visible, budget_chars)
         return (*past.within(budget_chars - _chars(asked)), *asked)
@@ -89,8 +118,17 @@ def _with_room(exchange: Sequence[ChatMessage], budget_chars: int) -> list[ChatM
     return fitted[::-1]
 
 
+def _named(entry: ChatMessage) -> ChatMessage:
+    """With who says it, since several people do."""
+    return replace(entry, text=f"{entry.name}{SAYS}{entry.text}") if entry.name else entry
+
+
+def _length(entry: ChatMessage) -> int:
+    return len(entry.text) + len(entry.name)
+
+
 def _chars(entries: Sequence[ChatMessage]) -> int:
-    return sum(len(entry.text) for entry in entries)
+    return sum(map(_length, entries))
 
 
 def _result_chars(entry: ChatMessage) -> int:
@@ -107,10 +145,11 @@ def _fitted(messages: Sequence[Message], budget_chars: int) -> list[ChatMessage]
     entries: list[ChatMessage] = []
     left = budget_chars
     for message in reversed(messages):
-        text = message.text
+        text, name = words(message), speaker(message)
+        left -= len(name)
         if len(text) > left:
             text = text[: max(0, left - len(CUT))] + CUT if left > len(CUT) else ""
         left -= len(text)
         if text or message.attachments:
-            entries.append(ChatMessage(Author.USER, text, message.attachments))
+            entries.append(ChatMessage(Author.USER, text, message.attachments, name=name))
     return entries[::-1]

@@ -13,8 +13,20 @@ from bot.agent.instructions import instructions
 from bot.agent.journal import Journal, Step, Taken
 from bot.agent.router import Attempt, Began, Chain
 from bot.errors import Fault, ModelError
-from bot.model import Author, Button, Citation, Found, Message, ToolCallState
-from bot.ports import ChatMessage, ChatRequest, Chunk, Clock, Finished, Reasoning, TextDelta, ToolCall, ToolResult
+from bot.model import PERSON_BUTTON, Author, Button, Citation, Found, Message, ToolCallState
+from bot.ports import (
+    ChatMessage,
+    ChatRequest,
+    Chunk,
+    Clock,
+    Finished,
+    Progress,
+    ProgressState,
+    Reasoning,
+    TextDelta,
+    ToolCall,
+    ToolResult,
+)
 from bot.text import clean
 from bot.tools import Tool
 from bot.tools.dispatcher import Dispatcher
@@ -24,7 +36,6 @@ ANSWER_CHARS = 40_000  # longer answers are cut
 CALLS_MOST = 8  # of one answer are made
 LOCAL_STEPS = 4  # that the last resort may take beyond the cap: they cost nothing
 UNUSABLE_MOST = 2  # so often may a model be told in one turn that its call cannot be used
-PERSON_BUTTON = Button("person", "Talk to a person")
 
 ONLY_QUOTES = "My usual way of answering does not work at the moment, so I can only quote the documentation."
 STOPPED = "I am sorry, I could not work this out. Would you like to talk to a person?"
@@ -73,6 +84,10 @@ class Page(Protocol):
 
     async def void(self) -> None:
         """What was shown so far does not count."""
+        ...
+
+    async def step(self, progress: Progress) -> None:
+        """What the agent is doing."""
         ...
 
 
@@ -314,7 +329,7 @@ class _Run:
         left_s = self._deadline - self._agent.clock.monotonic()
         if left_s <= 0:
             return self._refuse(call, NO_TIME)
-        result = await dispatcher.run(call, len(self._answer.found) + 1, left_s)
+        result = await self._run_tool(call, left_s)
         self._note(call, result)
         if result.is_unusable:
             return result, ToolCallState.REFUSED
@@ -322,6 +337,18 @@ class _Run:
             return result, ToolCallState.UNKNOWN
         self._has_acted |= not is_read
         return result, ToolCallState.SUCCEEDED
+
+    async def _run_tool(self, call: ToolCall, left_s: float) -> ToolResult:
+        """Runs it, and tells the person meanwhile."""
+        dispatcher, page = self._agent.dispatcher, self._asked.page
+        title = dispatcher.title(call.name)
+        if not title:
+            return await dispatcher.run(call, len(self._answer.found) + 1, left_s)
+        await page.step(Progress(call.id, title, ProgressState.RUNNING))
+        result = await dispatcher.run(call, len(self._answer.found) + 1, left_s)
+        state = ProgressState.FAILED if result.is_error else ProgressState.DONE
+        await page.step(Progress(call.id, title, state))
+        return result
 
     def _refuse(self, call: ToolCall, why: str) -> tuple[ToolResult, ToolCallState]:
         result = ToolResult(call.id, why, is_error=True)

@@ -24,7 +24,7 @@ def chars_of(messages: Iterable[ChatMessage]) -> int:
         if message.results:
             total += sum(len(result.text) for result in message.results)
         if message.attachments:
-            total += FILE_CHARS * len(message.attachments)
+            total += FILE_CHARS * sum(map(_is_sent, message.attachments))
     return total
 
 
@@ -36,11 +36,16 @@ def kinds_of(messages: tuple[ChatMessage, ...]) -> frozenset[str]:
         if message.author is Author.USER:
             has_begun = True
             if message.attachments:
-                kinds.update(map(_kind, message.attachments))
+                kinds.update(_kind(each) for each in message.attachments if _is_sent(each))
         elif has_begun:
             break
     kinds.discard("")
     return frozenset(kinds)
+
+
+def _is_sent(file: Attachment) -> bool:
+    """Whether a model may get the file itself: it is here, can be read, and is not written out as text."""
+    return bool(file.blob) and not (file.transcript or file.problem)
 
 
 def _kind(file: Attachment) -> str:

@@ -49,6 +49,7 @@ def build() -> argparse.ArgumentParser:
     _add_reading(commands)
     _add_knowledge(commands)
     _add_models(commands)
+    _add_channels(commands)
     _add_outbox(commands)
     _add_keeping(commands)
     _add_evaluation(commands)
@@ -89,6 +90,12 @@ def _add_models(commands: "Commands") -> None:
     attempt.add_argument("name", metavar="NAME", help="a model of the config")
     attempt.add_argument("text", metavar="TEXT", nargs="+", help="what to say to it")
     attempt.add_argument("--json", action="store_true", default=kept, help="print JSON")
+
+
+def _add_channels(commands: "Commands") -> None:
+    _as_listing(_command(commands, "channels", "channels:run", "how each channel stands, and what waits to go out"))
+    setup = _command(commands, "setup", "setup:run", "what to click and paste on a platform, and whether it is right")
+    setup.add_argument("channel", metavar="CHANNEL", help="slack, discord or whatsapp")
 
 
 def _add_outbox(commands: "Commands") -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from bot.errors import FrontdeskError
 from bot.ports import Row, Value
+from bot.store import records
 
 Read = Callable[[str, Mapping[str, Value]], Awaitable[list[Row]]]
 Report = dict[str, Any]  # JSON
@@ -130,11 +131,23 @@ async def _find_turn(read: Read, turn: str) -> Report:
 
 async def _messages(read: Read, message: str) -> list[Report]:
     sql = """
-        SELECT id, seq, author, name, visibility, text, created_ms, is_deleted, attempts, error
+        SELECT id, seq, author, name, visibility, text, created_ms, is_deleted, attempts, error, attachments
         FROM messages WHERE id = :message"""
-    names = ("message", "seq", "author", "name", "visibility", "text", "at_ms", "is_deleted", "attempts", "error")
+    names = (
+        *("message", "seq", "author", "name", "visibility", "text", "at_ms", "is_deleted", "attempts", "error"),
+        "attachments",
+    )
     found = _named(names, await read(sql, {"message": message}))
-    return [{**each, "is_deleted": bool(each["is_deleted"])} for each in found]
+    return [
+        {**each, "is_deleted": bool(each["is_deleted"]), "attachments": _attachments(each["attachments"])}
+        for each in found
+    ]
+
+
+def _attachments(text: str) -> list[Report]:
+    """Without where they came from: such an address may be the right to read them."""
+    names = ("name", "media_type", "size_bytes", "problem", "transcript")
+    return [{name: getattr(each, name) for name in names} for each in records.attachments_of(text)]
 
 
 async def _is_acknowledged(read: Read, conversation: str, seq: int) -> bool:

@@ -55,8 +55,18 @@ def _show_message(out: "Console", message: Report) -> None:
     text = "(deleted by its author)" if message["is_deleted"] else message["text"]
     for line in text.splitlines() or [""]:
         out.print(safe(f"    {line}"))
+    for each in message.get("attachments", ()):
+        out.print(safe(f"    {_attachment(each)}", "dim"))
     if message["error"]:
         out.print(safe(f"    failed {message['attempts']} time(s): {message['error']}", "yellow"))
+
+
+def _attachment(file: Report) -> str:
+    """One file of a message, and what became of it."""
+    what = f"file {file['name']} ({file['media_type']}, {file['size_bytes']} bytes)"
+    if file["transcript"]:
+        return f"{what}, written out: {file['transcript']}"
+    return f"{what}: {file['problem']}" if file["problem"] else what
 
 
 def _show_attempts(out: "Console", found: Report) -> None:

@@ -69,7 +69,7 @@ def _agents(agents: Mapping[str, schema.Agent], around: Surroundings) -> Iterato
     for name, agent in agents.items():
         for index, channel in enumerate(agent.channels):
             at: Path = ("agents", name, "channels", index)
-            if channel != EVERYWHERE and not around.is_channel(channel):
+            if channel != EVERYWHERE and not around.is_channel(channel.partition(".")[0]):
                 yield at, f'names the channel "{channel}", which does not exist', nearest(channel, around.channels())
             elif channel in taken:
                 yield at, f'takes "{channel}", as agent "{taken[channel]}" does', "Leave each channel to one agent."

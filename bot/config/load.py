@@ -46,10 +46,11 @@ class Config:
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     def agent_for(self, channel: str) -> str:
-        """The agent that answers on `channel`: one that names it, else one that takes every channel, else main."""
-        for wanted in (channel, EVERYWHERE):
+        """The agent that answers on `channel`, which may be one account of it (`slack.NAME`): one that names the account, else one that
+        names the channel, else one that takes every channel, else main."""
+        for wanted in dict.fromkeys((channel, channel.partition(".")[0], EVERYWHERE)):
             for name, agent in self.agents.items():
-                if wanted in agent.channels and (wanted == channel or name != MAIN):
+                if wanted in agent.channels and (wanted != EVERYWHERE or name != MAIN):
                     return name
         return MAIN
 

@@ -56,9 +56,11 @@ def root(adapters: Adapters) -> Table:
 
 
 def documented_keys(adapters: Adapters = find_settings, channels: list[str] | None = None) -> dict[str, str]:
-    """Every key there is (`server.port`, `models.NAME.provider`, `channels.web.enabled`) with its default as TOML."""
+    """Every key there is (`server.port`, `models.NAME.provider`, `channels.web.enabled`) with its default as TOML; those of further
+    accounts are the same as their channel's."""
     known = installed_channels() if channels is None else channels
-    return {_dotted(path): default_text(leaf) for path, leaf in every(root(adapters), {"channels": known})}
+    keys = every(root(adapters), {"channels": known})
+    return {_dotted(path): default_text(leaf) for path, leaf in keys if "accounts" not in path}
 
 
 def default_text(leaf: Leaf) -> str:

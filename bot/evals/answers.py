@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bot.agent.context import Past
-from bot.agent.loop import PERSON_BUTTON, Agent, Asked
-from bot.model import Message
+from bot.agent.loop import Agent, Asked
+from bot.model import PERSON_BUTTON, Message
+from bot.ports import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +61,7 @@ class Unseen:
         return
 
     async def void(self) -> None:
+        return
+
+    async def step(self, progress: Progress) -> None:
         return

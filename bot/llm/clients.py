@@ -13,12 +13,10 @@ from weakref import WeakValueDictionary
 
 import aiohttp
 from aiohttp.client import ClientTimeout
-from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
 
 from bot.config.schema import PROVIDER_URLS
 from bot.llm.room import Room
+from bot.net.connector import GuardedConnector
 from bot.net.perimeter import Perimeter
 
 if TYPE_CHECKING:
@@ -29,16 +27,8 @@ if TYPE_CHECKING:
 Provider = Literal["anthropic", "openai"]
 
 ANTHROPIC_URL, OPENAI_URL = PROVIDER_URLS["anthropic"], PROVIDER_URLS["openai"]
-KEEPALIVE_S = 60.0
 _NO_KEY = "none"  # a server that needs no key is sent this one, lest the SDK take one from the environment
 _NO_TIMEOUT = ClientTimeout(total=None, sock_connect=None)
-
-
-class OutsidePerimeter(aiohttp.ClientError):
-    """The host is not among those of `[network] allow`. Nothing was looked up or opened."""
-
-    def __init__(self, host: str, port: int) -> None:
-        super().__init__(f"{host}:{port} is outside [network] allow")
 
 
 class Clients:
@@ -126,20 +116,6 @@ class Clients:
                 transport=SessionTransport(session), timeout=None, follow_redirects=False, trust_env=False
             )
         return self._http
-
-
-class GuardedConnector(aiohttp.TCPConnector):
-    """A pool without a cap that reaches nothing outside the perimeter. Raises OutsidePerimeter."""
-
-    def __init__(self, perimeter: Perimeter) -> None:
-        super().__init__(limit=0, limit_per_host=0, keepalive_timeout=KEEPALIVE_S)
-        self._perimeter = perimeter
-
-    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
-        host, port = req.url.raw_host or "", req.url.port or 0  # a name as it is looked up, not as it is shown
-        if not self._perimeter.allows(host, port):
-            raise OutsidePerimeter(host, port)
-        return await super().connect(req, traces, timeout)
 
 
 def _import(provider: Provider) -> None:

@@ -234,6 +234,12 @@ def notes(message: ChatMessage, loaded: Loaded) -> str:
 
 def note(attachment: Attachment) -> str:
     """Tells the model of a file that it is not shown."""
+    if attachment.transcript:
+        return f'[The voice message "{attachment.name}" is written out here by a machine; single words may be wrong.]'
+    if attachment.problem:
+        return f'[The file "{attachment.name}" could not be read: {attachment.problem} Say so if you have not yet.]'
+    if not attachment.blob:
+        return f'[The file "{attachment.name}" has not arrived here yet.]'
     size = max(1, round(attachment.size_bytes / 1000))
     return f'[The file "{attachment.name}" ({attachment.media_type}, {size} kB) was sent here; its content cannot be read here.]'
 
@@ -249,7 +255,9 @@ def _newest(messages: Sequence[ChatMessage], is_readable: Callable[[Attachment],
         for attachment in reversed(message.attachments):
             if len(seen) == MOST_FILES:
                 return
-            if attachment in seen or attachment.size_bytes > left or not is_readable(attachment):
+            if not attachment.blob or attachment.transcript or attachment.problem or attachment in seen:
+                continue
+            if attachment.size_bytes > left or not is_readable(attachment):
                 continue
             seen.add(attachment)
             left -= attachment.size_bytes

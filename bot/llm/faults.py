@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from bot.errors import Fault, ModelError
-from bot.llm.clients import OutsidePerimeter
+from bot.net.connector import OutsidePerimeter
 from bot.ports import ChatRequest, Chunk, Clock, Headroom
 
 DETAIL_CHARS = 300

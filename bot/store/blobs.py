@@ -19,7 +19,24 @@ T = TypeVar("T")
 HEAD_BYTES = 262  # what the type detection reads
 NAME_CHARS = 120
 CHUNK_BYTES = 65_536
-TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf"})
+_SHOWN = {"image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf"}
+_HEARD = {
+    "audio/ogg",
+    "audio/mpeg",
+    "audio/mp4",
+    "audio/x-m4a",
+    "audio/m4a",
+    "audio/aac",
+    "audio/amr",
+    "audio/x-wav",
+    "audio/wav",
+    "audio/x-flac",
+    "audio/flac",
+    "video/mp4",  # a voice clip is often packed as a film without pictures
+    "video/webm",
+}
+TYPES = frozenset(_SHOWN | _HEARD)
+ORPHAN_S = 3600.0  # a file has its row long before
 
 
 class Blobs:
@@ -58,6 +75,19 @@ class Blobs:
         if path is None or not path.is_file():
             raise Refused("no_blob", "That file is not there (any more).")
         return records.blob_of(rows[0]), _read(path)
+
+    async def open_any(self, blob_id: BlobId) -> tuple[Blob, AsyncIterator[bytes]]:
+        """A file of a message that goes out: whose message it is has been checked. Raises Refused("no_blob")."""
+        rows = await self._store.read(records.BLOB_BY_ID, {"id": blob_id})
+        path = path_of(self._folder, blob_id) if rows else None
+        if path is None or not path.is_file():
+            raise Refused("no_blob", "That file is not there (any more).")
+        return records.blob_of(rows[0]), _read(path)
+
+    async def drop_orphans(self, now_s: float) -> int:
+        """Removes files whose rows are gone: what was in them was forgotten. Returns how many."""
+        known = {row[0] for row in await self._store.read(records.ALL_BLOBS)}
+        return await asyncio.to_thread(_remove_orphans, self._folder, known, now_s - ORPHAN_S)
 
     async def read(self, blob_id: BlobId) -> bytes:
         """A file whole, for a model that is to see it. Whose it is has been checked when it became part of a message. Raises
@@ -98,6 +128,17 @@ class Blobs:
         return size, digest.hexdigest(), head
 
 
+def _remove_orphans(folder: Path, known: set[str], before_s: float) -> int:
+    gone = [
+        path
+        for path in folder.glob("??/*")
+        if path.is_file() and path.name not in known and path.stat().st_mtime < before_s
+    ]
+    for path in gone:
+        path.unlink(missing_ok=True)
+    return len(gone)
+
+
 def path_of(folder: Path, blob_id: str) -> Path:
     return folder / blob_id[-2:] / blob_id
 
@@ -112,7 +153,7 @@ def type_of(head: bytes) -> str:
 
     kind = filetype.guess_mime(head)
     if kind not in TYPES:
-        raise Refused("bad_type", "Please send an image (PNG, JPEG, GIF, WebP) or a PDF.")
+        raise Refused("bad_type", "Please send an image (PNG, JPEG, GIF, WebP), a PDF or a voice message.")
     return str(kind)
 
 

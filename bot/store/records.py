@@ -47,12 +47,14 @@ class Inbound:
 # --- conversations -------------------------------------------------------------------------------------------------
 
 _CONVERSATION = """id, channel, account, chat, thread, identity_id, agent, owner, version,
-    (SELECT coalesce(max(seq), 0) FROM messages WHERE conversation_id = conversations.id), case_id, is_person_wanted"""
+    (SELECT coalesce(max(seq), 0) FROM messages WHERE conversation_id = conversations.id), case_id, is_person_wanted,
+    is_stopped"""
 
 CONVERSATION_BY_ID = f"SELECT {_CONVERSATION} FROM conversations WHERE id = :id"
 
 NEWEST = """
-    SELECT c.agent, c.owner, c.version, c.case_id, c.identity_id, c.is_person_wanted, coalesce(m.seq, 0), coalesce(m.created_ms, 0)
+    SELECT c.agent, c.owner, c.version, c.case_id, c.identity_id, c.is_person_wanted, coalesce(m.seq, 0), coalesce(m.created_ms, 0),
+           c.is_stopped
     FROM conversations c LEFT JOIN messages m ON m.conversation_id = c.id
     WHERE c.id = :id ORDER BY m.seq DESC LIMIT 1"""
 
@@ -68,6 +70,24 @@ SET_CASE = "UPDATE conversations SET case_id = :case, is_person_wanted = 0 WHERE
 
 WANT_PERSON = "UPDATE conversations SET is_person_wanted = 1 WHERE id = :id"
 
+SET_STOPPED = "UPDATE conversations SET is_stopped = :stopped WHERE id = :id"
+
+ADD_CHOICE = """
+    INSERT INTO contact_choices (message_id, identity_id, channel, account, choice, word, at_ms)
+    VALUES (:message, :identity, :channel, :account, :choice, :word, :now) ON CONFLICT (message_id) DO NOTHING"""
+
+RECENT = """
+    SELECT c.chat, c.thread, max(CASE WHEN m.sent_ms > 0 THEN m.sent_ms ELSE m.created_ms END), m.external_id
+    FROM conversations c JOIN messages m ON m.conversation_id = c.id
+    WHERE c.channel = :channel AND c.account = :account AND m.kind <> '' AND m.created_ms >= :since
+    GROUP BY c.id, c.chat, c.thread ORDER BY 3 DESC LIMIT :limit"""
+
+KEEP_BOOKMARK = """
+    INSERT INTO bookmarks (channel, account, name, value, updated_ms) VALUES (:channel, :account, :name, :value, :now)
+    ON CONFLICT (channel, account, name) DO UPDATE SET value = excluded.value, updated_ms = excluded.updated_ms"""
+
+BOOKMARKS = "SELECT name, value FROM bookmarks WHERE channel = :channel AND account = :account"
+
 
 def conversation_of(row: Row) -> Conversation:
     return Conversation(
@@ -80,6 +100,7 @@ def conversation_of(row: Row) -> Conversation:
         last_seq=Seq(row[9]),
         case=CaseId(row[10]),
         is_person_wanted=bool(row[11]),
+        is_stopped=bool(row[12]),
     )
 
 
@@ -125,6 +146,27 @@ END_CASE = "UPDATE cases SET ended_ms = :now, outcome = :outcome WHERE id = :id 
 
 CASE_WANTS_PERSON = "UPDATE cases SET person_wanted_ms = :now WHERE id = :id AND person_wanted_ms IS NULL"
 
+IDLE_CASES = """
+    SELECT s.id, s.conversation_id FROM cases s JOIN conversations c ON c.id = s.conversation_id
+    WHERE s.ended_ms IS NULL AND s.opened_ms <= :before AND c.owner = 'agent' AND c.case_id = s.id AND :before >=
+        (SELECT coalesce(max(m.created_ms), 0) FROM messages m WHERE m.conversation_id = s.conversation_id)
+      AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = s.conversation_id
+                        AND m.handled_ms IS NULL AND m.dead_ms IS NULL)
+    ORDER BY s.opened_ms LIMIT :limit"""
+
+HAS_ANSWER = """
+    SELECT 1 FROM messages WHERE conversation_id = :id AND case_id = :case AND author IN ('agent', 'operator')
+      AND visibility = 'public' LIMIT 1"""
+
+CASES_OF_PERSON = """
+    SELECT s.id, c.channel, c.account, c.chat, c.thread, s.opened_ms, coalesce(s.ended_ms, 0), s.feedback,
+           coalesce((SELECT m.text FROM messages m WHERE m.conversation_id = c.id AND m.case_id = s.id AND m.identity_id = :identity
+                     AND m.is_deleted = 0 ORDER BY m.seq LIMIT 1), '')
+    FROM cases s JOIN conversations c ON c.id = s.conversation_id
+    WHERE EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.case_id = s.id AND m.identity_id = :identity)
+      AND c.channel = :channel AND c.account = :account
+    ORDER BY s.opened_ms DESC LIMIT :limit"""
+
 CASE_FEEDBACK = "UPDATE cases SET feedback = :value WHERE id = :id AND conversation_id = :conversation"
 
 
@@ -134,9 +176,10 @@ _MESSAGE = """m.id, m.seq, m.author, m.text, m.created_ms, m.visibility, m.name,
     m.feedback, m.changed_ms, m.is_deleted"""
 
 ADD_MESSAGE = """
-    INSERT INTO messages (id, conversation_id, seq, case_id, author, visibility, name, text, citations, buttons, turn_id,
+    INSERT INTO messages (id, conversation_id, seq, case_id, author, visibility, name, text, attachments, citations, buttons, turn_id,
                           created_ms, handled_ms)
-    VALUES (:id, :conversation, :seq, :case, :author, :visibility, :name, :text, :citations, :buttons, :turn, :now, :now)"""
+    VALUES (:id, :conversation, :seq, :case, :author, :visibility, :name, :text, :attachments, :citations, :buttons, :turn,
+            :now, :now)"""
 
 ADD_INBOUND = """
     INSERT INTO messages (id, conversation_id, seq, case_id, author, visibility, identity_id, name, text, raw_hash, attachments,
@@ -144,6 +187,8 @@ ADD_INBOUND = """
     VALUES (:id, :conversation, :seq, :case, 'user', 'public', :identity, :name, :text, :raw_hash, :attachments,
             :now, :sent, :changed, :deleted, :external, :kind)
     ON CONFLICT (id) DO NOTHING"""
+
+MARK_HANDLED = "UPDATE messages SET handled_ms = :now WHERE id = :id AND handled_ms IS NULL"
 
 MESSAGE_BY_ID = f"SELECT {_MESSAGE} FROM messages m WHERE m.id = :id AND m.conversation_id = :conversation"
 
@@ -159,6 +204,10 @@ MESSAGES_OF_CASE = f"""
     SELECT {_MESSAGE} FROM messages m
     WHERE m.conversation_id = :conversation AND m.case_id = :case AND m.visibility = 'public'
       AND m.seq < :before ORDER BY m.seq DESC LIMIT :limit"""
+
+ATTACHMENTS_ON_ACCOUNT = """
+    SELECT m.attachments FROM messages m JOIN conversations c ON c.id = m.conversation_id
+    WHERE m.id = :message AND c.channel = :channel AND c.account = :account AND m.visibility = 'public' AND m.author <> 'user'"""
 
 MESSAGE_FEEDBACK = """
     UPDATE messages SET feedback = :value WHERE id = :id AND conversation_id = :conversation AND author IN ('agent', 'operator')"""
@@ -179,7 +228,7 @@ def message_of(row: Row) -> Message:
         visibility=Visibility(row[5]),
         name=row[6],
         case=CaseId(row[7]),
-        attachments=_attachments(row[8]) if row[8] else (),
+        attachments=attachments_of(row[8]) if row[8] else (),
         citations=_citations(row[9]) if row[9] else (),
         buttons=tuple(Button(*item) for item in json.loads(row[10])) if row[10] else (),
         feedback=row[11],
@@ -201,6 +250,7 @@ def add_message(cursor: Cursor, message: Message, conversation: ConversationId, 
             "visibility": message.visibility.value,
             "name": message.name,
             "text": message.text,
+            "attachments": attachments_text(message.attachments) if message.attachments else "",
             "citations": _json([[c.number, c.passage, c.title, c.url] for c in message.citations]),
             "buttons": _json([[b.id, b.label] for b in message.buttons]),
             "turn": turn,
@@ -210,15 +260,15 @@ def add_message(cursor: Cursor, message: Message, conversation: ConversationId, 
 
 
 def attachments_text(attachments: Iterable[Attachment]) -> str:
-    return _json([[a.blob, a.name, a.media_type, a.size_bytes] for a in attachments])
+    return _json([[a.blob, a.name, a.media_type, a.size_bytes, a.source, a.problem, a.transcript] for a in attachments])
 
 
 def _json(items: list[Any]) -> str:
     return json.dumps(items, ensure_ascii=False, separators=(",", ":")) if items else ""
 
 
-def _attachments(text: str) -> tuple[Attachment, ...]:
-    return tuple(Attachment(BlobId(blob), name, kind, size) for blob, name, kind, size in json.loads(text))
+def attachments_of(text: str) -> tuple[Attachment, ...]:
+    return tuple(Attachment(BlobId(blob), *rest) for blob, *rest in json.loads(text)) if text else ()
 
 
 def _citations(text: str) -> tuple[Citation, ...]:
@@ -299,38 +349,110 @@ PRUNE_EARLY_CHANGES = "DELETE FROM early_changes WHERE received_ms < :before"
 # --- outbox --------------------------------------------------------------------------------------------------------
 
 ADD_OUTBOX = """
-    INSERT INTO outbox (message_id, part, conversation_id, seq, channel, text, due_ms)
-    VALUES (:message, :part, :conversation, :seq, :channel, :text, :now)"""
+    INSERT INTO outbox (message_id, part, conversation_id, seq, channel, text, role, due_ms)
+    VALUES (:message, :part, :conversation, :seq, :channel, :text, :role, :now)"""
+
+# An answer whose draft is shown takes its place; where nobody has heard under which id, the platform is asked first.
+ADD_ANSWER_PART = (
+    ADD_OUTBOX
+    + """
+    ON CONFLICT (message_id, part) DO UPDATE
+    SET role = 'final', seq = excluded.seq, text = excluded.text, due_ms = excluded.due_ms,
+        state = CASE WHEN outbox.external_id <> '' THEN 'planned' ELSE 'unknown' END"""
+)
+
+ANNOUNCE_DRAFT = """
+    INSERT INTO outbox (message_id, part, conversation_id, seq, channel, state, attempts, role, due_ms, attempted_ms)
+    SELECT :message, 0, :conversation, 0, :channel, 'sending', 1, 'draft', :now, :now
+    WHERE NOT EXISTS (SELECT 1 FROM outbox WHERE conversation_id = :conversation AND is_held = 0
+        AND state IN ('planned', 'sending', 'unknown') AND role NOT IN ('draft', 'withdraw'))
+    ON CONFLICT (message_id, part) DO NOTHING"""
+
+DRAFT_POSTED = """
+    UPDATE outbox SET external_id = :external,
+                      state = CASE WHEN state = 'unknown' AND role IN ('final', 'withdraw') THEN 'planned' ELSE state END
+    WHERE message_id = :message AND part = 0 AND conversation_id = :conversation AND external_id = ''
+      AND role IN ('draft', 'final', 'withdraw')"""
+
+WITHDRAW_DRAFT = """
+    UPDATE outbox SET role = 'withdraw', state = 'planned', attempts = 0, due_ms = :now
+    WHERE message_id = :message AND part = 0 AND role = 'draft'"""
+
+OPEN_WITHDRAWALS = """
+    SELECT message_id, external_id, attempted_ms, attempts, due_ms FROM outbox
+    WHERE conversation_id = :conversation AND role = 'withdraw' AND state = 'planned' AND is_held = 0"""
+
+MESSAGE_OF_EXTERNAL = """
+    SELECT message_id FROM outbox WHERE conversation_id = :conversation AND external_id = :external LIMIT 1"""
+
+PART_REPORTED = """
+    SELECT o.state, o.receipt, o.external_id FROM outbox o
+    WHERE o.message_id = :message AND o.part = :part AND o.conversation_id = :conversation"""
+
+SET_RECEIPT = """
+    UPDATE outbox SET receipt = :receipt, external_id = :external, state = :state, sent_ms = coalesce(sent_ms, :now)
+    WHERE message_id = :message AND part = :part"""
+
+LAST_HEARD = """
+    SELECT CASE WHEN sent_ms > 0 AND sent_ms < created_ms THEN sent_ms ELSE created_ms END FROM messages
+    WHERE conversation_id = :conversation AND author = 'user' AND kind NOT IN ('', 'overheard') ORDER BY seq DESC LIMIT 1"""
+
+HOLD_FOR_WINDOW = """
+    UPDATE outbox SET is_held = 1, held_for = 'window', state = 'planned', error = :error
+    WHERE message_id = :message AND ((part = :part AND state IN ('planned', 'sending', 'sent')) OR (part > :part AND state = 'planned'))"""
+
+RELEASE_WINDOW = """
+    UPDATE outbox SET is_held = 0, due_ms = :now
+    WHERE conversation_id = :conversation AND held_for = 'window' AND is_held = 1 AND state = 'planned'"""
+
+TEMPLATE_SINCE = """
+    SELECT 1 FROM outbox WHERE conversation_id = :conversation AND role = 'template' AND due_ms >= :since LIMIT 1"""
 
 ACKNOWLEDGE = "UPDATE conversations SET delivered_seq = :seq WHERE id = :id AND delivered_seq < :seq"
 
 OPEN_OUTBOX = f"""
-    SELECT o.message_id, o.part, o.text, o.state, o.attempts, o.due_ms, o.attempted_ms, {_MESSAGE}
+    SELECT o.message_id, o.part, o.text, o.state, o.attempts, o.due_ms, o.attempted_ms, o.role, o.held_for, o.external_id,
+           (SELECT max(l.part) FROM outbox l WHERE l.message_id = o.message_id AND l.role IN ('', 'final')), {_MESSAGE}
     FROM outbox o JOIN messages m ON m.id = o.message_id
     WHERE o.conversation_id = :conversation AND o.state IN ('planned', 'sending', 'unknown') AND o.is_held = 0
+      AND o.role NOT IN ('draft', 'withdraw')
     ORDER BY o.seq, o.part LIMIT :limit"""
 
 OPEN_OUTBOX_CONVERSATIONS = """
-    SELECT DISTINCT o.conversation_id, o.channel FROM outbox o
+    SELECT DISTINCT o.conversation_id, c.channel, c.account FROM outbox o JOIN conversations c ON c.id = o.conversation_id
     WHERE o.state IN ('planned', 'sending', 'unknown') AND o.is_held = 0"""
 
 COUNT_OUTBOX = "SELECT state, count(*) FROM outbox WHERE state IN ('planned', 'sending', 'unknown') GROUP BY state"
 
-INTERRUPTED_SENDS = "UPDATE outbox SET state = 'unknown', due_ms = :now WHERE state = 'sending'"
+OUTBOX_BY_ACCOUNT = """
+    SELECT c.channel, c.account, CASE WHEN o.is_held = 1 THEN 'held' WHEN o.state = 'sending' THEN 'planned' ELSE o.state END, count(*)
+    FROM outbox o JOIN conversations c ON c.id = o.conversation_id
+    WHERE o.state IN ('planned', 'sending', 'unknown') GROUP BY 1, 2, 3"""
+
+INTERRUPTED_SENDS = "UPDATE outbox SET state = 'unknown', due_ms = :now WHERE state = 'sending' AND role <> 'draft'"
 
 MARK_SENDING = """
     UPDATE outbox SET state = 'sending', attempted_ms = :now, attempts = attempts + 1
     WHERE message_id = :message AND part = :part AND state = 'planned'"""
 
 MARK_SENT = """
-    UPDATE outbox SET state = 'sent', sent_ms = :now, external_id = :external
+    UPDATE outbox SET state = 'sent', sent_ms = :now, external_id = CASE WHEN :external = '' THEN external_id ELSE :external END
     WHERE message_id = :message AND part = :part AND state IN ('sending', 'unknown')"""
 
 MARK = """
     UPDATE outbox SET state = :state, due_ms = :due, error = :error WHERE message_id = :message AND part = :part"""
 
+PUT_OFF = """
+    UPDATE outbox SET state = 'planned', attempts = attempts - 1, due_ms = :due, error = :error
+    WHERE message_id = :message AND part = :part"""
+
+DRAFT_FOUND = """
+    UPDATE outbox SET state = 'planned', external_id = :external WHERE message_id = :message AND part = :part"""
+
 COUNT_LOOKUP = """
     UPDATE outbox SET attempts = attempts + 1, due_ms = :due, error = :error WHERE message_id = :message AND part = :part"""
+
+PUT_OFF_LOOKUP = "UPDATE outbox SET due_ms = :due, error = :error WHERE message_id = :message AND part = :part"
 
 HOLD = "UPDATE outbox SET is_held = 1, error = :error WHERE message_id = :message AND part = :part"
 
@@ -342,23 +464,29 @@ HOLD_ALL = (
     "UPDATE outbox SET is_held = 1, error = 'restored from a backup' WHERE state IN ('planned', 'sending', 'unknown')"
 )
 
-RELEASE_HELD = (
-    "UPDATE outbox SET is_held = 0, state = 'planned', due_ms = :now, attempts = 0, error = '' WHERE is_held = 1"
-)
+RELEASE_HELD = """
+    UPDATE outbox SET is_held = 0, state = 'planned', due_ms = :now, attempts = 0, error = ''
+    WHERE is_held = 1 AND held_for = ''"""
 
 DISCARD_UNHANDLED = """
     UPDATE messages SET dead_ms = :now, error = 'discarded by an operator'
     WHERE handled_ms IS NULL AND dead_ms IS NULL AND created_ms <= :before"""
 
-DISCARD_HELD = "UPDATE outbox SET is_held = 0, state = 'dead', error = 'discarded by an operator' WHERE is_held = 1"
+DISCARD_HELD = """
+    UPDATE outbox SET is_held = 0, state = 'dead', error = 'discarded by an operator' WHERE is_held = 1 AND held_for = ''"""
 
 
 def add_outbox(
-    cursor: Cursor, message: Message, conversation: ConversationId, channel: str, parts: Iterable[str | None]
+    cursor: Cursor,
+    message: Message,
+    conversation: ConversationId,
+    channel: str,
+    parts: Iterable[str | None],
+    role: str = "",
 ) -> None:
     for part, text in enumerate(parts):
         cursor.execute(
-            ADD_OUTBOX,
+            ADD_ANSWER_PART,
             {
                 "message": message.id,
                 "part": part,
@@ -366,6 +494,7 @@ def add_outbox(
                 "seq": message.seq,
                 "channel": channel,
                 "text": text,
+                "role": role,
                 "now": message.at_ms,
             },
         )
@@ -411,6 +540,11 @@ ADD_BLOB = """
 BLOB_OF_OWNER = """
     SELECT id, name, media_type, size_bytes FROM blobs
     WHERE id = :id AND channel = :channel AND account = :account AND owner = :owner"""
+
+
+BLOB_BY_ID = "SELECT id, name, media_type, size_bytes FROM blobs WHERE id = :id"
+
+ALL_BLOBS = "SELECT id FROM blobs"
 
 
 def find_blob(cursor: Cursor, blob: BlobId, owner: Identity) -> Blob | None:

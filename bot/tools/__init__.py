@@ -19,9 +19,11 @@ class Output:
 
 class Tool(Protocol):
     """One tool. `arguments` is the pydantic model that a call's arguments must pass, and that the model is shown. `is_read`: it leaves
-    no effect, so that a call whose outcome is not known may simply be made again."""
+    no effect, so that a call whose outcome is not known may simply be made again. `title`: what the person is told while it runs; "":
+    nothing."""
 
     name: str
+    title: str
     description: str
     is_read: bool
 

@@ -26,6 +26,11 @@ class Dispatcher:
         self._clock = clock
         self.specs = tuple(ToolSpec(tool.name, tool.description, shown(tool.arguments)) for tool in tools)
 
+    def title(self, name: str) -> str:
+        """What the person is told while it runs; "" for nothing."""
+        tool = self._tools.get(name)
+        return tool.title if tool is not None else ""
+
     def is_read(self, name: str) -> bool:
         """Whether a call of it may be made again. A tool that does not exist runs nothing."""
         tool = self._tools.get(name)

@@ -26,6 +26,7 @@ class RequestHuman:
     description = "Records that the user wants to talk to a person. Call it when the user asks for one or accepts your offer of one."
     arguments = Arguments
     is_read = True
+    title = ""
 
     async def run(self, arguments: Arguments, first_number: int) -> Output:
         return Output(NOTED, is_person_wished=True)

@@ -29,6 +29,7 @@ class SearchKnowledge:
     description = "Searches the company's documents. Cite a passage as [n] with its number."
     arguments = Arguments
     is_read = True
+    title = "Searching the documents"
 
     def __init__(self, knowledge: Knowledge, within: Sequence[Path] = ()) -> None:
         self._knowledge = knowledge

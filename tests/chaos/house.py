@@ -107,7 +107,7 @@ class PageOutlet(Outlet):
     async def draft(self, to: Address, message: MessageId, text: str) -> None:
         return
 
-    async def withdraw(self, to: Address, message: MessageId) -> None:
+    async def withdraw(self, to: Address, message: MessageId, shown_as: str = "") -> None:
         return
 
 

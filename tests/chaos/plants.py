@@ -60,9 +60,11 @@ def retries_are_counted_in_two_places() -> AbstractContextManager[object]:
 def answers_are_delivered_twice() -> AbstractContextManager[object]:
     hand_over = Delivery._hand_over
 
-    async def twice(self: Delivery, channel: Channel, conversation: Conversation, message: Message) -> Receipt:
-        await hand_over(self, channel, conversation, message)
-        return await hand_over(self, channel, conversation, message)
+    async def twice(
+        self: Delivery, channel: Channel, conversation: Conversation, message: Message, role: str = ""
+    ) -> Receipt:
+        await hand_over(self, channel, conversation, message, role)
+        return await hand_over(self, channel, conversation, message, role)
 
     return patch.object(Delivery, "_hand_over", twice)
 

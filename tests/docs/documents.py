@@ -60,4 +60,4 @@ def document(name: str) -> Document:
 
 
 def documents() -> list[Document]:
-    return [Document(path) for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])]
+    return [Document(path) for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])]

@@ -14,6 +14,11 @@ KEYS = {
     "ANTHROPIC_API_KEY": "sk-ant-0123456789abcdef",
     "OPENAI_API_KEY": "sk-0123456789abcdef",
 }  # as their owners would have set
+TOKENS = {
+    "slack": {"bot_token": "xoxb-{}", "app_token": "xapp-{}", "signing_secret": "{}"},
+    "discord": {"token": "{}"},
+    "whatsapp": {"auth_token": "{}"},
+}
 
 
 @pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
@@ -43,12 +48,24 @@ def test_examples_of_config_are_valid(page: Document, tmp_path: Path) -> None:
     for number, example in enumerate(page.fences("toml")):
         file = tmp_path / f"{number}.toml"
         file.write_text(example)
-        assert problems_of(file) == [], example
+        assert problems_of(file, KEYS | tokens_for(example)) == [], example
 
 
-def problems_of(file: Path) -> list[Problem]:
+def tokens_for(example: str) -> dict[str, str]:
+    """The secrets of the channels or, where there are any, of the further accounts in it, which the pages have in `.env`."""
+    found = {}
+    for channel, account in re.findall(r"^\[channels\.(\w+)(?:\.accounts\.(\w+))?\]$", example, re.MULTILINE):
+        if not account and f"[channels.{channel}.accounts." in example:
+            continue
+        name = f"{channel}_ACCOUNTS_{account}" if account else channel
+        for key, form in TOKENS.get(channel, {}).items():
+            found[f"FRONTDESK_CHANNELS_{name}_{key}".upper()] = form.format(f"0123456789abcdef-{name}")
+    return found
+
+
+def problems_of(file: Path, environment: dict[str, str]) -> list[Problem]:
     try:
-        load(file, KEYS, adapters=find_settings)
+        load(file, environment, adapters=find_settings)
     except ConfigError as error:
         return [problem for problem in error.problems if not problem.what.startswith("does not exist: ")]
     return []

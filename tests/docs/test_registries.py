@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 from tests.docs.documents import ROOT, document, documents
 
+OTHERS = {"/audio/transcriptions", "/invite"}  # routes and commands of others
 ABSOLUTE = re.compile(r"/(?:srv|etc|opt|var|run|usr|bin|tmp|proc|dev)\b")  # files of the machine, not routes
 
 
@@ -37,12 +39,17 @@ def test_every_command_is_documented() -> None:
 
 def test_documents_call_no_command_that_is_not_there() -> None:
     """Wherever a document shows a call of `frontdesk`, that command exists."""
+    from bot.commands.setup import guided
+
     known = commands() | {"frontdesk " + word for command in commands() for word in [command.split()[1]]}
+    known |= {f"frontdesk setup {channel}" for channel in guided()}
     called = set()
     for page in documents():
         code = [*page.spans(), *(line for fence in page.fences() for line in fence.splitlines())]
         called |= {
-            match for line in code for match in re.findall(r"(?<![\w-] )\bfrontdesk [a-z][a-z-]+(?: [a-z]+)?", line)
+            match
+            for line in code
+            for match in re.findall(r"(?<![\w-] )(?<!/)\bfrontdesk [a-z][a-z-]+(?: [a-z]+)?", line)
         }
     unknown = {
         call for call in called if not any(f"{one} ".startswith(f"{call} ") for one in known) and call not in known
@@ -50,24 +57,34 @@ def test_documents_call_no_command_that_is_not_there() -> None:
     assert unknown == set()
 
 
+PROOFS: dict[str, dict[str, Any]] = {  # without which these channels have no routes
+    "slack": {"mode": "http"},
+    "whatsapp": {
+        "account_sid": "AC0123",
+        "auth_token": "0123",
+        "from": "+14155238886",
+        "public_url": "https://help.example.com",
+    },
+}
+
+
 def routes() -> set[str]:
-    """Every route of the web channel and of the listeners themselves."""
-    from adapters.web import Settings, create
+    """Every route of the channels, of one further account each, and of the listeners themselves."""
+    from bot.config import find_settings, installed_channels
+    from bot.ports import HostLimits
 
     host: Any = SimpleNamespace(  # the little of the Host port that building an adapter takes
-        secret=lambda name: b"k" * 32, clock=SimpleNamespace(monotonic=lambda: 0.0), limits=_limits()
+        secret=lambda name: b"k" * 32, clock=SimpleNamespace(monotonic=lambda: 0.0), limits=HostLimits()
     )
-    adapter = create(Settings(), host)
-    own = re.findall(r'Route\([\w.]+, "(/\w+)"', (ROOT / "bot/net/listeners.py").read_text())
-    assert own
-    return {route.path for route in adapter.routes()} | set(own)
-
-
-def _limits() -> object:
-    import bot.ports
-
-    limits = getattr(bot.ports, "HostLimits", None)
-    return limits() if limits else None
+    found = set(re.findall(r'Route\([\w.]+, "(/\w+)"', (ROOT / "bot/net/listeners.py").read_text()))
+    assert found
+    for name in installed_channels():
+        module, model = importlib.import_module(f"adapters.{name}"), find_settings(name)
+        assert model is not None
+        settings = model(**PROOFS.get(name, {}))
+        for account in ("", "NAME") if hasattr(module, "accounts") else ("",):
+            found |= {route.path for route in module.create(settings, host, account).routes()}
+    return found
 
 
 def test_every_route_is_documented() -> None:
@@ -89,7 +106,15 @@ def test_documents_name_no_route_that_is_not_there() -> None:
         for span in page.spans()
         if (match := re.fullmatch(r"(?:(?:GET|POST) )?(/[\w./{}-]*)", span)) and not ABSOLUTE.match(match[1])
     }
-    assert named - routes() == set()
+    assert named - routes() - slash_commands() - OTHERS == set()
+
+
+def slash_commands() -> set[str]:
+    """What people type on the platforms."""
+    from adapters.discord.commands import COMMANDS
+    from adapters.slack import COMMAND
+
+    return {COMMAND, *(f"/{command['name']}" for command in COMMANDS)}
 
 
 def test_every_metric_is_documented() -> None:
@@ -183,8 +208,39 @@ def _general(key: str) -> str:
 
 
 def test_every_channel_is_documented() -> None:
-    """Each channel that is installed has a section in the configuration."""
+    """Each channel that is installed has a section in the configuration, and a page where its platform has to be set up."""
+    from bot.commands.setup import guided
     from bot.config import installed_channels
 
     text = document("docs/configuration.md").text
     assert [name for name in installed_channels() if f"[channels.{name}]" not in text] == []
+    assert [name for name in guided() if not (ROOT / f"docs/channels/{name}.md").exists()] == []
+
+
+def test_slacks_page_names_the_scopes_and_events_of_the_manifest() -> None:
+    """An app that is made by hand from the page is the one that the manifest makes."""
+    from adapters.slack.manifest import EVENTS, SCOPES
+
+    page = document("docs/channels/slack.md")
+    scopes = {span for row in page.table("scope") for span in re.findall(r"`([^`]+)`", row[0])}
+    listed = page.text[page.text.index("Bot events:") :].partition("\n\n")[0].partition("Interactivity")[0]
+    assert scopes == set(SCOPES)
+    assert set(re.findall(r"`([^`]+)`", listed)) == set(EVENTS)
+
+
+def test_discords_page_names_the_commands_and_permissions_that_the_bot_asks_for() -> None:
+    from adapters.discord.commands import COMMANDS
+    from adapters.discord.setup import invite
+
+    page = document("docs/channels/discord.md")
+    assert {row[0].strip("`") for row in page.table("command")} == {f"/{command['name']}" for command in COMMANDS}
+    assert invite("APPLICATION_ID") in page.text
+
+
+def test_whatsapps_page_names_the_words_that_are_wishes() -> None:
+    """Which words stop the messages to a person is no surprise to the operator."""
+    from adapters.whatsapp.inbound import _AGAIN, _WORDS
+
+    rows = document("docs/channels/whatsapp.md").table("what the person writes")
+    told = {word for row in rows for word in re.findall(r"`(\w+)`", row[0])}
+    assert told == {*_WORDS, _AGAIN}

@@ -24,6 +24,7 @@ class LedgerChannel:
     """Adapter, Splits and Reconciles."""
 
     name = NAME
+    account = ""
     limits = Limits(text_chars=PART_CHARS, max_age_s=3600.0)
 
     def __init__(self, host: Host, port: int, doom: Doom) -> None:

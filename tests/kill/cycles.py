@@ -92,10 +92,11 @@ class Report:
 
 
 class Butcher:
-    """The warmed process, and the one daemon that it has forked."""
+    """The warmed process, and the one daemon that it has forked. `say_s`: the longest wait for a word of its."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, say_s: float = SAY_S) -> None:
         self._process = process
+        self._say_s = say_s
         self.pid = 0
 
     async def start(self, order: dict[str, str]) -> None:
@@ -105,7 +106,7 @@ class Butcher:
 
     async def line(self) -> str:
         assert self._process.stdout is not None
-        async with asyncio.timeout(SAY_S):
+        async with asyncio.timeout(self._say_s):
             line = (await self._process.stdout.readline()).decode().strip()
         if not line:
             raise RuntimeError("the warmed process ended")
@@ -119,7 +120,7 @@ class Butcher:
                 line = await self.line()
         except TimeoutError:
             self.kill(signal.SIGUSR1)
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(self._say_s / 20)
             self.kill(signal.SIGKILL)
             line = await self.line()
         return self.buried(line)
@@ -135,25 +136,25 @@ class Butcher:
 
 
 @asynccontextmanager
-async def butcher(*arguments: str) -> AsyncIterator[Butcher]:
+async def butcher(*arguments: str, module: str = "tests.kill.daemon", say_s: float = SAY_S) -> AsyncIterator[Butcher]:
     """Warm until the end of the block."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.kill.daemon",
+        module,
         *arguments,
         cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
-    one = Butcher(process)
+    one = Butcher(process, say_s)
     try:
         yield one
     finally:
         assert process.stdin is not None
         process.stdin.close()
         try:
-            async with asyncio.timeout(2.0):
+            async with asyncio.timeout(say_s / 10):
                 await process.wait()
         except TimeoutError:  # a daemon still runs: the block ended in the middle of a cycle
             one.kill(signal.SIGKILL)

@@ -22,22 +22,25 @@ from typing import Any, TypeVar
 
 import bot.app
 import bot.assembly
+import bot.host
 from adapters.web import Settings
 from adapters.web.adapter import WebAdapter
 from bot.agent.journal import Step
 from bot.config import find_settings, load
-from bot.host import House
-from bot.intake import Stored
+from bot.host import Door, House
+from bot.intake import Stored, bookmarked
 from bot.late import LateKnowledge
-from bot.model import Accepted, Address, Event, Found, Message, MessageId, MessageReceived, Seq
-from bot.ports import Adapter, ChatRequest, Chunk, Cursor, Finished, Host, Receipt, TextDelta, ToolCall
+from bot.model import Accepted, Address, Bookmark, Event, Found, Message, MessageId, MessageReceived, Seq
+from bot.ports import Adapter, ChatRequest, Chunk, Cursor, Finished, Receipt, TextDelta, ToolCall
+from bot.store import records
 from bot.store.sqlite import SqliteStore
 from tests.kill.brain import KEY
 from tests.kill.channel import LedgerChannel
-from tests.kill.judge import answer_to
+from tests.kill.judge import Right, answer_to
 from tests.kill.points import Doom, Plan
 
 T = TypeVar("T")
+Life = Callable[[dict[str, str], int], None]  # one life of the daemon: its order, and where it says that it is ready
 PIECES = 5
 ACKNOWLEDGED_S = 0.004  # after the commit: the acknowledgement has left, and the quiet time is not over
 
@@ -57,9 +60,10 @@ class DoomedStore(SqliteStore):
 
     doom = Doom(Plan(""))
     fault = ""
+    acknowledged_s = ACKNOWLEDGED_S
 
     async def run(self, unit: Callable[..., T], *args: object) -> T:
-        name = unit.__name__
+        name = name_of(unit, args)
         if self.fault == NO_OUTBOX and name in ("begin", "sent", "interrupted"):
             return await self._run_without_states(unit, *args)
         if (self.fault, name) in ((NO_JOURNAL, "intend"), (NO_OUTCOME, "settle")):
@@ -68,32 +72,37 @@ class DoomedStore(SqliteStore):
             args = tuple(replace(each, reasoning=()) if isinstance(each, Step) else each for each in args)
         self.doom.at(f"before {name}")
         if self.doom.point == f"inside {name}":
-            result: T = await super().run(self._inside, unit, *args)
+            result: T = await super().run(self._inside, name, unit, *args)
         else:
             result = await super().run(unit, *args)
         self.doom.at(f"after {name}")
         if name == "sent" and getattr(args[0], "part", 0) >= 1:
             self.doom.at("between parts")
         if isinstance(result, Stored) and result.inbound is not None and self.doom.point == "acknowledged":
-            asyncio.get_running_loop().call_later(ACKNOWLEDGED_S, self.doom.at, "acknowledged")
+            asyncio.get_running_loop().call_later(self.acknowledged_s, self.doom.at, "acknowledged")
         return result
 
-    def _inside(self, cursor: Cursor, unit: Callable[..., T], *args: object) -> T:
+    def _inside(self, cursor: Cursor, name: str, unit: Callable[..., T], *args: object) -> T:
         result = unit(cursor, *args)
-        self.doom.at(f"inside {unit.__name__}")
+        self.doom.at(f"inside {name}")
         return result
 
     async def _run_without_states(self, unit: Callable[..., T], *args: object) -> T:
         """A planted bug: nothing is on disk before a request leaves, so a crash sends it again."""
         if unit.__name__ != "sent":
-            return True  # type: ignore[return-value]  # what `begin` returns; nobody reads the other's
+            return bot.delivery.May.GO  # type: ignore[return-value]  # what `begin` returns; nobody reads the other's
         part, now_ms = args[0], args[2]
 
         def begin_and_end(cursor: Cursor) -> T:
-            bot.delivery.begin(cursor, part, now_ms)  # type: ignore[arg-type]  # as `Delivery` passed them
+            cursor.execute(records.MARK_SENDING, {**part.key, "now": now_ms})  # type: ignore[attr-defined,dict-item]
             return unit(cursor, *args)
 
         return await super().run(begin_and_end)
+
+
+def name_of(unit: Callable[..., object], args: tuple[object, ...]) -> str:
+    """What a unit of work is called, also where it is handed over with a bookmark."""
+    return unit.__name__ if unit is not bookmarked else args[3].__name__  # type: ignore[attr-defined]  # the unit within
 
 
 class DoomedWeb(WebAdapter):
@@ -111,18 +120,19 @@ class DoomedWeb(WebAdapter):
         return receipt
 
 
-class FaultyHouse(House):
+class FaultyDoor(Door):
     """A planted bug before intake: events are acknowledged before their commit, or not recognised again."""
 
     fault = ""
+    late_s = 0.02  # how much later than its acknowledgement an event is stored
 
-    async def receive(self, event: Event) -> Accepted:
+    async def receive(self, event: Event, bookmark: Bookmark | None = None) -> Accepted:
         if not isinstance(event, MessageReceived) or not self.fault:
-            return await super().receive(event)
+            return await super().receive(event, bookmark)
         if self.fault == NO_DEDUPE:
             return await super().receive(replace(event, external_id=f"{event.external_id}:{uuid.uuid4().hex[:8]}"))
         if self.fault == EARLY_ACK:
-            asyncio.get_running_loop().call_later(0.02, self._receive_later, event)
+            asyncio.get_running_loop().call_later(self.late_s, self._receive_later, event)
             return Accepted(MessageId("acknowledged too early"), Seq(1))
         return await super().receive(event)
 
@@ -140,9 +150,10 @@ class EchoModel:
 
     name = "offline"
 
-    def __init__(self, doom: Doom, pace_s: float) -> None:
+    def __init__(self, doom: Doom, pace_s: float, right: Right = answer_to) -> None:
         self._doom = doom
         self._pace_s = pace_s
+        self._right = right
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
         asked: list[str] = []
@@ -150,7 +161,7 @@ class EchoModel:
             if entry.author.value != "user":
                 break
             asked.insert(0, entry.text)
-        text = answer_to(asked)
+        text = self._right(asked)
         size = len(text) // PIECES + 1
         await asyncio.sleep(self._pace_s)
         self._doom.at("model called")
@@ -213,25 +224,26 @@ def live(order: dict[str, str], report: int) -> None:
     """One life: until the plan, a signal, or a fault of its own ends it."""
     doom = Doom(Plan(order["point"], int(order["count"])))
     DoomedStore.doom = DoomedWeb.doom = doom
-    DoomedStore.fault = DoomedWeb.fault = FaultyHouse.fault = order["fault"]
+    DoomedStore.fault = DoomedWeb.fault = FaultyDoor.fault = order["fault"]
     setattr(bot.app, "SqliteStore", DoomedStore)  # noqa: B010 - mypy forbids the assignment
-    setattr(bot.app, "House", FaultyHouse)  # noqa: B010
+    setattr(bot.host, "Door", FaultyDoor)  # noqa: B010
     has_brain = "runs" in order
     if has_brain:
         doom_models(order, doom)
     environment = {"FRONTDESK_MODELS_BRAIN_API_KEY": f"{KEY}{order['life']}"} if has_brain else {}
     config = load(Path(order["config"]), environment, adapters=find_settings)
 
-    def adapters(house: Host) -> list[Adapter]:
+    def adapters(house: House) -> list[Adapter]:
         web = config.channels["web"]
         assert isinstance(web, Settings)
-        return [DoomedWeb(web, house), LedgerChannel(house, int(order["ledger"]), doom)]
+        ledger = LedgerChannel(house.door("ledger", ""), int(order["ledger"]), doom)
+        return [DoomedWeb(web, house.door("web", "")), ledger]
 
     models = {} if has_brain else {"offline": EchoModel(doom, float(order["pace"]))}
-    asyncio.run(_serve(bot.app.App(config, models=models, adapters=adapters), report))
+    asyncio.run(serve(bot.app.App(config, models=models, adapters=adapters), report))
 
 
-async def _serve(app: bot.app.App, report: int) -> None:
+async def serve(app: bot.app.App, report: int) -> None:
     async def announce() -> None:
         await app.ready.wait()
         os.write(report, b"ready\n")
@@ -250,10 +262,14 @@ async def _serve(app: bot.app.App, report: int) -> None:
 
 
 def main() -> None:
+    serve_orders(live, WARM if "--models" in sys.argv else ())
+
+
+def serve_orders(life: Life, warm: Sequence[str]) -> None:
     """Forks a daemon for each line. No thread and no loop exists here, so that a fork copies all there is."""
-    if "--models" in sys.argv:
-        for module in WARM:
-            importlib.import_module(module)
+    for module in warm:
+        importlib.import_module(module)
+    if warm:
         gc.freeze()  # what the daemons share is not copied for each by its collector
     assert threading.active_count() == 1
     report = os.dup(1)
@@ -262,7 +278,7 @@ def main() -> None:
         order = json.loads(line)
         child = os.fork()
         if not child:
-            os._exit(_live(order, report))
+            os._exit(_live(life, order, report))
         os.write(report, f"pid {child}\n".encode())
         ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)  # a zombie keeps its number from being used again
         assert ended is not None
@@ -273,12 +289,12 @@ def main() -> None:
         os.waitpid(child, 0)
 
 
-def _live(order: dict[str, str], report: int) -> int:
+def _live(life: Life, order: dict[str, str], report: int) -> int:
     log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
     try:
-        live(order, report)
+        life(order, report)
     except BaseException:  # noqa: BLE001 - the end of the process: what went wrong goes to the log
         traceback.print_exc()
         return 70

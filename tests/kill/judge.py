@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.kill.ledger import Post
 
-_WORD = re.compile(r"\b[vu]\d+-\d+\b")
+_WORD = re.compile(r"\b[dsuvw]\d+-\d+\b")
 _FILLER = (
     "It is kept, it is answered once, and it stands where it belongs: after what came before it, whatever happens."
 )

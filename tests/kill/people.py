@@ -20,6 +20,9 @@ _CITED = re.compile(r"\[(\d+)\]")
 class House:
     """What people know of the daemon: where it is, and whether it is up."""
 
+    pause_s = (0.002, 0.04)  # of a person, between two messages
+    again_s = 0.005  # between two tries to reach it
+
     def __init__(self, port: int, session: aiohttp.ClientSession, chance: random.Random) -> None:
         self.port = port
         self.session = session
@@ -52,7 +55,7 @@ class Person:
         return not self._unacknowledged() and self.diary.promised() <= self.diary.answered()
 
     async def _pause(self) -> None:
-        await asyncio.sleep(self._house.chance.uniform(0.002, 0.04))
+        await asyncio.sleep(self._house.chance.uniform(*self._house.pause_s))
         await self._house.talking.wait()
 
 
@@ -79,7 +82,7 @@ class Visitor(Person):
                     await self._visit()
                 except (aiohttp.ClientError, OSError):
                     self._ws = None
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(self._house.again_s)
 
     async def _talk(self) -> None:
         while True:
@@ -194,7 +197,7 @@ class LedgerUser(Person):
             if await self._post({"id": id_, "user": self.name, "text": self.diary.sent[id_]}):
                 self.diary.acknowledged[id_] = ("", 0)
             else:
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(self._house.again_s)
 
     async def _post(self, event: dict[str, str]) -> bool:
         url = f"http://127.0.0.1:{self._house.port}/ledger/events"

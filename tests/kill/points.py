@@ -69,7 +69,44 @@ AROUND_A_MODEL_TURN = (
     *("before find", "after find", "inside take_up", "after take_up"),
 )
 MODEL_LABELS = IN_A_MODEL_TURN | {point: IN_THE_DAEMON[point] for point in AROUND_A_MODEL_TURN} | FROM_OUTSIDE
-LEAVE_UNKNOWN = ("after begin", "request written", "post accepted", "inside sent")
+AT_THE_PLATFORMS = {
+    "slack took it": "f12 Slack has posted, no answer read",
+    "slack changed it": "f12 Slack has edited, no answer read",
+    "discord took it": "f12 Discord has posted, no answer read",
+    "discord changed it": "f12 Discord has edited, no answer read",
+    "whatsapp took it": "f12 Twilio has the message, no answer read",
+    "whatsapp calls back": "f33 Twilio calls back, nothing stored",
+}
+ON_THE_CHANNELS = {
+    "before announce": "draft's row not committed",
+    "inside announce": "inside the draft's transaction",
+    "after announce": "draft's row committed, nothing shown",
+    "before posted": "f12 draft shown, its id not stored",
+    "inside posted": "f12 inside the transaction of its id",
+    "after posted": "draft's id stored",
+    "sent to slack": "f12 Slack's answer read, not stored",
+    "sent to discord": "f12 Discord's answer read, not stored",
+    "sent to whatsapp": "f12 Twilio's answer read, not stored",
+    "before reported": "f33 status callback read, not stored",
+    "inside reported": "f33 inside its transaction",
+    "after reported": "f33 stored, not acknowledged",
+    "file asked for": "f67 file asked for",
+    "file half read": "f67 file half read",
+    "file read": "f67 file read, not stored",
+}
+AROUND_THE_CHANNELS = (
+    *("before accept", "inside accept", "after accept", "acknowledged", "model called", "half streamed"),
+    *("before finish", "inside finish", "after finish", "before begin", "inside begin", "after begin", "inside sent"),
+    *("between parts", "page told", "before find", "after find", "inside interrupted", "after interrupted"),
+    *("inside take_up", "after take_up", "inside note_clean_stop"),
+)
+CHANNEL_LABELS = (
+    AT_THE_PLATFORMS | ON_THE_CHANNELS | {point: IN_THE_DAEMON[point] for point in AROUND_THE_CHANNELS} | FROM_OUTSIDE
+)
+LEAVE_UNKNOWN = (
+    *("after begin", "request written", "post accepted", "inside sent"),
+    *("sent to slack", "sent to discord", "sent to whatsapp", *AT_THE_PLATFORMS),
+)
 TAKE_UP_UNKNOWN = ("before find", "after find", "inside interrupted", "after interrupted")
 WHILE_STOPPING = ("inside note_clean_stop", "after note_clean_stop")
 

@@ -32,6 +32,7 @@ class Refund:
     description = "Refunds."
     arguments = Arguments
     is_read = False
+    title = ""
 
     def __init__(self) -> None:
         self.done: list[Arguments] = []

@@ -14,7 +14,7 @@ from bot.config import schema
 from bot.errors import Fault, ModelError
 from bot.llm.offline import OfflineModel
 from bot.model import Author, Found, Message, MessageId, Passage, PassageId, Seq
-from bot.ports import ChatModel, ChatRequest, Chunk, Finished, Reasoning, TextDelta, ToolCall, Usage
+from bot.ports import ChatModel, ChatRequest, Chunk, Finished, Progress, Reasoning, TextDelta, ToolCall, Usage
 from bot.tools import Output, Tool
 from bot.tools.person import RequestHuman
 from bot.tools.search import Arguments, SearchKnowledge
@@ -48,6 +48,7 @@ class Page:
     """What a person would see of the drafts."""
 
     shown: list[str] = field(default_factory=list)
+    steps: list[tuple[str, str]] = field(default_factory=list)
     voided: int = 0
 
     async def show(self, text: str) -> None:
@@ -56,6 +57,9 @@ class Page:
     async def void(self) -> None:
         self.voided += 1
         self.shown.clear()
+
+    async def step(self, progress: Progress) -> None:
+        self.steps.append((progress.title, progress.state))
 
 
 class Shelf:
@@ -144,7 +148,7 @@ async def test_f40_calls_of_one_answer_run_one_after_the_other() -> None:
     running: list[str] = []
 
     class Slow:
-        name, description, arguments, is_read = "search_knowledge", "Searches.", Arguments, True
+        name, title, description, arguments, is_read = "search_knowledge", "", "Searches.", Arguments, True
 
         async def run(self, arguments: Arguments, first_number: int) -> Output:
             running.append(f"{arguments.query} begins")
@@ -368,7 +372,7 @@ async def test_f42_long_results_leave_room_for_the_question() -> None:
     long = Passage(PassageId("p2"), "a.md", "A", "x" * 30_000)
 
     class Long:
-        name, description, arguments, is_read = "search_knowledge", "Searches.", Arguments, True
+        name, title, description, arguments, is_read = "search_knowledge", "", "Searches.", Arguments, True
 
         async def run(self, arguments: Arguments, first_number: int) -> Output:
             return Output("y" * 30_000, (Found(long, 1.0, 1.0),))

@@ -31,7 +31,7 @@ class Counted:
     arguments = Nothing
 
     def __init__(self, name: str, *, is_read: bool, hangs: bool = False) -> None:
-        self.name, self.is_read, self.hangs = name, is_read, hangs
+        self.name, self.title, self.is_read, self.hangs = name, "", is_read, hangs
         self.runs = 0
         self.has_run = asyncio.Event()
 

@@ -1,7 +1,9 @@
 """A server that speaks chat completions, and takes nothing that OpenAI's documents do not allow, nor what the stricter of the compatible servers
-stumble over: sides that do not alternate, contents that are empty or null, arguments that are no object.
+stumble over: sides that do not alternate, contents that are empty or null, arguments that are no object. It also writes down speech: `Reply.text`
+is then what is said, and `counts` with no tokens at all means that it counts seconds.
 
-https://platform.openai.com/docs/api-reference/chat/create"""
+https://platform.openai.com/docs/api-reference/chat/create
+https://platform.openai.com/docs/api-reference/audio/createTranscription"""
 
 import base64
 import binascii
@@ -11,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
+
+from aiohttp import BodyPartReader, web
 
 from tests.models.wire import Body, Call, ModelServer, Received, Reply, Script, pieces
 
@@ -36,6 +40,8 @@ _OF_ROLE = {
     "assistant": {"role", "content", "tool_calls"},
     "tool": {"role", "content", "tool_call_id"},
 }
+_SPOKEN = {"file", "model", "response_format", "language", "prompt", "temperature"}
+_SOUNDS = {"flac", "mp3", "mp4", "mpeg", "mpga", "m4a", "ogg", "wav", "webm"}
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _MOST_ID_CHARS = 40
 _IMAGE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,(.+)")
@@ -88,6 +94,7 @@ class OpenAIServer(ModelServer):
     """As `ModelServer`, in one dialect."""
 
     path: ClassVar[str] = "/v1/chat/completions"
+    more_paths: ClassVar[tuple[str, ...]] = ("/v1/audio/transcriptions",)
 
     def __init__(self, script: Script | None = None, dialect: Dialect = SIMPLE) -> None:
         super().__init__(script)
@@ -99,9 +106,28 @@ class OpenAIServer(ModelServer):
 
     # --- requests
 
+    async def read(self, request: web.Request) -> Body:
+        """Of a form each field, and the file as `{"name", "type", "data"}`."""
+        if request.content_type != "multipart/form-data":
+            return await super().read(request)
+        body: Body = {}
+        async for part in await request.multipart():
+            assert isinstance(part, BodyPartReader)
+            assert part.name is not None
+            assert part.name not in body, "a field that comes twice"
+            data = bytes(await part.read())
+            if part.filename is None:
+                body[part.name] = data.decode()
+            else:
+                body[part.name] = {"name": part.filename, "type": part.headers["Content-Type"], "data": data}
+        return body
+
     def refusal(self, body: Body, headers: Mapping[str, str]) -> str:
         try:
             require(headers.get("Authorization", "").startswith("Bearer "), "You didn't provide an API key.")
+            if "messages" not in body and headers.get("Content-Type", "").startswith("multipart/form-data; boundary="):
+                check_speech(body)
+                return ""
             self._fields(body)
             check_messages(body, self.dialect)
             check_tools(body)
@@ -143,6 +169,12 @@ class OpenAIServer(ModelServer):
         return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
     def whole(self, reply: Reply, asked: Received) -> Body:
+        if "file" in asked.body:
+            return (
+                {"text": reply.text, "usage": _usage_of_speech(reply)}
+                if self.dialect.has_usage
+                else {"text": reply.text}
+            )
         message: Body = {"role": "assistant", "content": self._text(reply), "refusal": None}
         if reply.reasoning and self.dialect.reasoning != "think":
             message[self.dialect.reasoning] = reply.reasoning
@@ -211,6 +243,21 @@ def _usage(reply: Reply) -> Body:
     }
 
 
+def _usage_of_speech(reply: Reply) -> Body:
+    counts = reply.counts
+    if not counts.input:
+        return {"type": "duration", "seconds": 12}
+    total = counts.input + counts.output
+    details = {"audio_tokens": counts.input, "text_tokens": 0}
+    return {
+        "type": "tokens",
+        "input_tokens": counts.input,
+        "output_tokens": counts.output,
+        "total_tokens": total,
+        "input_token_details": details,
+    }
+
+
 def _is_strict(node: Any) -> bool:
     if isinstance(node, list):
         return all(map(_is_strict, node))
@@ -224,6 +271,19 @@ def _is_strict(node: Any) -> bool:
 
 
 # --- what a request must look like -------------------------------------------------------------------------------------
+
+
+def check_speech(body: Body) -> None:
+    for name in ("file", "model"):
+        require(body.get(name), f"you must provide a {name} parameter")
+    extra = set(body) - _SPOKEN
+    require(not extra, f"Unrecognized request argument supplied: {next(iter(extra), '')}")
+    file = body["file"]
+    require(isinstance(file, dict), "file: expected a file")
+    ending = file["name"].rpartition(".")[2]
+    require(ending in _SOUNDS, f"Invalid file format. Supported formats: {sorted(_SOUNDS)}")
+    require(file["data"], "The audio file is empty.")
+    require(body.get("response_format", "json") == "json", "response_format is not compatible with model")
 
 
 def check_messages(body: Body, dialect: Dialect) -> None:

@@ -81,6 +81,7 @@ class ModelServer(ABC):
     """A provider's protocol on a loopback port. Answers with `replies` in their order, then as `script` says, then with `Reply()`."""
 
     path: ClassVar[str]
+    more_paths: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, script: Script | None = None) -> None:
         self.replies: deque[Reply] = deque()
@@ -95,6 +96,12 @@ class ModelServer(ABC):
         self._runner: web.AppRunner | None = None
 
     # --- what a provider says
+
+    async def read(self, request: web.Request) -> Body:
+        """The body of a request."""
+        value = json.loads(await request.read())
+        assert isinstance(value, dict), "the body of a request is a JSON object"
+        return value
 
     @abstractmethod
     def refusal(self, body: Body, headers: Mapping[str, str]) -> str:
@@ -123,7 +130,8 @@ class ModelServer(ABC):
 
     async def start(self, port: int = 0) -> None:
         app = web.Application(client_max_size=64_000_000)
-        app.router.add_post(self.path, self._answer)
+        for path in (self.path, *self.more_paths):
+            app.router.add_post(path, self._answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
@@ -157,7 +165,7 @@ class ModelServer(ABC):
     # --- answering
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        asked = Received(await _json(request), request.headers.copy())
+        asked = Received(await self.read(request), request.headers.copy())
         self.ledger.append(asked)
         self.peers.add(request.transport)
         self.open += 1
@@ -260,12 +268,6 @@ class ModelServer(ABC):
             await response.write_eof()
         elif request.transport is not None:
             request.transport.close()
-
-
-async def _json(request: web.Request) -> Body:
-    value = json.loads(await request.read())
-    assert isinstance(value, dict), "the body of a request is a JSON object"
-    return value
 
 
 def _frame(name: str, data: Body | str) -> bytes:

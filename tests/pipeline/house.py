@@ -62,7 +62,7 @@ class ListChannel:
     """A channel that keeps what it was given. `on_send` may raise, or wait."""
 
     def __init__(self, name: str = "list", *, is_deduped: bool = False, text_chars: int = 10_000) -> None:
-        self.name = name
+        self.name, self.account = name, ""
         self.limits = Limits(text_chars=text_chars, is_deduped=is_deduped, max_age_s=3600.0)
         self.sent: list[Message] = []
         self.on_send: Callable[[Message], Awaitable[None]] | None = None
@@ -90,7 +90,7 @@ class DraftingChannel(ListChannel):
     async def draft(self, to: Address, message: MessageId, text: str) -> None:
         self.drafts.append((message, text))
 
-    async def withdraw(self, to: Address, message: MessageId) -> None:
+    async def withdraw(self, to: Address, message: MessageId, shown_as: str = "") -> None:
         self.drafts.append((message, "<withdrawn>"))
 
 
@@ -134,7 +134,9 @@ class Core:
         self.turns = Turns(store, clock, self.conversations, agents, channels, self.delivery, TurnRules(), self.metrics)
         self.scheduler = TurnScheduler(self.turns.run, clock, alone=self.turns.run_alone)
         rules = IntakeRules(16_000, 86_400_000, lambda channel: "main", lambda channel: quiet_s)
-        self.intake = Intake(store, clock, self.conversations, self.scheduler, rules, self.metrics, channels)
+        self.intake = Intake(
+            store, clock, self.conversations, self.scheduler, rules, self.metrics, channels, self.delivery
+        )
 
     async def say(
         self, text: str, external_id: str, chat: str = "ada", sent_at_ms: int = 0, channel: str = ""

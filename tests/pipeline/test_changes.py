@@ -54,7 +54,7 @@ class Topic(BaseModel):
 class Look:
     """A tool that waits for its gate, once it runs."""
 
-    name, description, arguments, is_read = "look", "Looks.", Topic, True
+    name, title, description, arguments, is_read = "look", "", "Looks.", Topic, True
 
     def __init__(self) -> None:
         self.runs = asyncio.Event()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -135,14 +136,19 @@ async def test_a_refused_part_is_sent_again_when_the_platform_said(tmp_path: Pat
 
 
 async def test_a_part_that_is_always_refused_is_given_up(tmp_path: Path) -> None:
-    """After its tries it is dead, somebody is told, and the next message goes out."""
+    """Once it is too old and was tried often enough, it is dead, somebody is told, and the next message goes out."""
     platform = Platform()
+    platform.limits = replace(platform.limits, max_age_s=100.0)
     platform.troubles["first"] = [SendRefused("not now", is_retryable=True)] * 50
     async with core(tmp_path / "data", model=model(), channel=platform) as house:
         await house.say("first", "1")
-        await house.say("second", "2", chat="ada")
-        await spend(house, 60)
+        await spend(house, 90)
         assert platform.attempts.count("first") == TRIES
+        assert await house.all("SELECT kind, count FROM incidents") == []
+        await spend(house, 60)
+        assert platform.attempts.count("first") == TRIES + 1
+        await house.say("second", "2", chat="ada")
+        await spend(house, 1)
         assert platform.posted() == ["second"]
         assert await house.all("SELECT kind, count FROM incidents") == [("undelivered", 1)]
 

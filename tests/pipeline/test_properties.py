@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bot.agent import context
 from bot.agent.context import CUT, Past
-from bot.intake import conversation_id
+from bot.ids import conversation_id
 from bot.model import Address, Author, Identity, Message, MessageDeleted, MessageId, Seq, Visibility
 from bot.ports import ChatRequest, Chunk, Row, Value
 from bot.store import records

@@ -61,7 +61,7 @@ async def test_f22_a_duplicate_is_known_however_late(tmp_path: Path) -> None:
         assert (again.message, again.seq) == (first.message, first.seq)
         assert await texts(house) == ["You said: hello"]
         assert await house.all("SELECT count(*) FROM cases") == [(1,)]
-        assert (await house.say("next", "2")).seq == 3
+        assert (await house.say("next", "2")).seq == 4
 
 
 async def test_f22_an_event_older_than_the_keys_is_refused(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Splitting loses nothing, respects the limit, cuts where a reader would, and takes linear time."""
 
+import html
 import re
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -93,11 +95,52 @@ def test_cuts_are_where_a_reader_expects_them(text: str, limit: int, parts: tupl
 
 
 def test_a_code_block_that_is_too_long_is_cut_between_lines() -> None:
-    """Lines of code stay whole."""
+    """Lines of code stay whole, and each part but the first begins with the end of a line."""
     block = "```\n" + "".join(f"line {number:03}\n" for number in range(50)) + "```\n"
     parts = split(block, 100)
     assert "".join(parts) == block
-    assert all(part.endswith("\n") for part in parts)
+    assert [line for part in parts for line in part.split("\n") if line] == block.split("\n")[:-1]
+    assert all(part.startswith("\n") for part in parts[1:])
+
+
+@given(texts, st.integers(2, 120))
+@settings(max_examples=500, deadline=None)
+def test_only_code_goes_on_with_the_end_of_a_line(text: str, limit: int) -> None:
+    """A part that begins so is read as code, so no other does; where there is no choice, it is a line end alone."""
+    text = text.replace("```", "").replace("~~~", "")
+    for part in split(text, limit)[1:]:
+        assert not re.match(r"\n[^\n]", part)
+
+
+@pytest.mark.parametrize("size", [1600, 2000, 4000])
+def test_what_measures_more_than_it_is_long_is_cut_earlier(size: int) -> None:
+    """Characters that a platform counts several times fill a part sooner, and no part is cut much too early."""
+    text = "fish & chips <now> " * 1000
+    parts = split(text, size, lambda part: len(html.escape(part)))
+    assert "".join(parts) == text
+    assert all(size // 2 < len(html.escape(part)) <= size for part in parts[:-1])
+
+
+def test_a_part_that_can_only_be_one_character_may_measure_more() -> None:
+    """There is nothing left to cut."""
+    assert split("&&&", 2, lambda part: 5 * len(part)) == ("&", "&", "&")
+
+
+@pytest.mark.parametrize("measure", [lambda part: 3 * len(part), lambda part: len(part) + 1999 * part.count("x")])
+def test_a_measure_need_not_be_even(measure: Callable[[str], int]) -> None:
+    """A few tries find a cut that is short enough, wherever the costly characters stand."""
+    calls = 0
+
+    def counted(part: str) -> int:
+        nonlocal calls
+        calls += 1
+        return measure(part)
+
+    text = ("a " * 400 + "x ") * 20
+    parts = split(text, 2000, counted)
+    assert "".join(parts) == text
+    assert all(measure(part) <= 2000 or len(part) == 1 for part in parts)
+    assert calls < 25 * len(parts)
 
 
 def test_a_limit_of_nothing_is_refused() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import intake
+from bot import ids
 from bot.errors import DataError
 from bot.model import Address
 from bot.store import migrations
@@ -95,8 +95,8 @@ async def test_a_database_of_the_first_schema_goes_on_where_it_was(tmp_path: Pat
             old.execute(statement)
         old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         old.execute("PRAGMA user_version = 1")
-        conversation = intake.conversation_id(Address("list", "", "ada"))
-        who = intake.identity_id("list", "", "ada")
+        conversation = ids.conversation_id(Address("list", "", "ada"))
+        who = ids.identity_id("list", "", "ada")
         old.execute(
             """INSERT INTO conversations (id, channel, account, chat, thread, identity_id, agent, last_seq, case_id, created_ms, updated_ms)
             VALUES (?, 'list', '', 'ada', '', ?, 'main', 2, 'c', 1, 1)""",

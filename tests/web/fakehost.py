@@ -1,8 +1,11 @@
 """A house of the same shape as the real one, that keeps everything in dictionaries."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+
+from aiohttp import BaseConnector
 
 from bot.errors import Refused
 from bot.model import (
@@ -11,7 +14,9 @@ from bot.model import (
     Author,
     Blob,
     BlobId,
+    Bookmark,
     CaseId,
+    CaseSummary,
     Conversation,
     ConversationId,
     Event,
@@ -22,10 +27,11 @@ from bot.model import (
     MessageReceived,
     Passage,
     PassageId,
+    Recent,
     Seq,
     Transcript,
 )
-from bot.ports import Clock, HostLimits
+from bot.ports import ChannelState, Clock, Fetched, HostLimits
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(64)
 
@@ -37,6 +43,7 @@ class FakeHost:
         self.clock = clock
         self.limits = limits
         self.events: list[Event] = []
+        self.states: list[ChannelState] = []
         self.failure: Exception | None = None
         self.is_held = asyncio.Event()
         self.is_held.set()
@@ -47,7 +54,7 @@ class FakeHost:
         self._messages: dict[str, list[Message]] = {}
         self._blobs: dict[str, tuple[Blob, bytes, str]] = {}
 
-    async def receive(self, event: Event) -> Accepted:
+    async def receive(self, event: Event, bookmark: Bookmark | None = None) -> Accepted:
         self._fail()
         self.is_asked.set()
         await self.is_held.wait()
@@ -109,6 +116,37 @@ class FakeHost:
         if found is None or found[2] != reader.external_id:
             raise Refused("no_blob", "There is no such file.")
         return found[0], _chunks(found[1])
+
+    def report(self, state: ChannelState, detail: str = "") -> None:
+        self.states.append(state)
+
+    # --- what the web has no use for -------------------------------------------------------------------------------
+
+    async def keep(self, bookmark: Bookmark) -> None:
+        raise AssertionError
+
+    async def bookmarks(self) -> Mapping[str, str]:
+        raise AssertionError
+
+    async def recent(self, since_ms: int, limit: int = 200) -> Sequence[Recent]:
+        raise AssertionError
+
+    async def has_receipt(self, at: Address, external_id: str) -> bool:
+        raise AssertionError
+
+    async def cases(self, person: Identity, limit: int = 10) -> Sequence[CaseSummary]:
+        raise AssertionError
+
+    async def open_attachment(self, message: MessageId, blob: BlobId) -> tuple[Blob, AsyncIterator[bytes]]:
+        raise AssertionError
+
+    def fetch(
+        self, url: str, headers: Mapping[str, str] | None = None, *, trusted: Sequence[str] = ()
+    ) -> AbstractAsyncContextManager[Fetched]:
+        raise AssertionError
+
+    def connector(self) -> BaseConnector:
+        raise AssertionError
 
     def secret(self, name: str) -> bytes:
         return name.encode().ljust(32, b"!")

@@ -1,0 +1,286 @@
+"""One run of one account: everything that stands while the bot is connected."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from typing import Final
+
+from discord.http import Route
+
+from adapters.admission import Gate
+from adapters.discord import Account, commands
+from adapters.discord.backfill import LONGEST_MS, PLACES, Backfill, news, places
+from adapters.discord.calls import CallFailure, Rejected, patiently
+from adapters.discord.echoes import Echoes
+from adapters.discord.faults import bad_token
+from adapters.discord.gateway import Gateway
+from adapters.discord.inbound import Inbound, Marked
+from adapters.discord.interactions import Interactions
+from adapters.discord.lanes import Lanes
+from adapters.discord.payloads import (
+    Application,
+    Channel,
+    Guild,
+    Interaction,
+    Malformed,
+    Reaction,
+    Ready,
+    Removed,
+    Said,
+    Typing,
+    User,
+)
+from adapters.discord.posts import Posts, said
+from adapters.discord.rooms import Rooms
+from adapters.discord.session import NAME, Session, Track, bookmark, read
+from adapters.discord.wire import Bot, Frame, Wire
+from bot.errors import Overloaded, StoreUnavailable
+from bot.model import Address, Bookmark, MessageId
+from bot.ports import ChannelState, Host
+
+log = logging.getLogger(__name__)
+
+GAP: Final = "gap"
+"""The bookmark of a time that is not read again yet; "" where there is none."""
+
+_KEEP_S: Final = 10.0
+_KEEP_ANYWAY_S: Final = 300.0
+_KNOWN_MS: Final = 30 * 24 * 3600 * 1000  # conversations in which edits and deletions are told
+
+
+class Live:
+    """Built and run once. `posts`, `rooms` and `wire` stand from `run`'s log-in on (`is_ready`)."""
+
+    def __init__(
+        self, settings: Account, host: Host, account: str, echoes: Echoes, wire: Wire, me: str, app: str
+    ) -> None:
+        self._host = host
+        self._clock = host.clock
+        self._settings = settings
+        self._application = app
+        self.wire = wire
+        self.tasks = asyncio.TaskGroup()
+        self.rooms = Rooms(wire, host.clock, me, account, has_threads=settings.threads)
+        self.posts = Posts(host, wire, self.rooms, echoes, has_feedback=settings.feedback)
+        gate = Gate(settings.allow, host.clock, host.limits.messages_per_minute)
+        places_ = Gate(settings.allow.model_copy(update={"people": []}), host.clock, host.limits.messages_per_minute)
+        self._inbound = Inbound(host, account, wire, self.rooms, self.posts, echoes, gate, places_, self.spawn)
+        self._interactions = Interactions(host, account, app, wire, self.rooms, gate, self._inbound)
+        self._backfill = Backfill(host.clock, wire, self.rooms, self._inbound)
+        self._lanes = Lanes(self.tasks)
+        self._track = Track(Session())
+        self._gap_ms = 0
+        self._unread: set[str] = set()  # what is still to be read again after a gap
+        self.gateway: Gateway | None = None
+
+    def spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None] | None:
+        """A task of this run; None, and nothing is done, where the run has not begun or is ending."""
+        try:
+            return self.tasks.create_task(work)
+        except RuntimeError:
+            work.close()
+            return None
+
+    async def run(self, refused: asyncio.Event, first: Sequence[Coroutine[None, None, None]]) -> None:
+        """Until cancelled; `first` is done at the start. Raises ChannelFault, alone or in a group."""
+        known = await self._host.bookmarks()
+        session = read(known.get(NAME, ""))
+        self._track = Track(session)
+        self._gap_ms = _number(known.get(GAP, ""))
+        recent = await self._host.recent(self._clock.now_ms() - _KNOWN_MS, 1_000)
+        self._inbound.remember(one.at for one in reversed(recent))
+        bot = Bot(self.wire)
+        self.gateway = Gateway(self._host, bot, self.wire, self._settings.gateway_url, session, self._take, self._began)
+        async with self.tasks:
+            for work in first:
+                self.spawn(work)
+            self.spawn(_fail_when(refused))
+            self.spawn(commands.sync(self._clock, self.wire, self._application))
+            self.spawn(self._keep_often())
+            if self._gap_ms and session.id:  # the process ended before everything was read
+                await self._fill(())
+            await self.gateway.run()
+
+    # --- for the house ---------------------------------------------------------------------------------------------
+
+    async def remove(self, to: Address, message: MessageId, shown: str) -> None:
+        """Takes a draft away. Best effort."""
+        try:
+            await self.posts.remove(to, message, shown)
+        except CallFailure as failure:
+            log.warning("a draft could not be taken away: %s", failure)
+
+    async def type(self, to: Address) -> None:
+        try:
+            place = await self.rooms.place(to)
+            await self.wire.send_typing(place.channel)
+        except CallFailure as failure:
+            log.debug("typing is not shown: %s", failure)
+
+    async def file_url(self, source: str) -> str:
+        """Where a file can be read now. Raises CallFailure."""
+        channel, message, file = source.split("/")
+        one = said(await self.wire.get_message(channel, message))
+        for attachment in one.attachments:
+            if attachment.id == file:
+                return attachment.url
+        raise Rejected(404, 0, "the message no longer has that file")
+
+    # --- events ----------------------------------------------------------------------------------------------------
+
+    async def _take(self, frame: Frame) -> None:
+        track, seq = self._track, frame.seq
+        if seq is None:
+            return
+        track.arrived(seq, self._clock.now_ms())
+        try:
+            job = self._job(frame, lambda: self._marked(track, seq))
+            if job is None:
+                await self._learn(frame)
+        except Malformed as error:
+            log.warning("an event of type %s cannot be read: %s", frame.type, error.errors(include_input=False)[:3])
+            job = None
+        if job is None:
+            track.handled(seq)
+            return
+        lane, work = job
+        await self._lanes.put(lane, lambda: _done(frame.type, work, lambda: track.handled(seq)))
+
+    def _job(self, frame: Frame, marked: Marked) -> "tuple[str, Callable[[], Awaitable[None]]] | None":
+        """The lane of an event and what is to be done with it; None for what only changes what is known of channels."""
+        match frame.type:
+            case "MESSAGE_CREATE" | "MESSAGE_UPDATE":
+                one = Said.model_validate(frame.data)
+                take = self._inbound.message if frame.type == "MESSAGE_CREATE" else self._inbound.edited
+                return one.channel_id, lambda: take(one, marked)
+            case "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK":
+                removed = Removed.model_validate(frame.data)
+                return removed.channel_id, lambda: self._inbound.removed(removed, marked)
+            case "MESSAGE_REACTION_ADD":
+                reaction = Reaction.model_validate(frame.data)
+                return reaction.channel_id, lambda: self._inbound.reacted(reaction, marked)
+            case "TYPING_START":
+                typing = Typing.model_validate(frame.data)
+                return typing.channel_id, lambda: self._inbound.typing(typing)
+            case "INTERACTION_CREATE":
+                asked = Interaction.model_validate(frame.data)
+                begun = self.tasks.create_task(self._interactions.begin(asked))
+                return asked.room_id, lambda: self._interactions.take(asked, begun, marked)
+        return None
+
+    async def _learn(self, frame: Frame) -> None:
+        match frame.type:
+            case "GUILD_CREATE":
+                guild = Guild.model_validate(frame.data)
+                self.rooms.learn_guild(guild)
+                await self._fill_guild(guild)
+            case "CHANNEL_CREATE" | "CHANNEL_UPDATE" | "THREAD_CREATE" | "THREAD_UPDATE":
+                self.rooms.learn([Channel.model_validate(frame.data)])
+            case "CHANNEL_DELETE" | "THREAD_DELETE":
+                self.rooms.forget(Channel.model_validate(frame.data).id)
+
+    def _marked(self, track: Track, seq: int) -> Bookmark | None:
+        """The bookmark that goes with an event; none of a session that is over."""
+        if track is not self._track or self.gateway is None:
+            return None
+        return bookmark(track.stand(self.gateway.heard_ms, seq))
+
+    async def _keep_often(self) -> None:
+        """Events that the house has no row for move the bookmark too."""
+        kept, kept_at = self._track.seq, self._clock.monotonic()
+        while True:
+            await self._clock.sleep(_KEEP_S)
+            stand = self._track.stand(self.gateway.heard_ms if self.gateway else 0)
+            is_due = self._clock.monotonic() - kept_at >= _KEEP_ANYWAY_S
+            if stand.id and (stand.seq != kept or is_due) and await self._kept(bookmark(stand)):
+                kept, kept_at = stand.seq, self._clock.monotonic()
+
+    async def _kept(self, mark: Bookmark) -> bool:
+        try:
+            await self._host.keep(mark)
+        except (StoreUnavailable, Overloaded) as failure:
+            log.info("a bookmark is kept later: %s", failure)
+            return False
+        return True
+
+    # --- gaps ------------------------------------------------------------------------------------------------------
+
+    async def _began(self, session: Session, ready: Ready) -> None:
+        """A new session knows nothing of what was said before it."""
+        old = self._track.stand(self.gateway.heard_ms if self.gateway else 0)
+        self._track = Track(session)
+        if not old.id:
+            return
+        ends = [ms for ms in (self._gap_ms, old.at_ms) if ms]
+        self._gap_ms = max(min(ends, default=0), self._clock.now_ms() - LONGEST_MS)
+        while not await self._kept(Bookmark(GAP, str(self._gap_ms))):
+            await self._clock.sleep(1.0)
+        await self._fill([guild.id for guild in ready.guilds])
+
+    async def _fill(self, guilds: Collection[str]) -> None:
+        """Puts the reading of every place before what comes from there now."""
+        self._unread = {f"guild {id_}" for id_ in guilds}
+        for channel in places(await self._host.recent(self._gap_ms - LONGEST_MS, PLACES)):
+            await self._read_again(channel)
+        await self._close_gap("")
+
+    async def _fill_guild(self, guild: Guild) -> None:
+        if f"guild {guild.id}" in self._unread and not guild.unavailable:
+            for channel in news(guild, self._gap_ms):
+                await self._read_again(channel)
+            await self._close_gap(f"guild {guild.id}")
+
+    async def _read_again(self, channel: str) -> None:
+        if channel in self._unread:
+            return
+        self._unread.add(channel)
+        since_ms = self._gap_ms
+
+        async def work() -> None:
+            if await self._backfill.read(channel, since_ms):
+                await self._close_gap(channel)
+
+        await self._lanes.put(channel, lambda: _done("what was missed", work, lambda: None))
+
+    async def _close_gap(self, read_: str) -> None:
+        self._unread.discard(read_)
+        if self._gap_ms and not self._unread and await self._kept(Bookmark(GAP, "")):
+            self._gap_ms = 0
+
+
+async def _done(what: str, work: Callable[[], Awaitable[None]], handled: Callable[[], None]) -> None:
+    """The boundary of one event: what Discord sent wrongly, or does not tell, is logged and stops nothing else."""
+    try:
+        await work()
+    except Malformed as error:
+        log.warning("%s cannot be read: %s", what, error.errors(include_input=False)[:3])
+    except CallFailure as failure:
+        log.warning("%s could not be handled: %s", what, failure)
+    handled()
+
+
+async def _fail_when(refused: asyncio.Event) -> None:
+    await refused.wait()
+    raise bad_token()
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
+async def logged_in(settings: Account, host: Host, account: str, echoes: Echoes, refused: asyncio.Event) -> Live:
+    """Asks who we are. Raises ChannelFault for a token that Discord refuses, CallFailure when it cannot be asked."""
+    if settings.token is None:
+        raise bad_token()
+    token = settings.token.get_secret_value()
+    wire = Wire(settings.api_url, token, host.connector(), host.clock, refused.set)
+    host.report(ChannelState.CONNECTING)
+    try:
+        me = User.model_validate(await patiently(host.clock, lambda: wire.request(Route("GET", "/users/@me"))))
+        app = Application.model_validate(await patiently(host.clock, wire.application_info))
+    except BaseException as error:
+        await wire.close()
+        if isinstance(error, Rejected) and error.status == 401:
+            raise bad_token() from error
+        raise
+    return Live(settings, host, account, echoes, wire, me.id, app.id)

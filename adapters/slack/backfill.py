@@ -1,0 +1,133 @@
+"""What was said while no event could reach us, fetched from Slack's history after every gap.
+
+It may fetch too much: the house knows every message by its id. It is bounded in age, in rooms and in pages, and waits as long as Slack's
+rate limits want.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from adapters.slack.events import Said, ms_of, text_of, ts_of
+from adapters.slack.faults import CallFailed
+from adapters.slack.inbound import SEEN, Inbound, said_in
+from adapters.slack.pages import PAGE, next_cursor
+from bot.errors import Overloaded, StoreUnavailable
+from bot.model import Bookmark
+
+log = logging.getLogger(__name__)
+
+Json = Mapping[str, Any]  # Slack's payloads are untyped JSON by nature
+
+MOST_AGE_MS: Final = 24 * 3_600_000  # older questions are not answered any more
+OVERLAP_MS: Final = 300_000  # what was on its way when the last event was stored
+MOST_ROOMS: Final = 200
+MOST_PAGES: Final = 5
+_TRIES: Final = 10
+_NOT_THERE: Final = {"channel_not_found", "not_in_channel", "thread_not_found", "message_not_found"}
+_WAIT_S: Final = 60.0
+
+
+class Backfill:
+    """One account's look back."""
+
+    def __init__(self, inbound: Inbound) -> None:
+        self._in = inbound
+
+    async def run(self) -> None:
+        """Takes up what was missed since the last stored event; the first run of all only notes when it began. Never raises for Slack."""
+        now_ms = self._in.host.clock.now_ms()
+        since_ms = await self._since(now_ms)
+        try:
+            if since_ms:
+                await self._look_back(since_ms)
+            await self._in.host.keep(Bookmark(SEEN, str(now_ms)))
+        except CallFailed as failed:
+            log.warning("what was missed could not be fetched whole: %s", failed)
+        except (StoreUnavailable, Overloaded, TimeoutError) as error:
+            log.warning(
+                "what was missed could not be stored, it is fetched after the next gap: %s", error or "too slow"
+            )
+
+    async def _since(self, now_ms: int) -> int:
+        """Where to begin; 0 where nothing was ever stored."""
+        text = (await self._in.host.bookmarks()).get(SEEN, "")
+        seen_ms = int(text) if text.isascii() and text.isdigit() else 0
+        return max(seen_ms - OVERLAP_MS, now_ms - MOST_AGE_MS) if seen_ms else 0
+
+    async def _look_back(self, since_ms: int) -> None:
+        async for room in self._rooms():
+            await self._room(room, since_ms)
+        await self._threads(since_ms)
+
+    async def _rooms(self) -> AsyncIterator[str]:
+        """The direct chats of the bot and the channels it is in."""
+        count = 0
+        async for page in self._pages(
+            "users_conversations", types="im,mpim,public_channel,private_channel", exclude_archived=True
+        ):
+            for room in page.get("channels") or ():
+                id_ = text_of(room, "id") if isinstance(room, Mapping) else ""
+                if id_ and count < MOST_ROOMS:
+                    count += 1
+                    yield id_
+
+    async def _room(self, channel: str, since_ms: int) -> None:
+        late: list[Said] = []
+        replied: list[str] = []
+        async for page in self._pages("conversations_history", channel=channel, oldest=ts_of(since_ms)):
+            late += said_in(page, self._in.me, self._in.me.team, channel)
+            replied += _replied(page, since_ms)
+        await self._take(late)
+        for thread in replied:
+            await self._thread(channel, thread, since_ms)
+
+    async def _threads(self, since_ms: int) -> None:
+        """Threads whose root is older than the gap do not show in a history; the house knows those in which it talks."""
+        for recent in await self._in.host.recent(max(0, since_ms - MOST_AGE_MS), MOST_ROOMS):
+            if recent.at.thread and ms_of(recent.at.thread) < since_ms:
+                await self._thread(recent.at.chat, recent.at.thread, since_ms)
+
+    async def _thread(self, channel: str, thread: str, since_ms: int) -> None:
+        late: list[Said] = []
+        async for page in self._pages("conversations_replies", channel=channel, ts=thread, oldest=ts_of(since_ms)):
+            late += said_in(page, self._in.me, self._in.me.team, channel)
+        await self._take([each for each in late if ms_of(each.ts) >= since_ms])
+
+    async def _take(self, late: list[Said]) -> None:
+        for each in sorted(late, key=lambda found: ms_of(found.ts)):
+            if each.is_addressed:
+                await self._in.take_said(each, is_late=True)
+            if each.edited_ts:
+                await self._in.take_edit(each)
+
+    async def _pages(self, method: str, **arguments: object) -> AsyncIterator[Json]:
+        """Pages of a list, as slowly as Slack wants. Empty for a room that is gone."""
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            page = await self._page(method, cursor, **arguments)
+            yield page
+            cursor = next_cursor(page) or None
+            if cursor is None:
+                return
+
+    async def _page(self, method: str, cursor: str | None, **arguments: object) -> Json:
+        for _ in range(_TRIES):
+            try:
+                return await self._in.api.call(method, cursor=cursor, limit=PAGE, **arguments)
+            except CallFailed as failed:
+                if failed.code in _NOT_THERE:
+                    return {}
+                if failed.is_settled and failed.retry_after_s is None:
+                    raise
+                await self._in.host.clock.sleep(min(failed.retry_after_s or 1.0, _WAIT_S))
+        raise CallFailed("ratelimited", "Slack's rate limit, over and over", is_certain=True)
+
+
+def _replied(page: Json, since_ms: int) -> list[str]:
+    """The roots whose threads have grown since."""
+    return [
+        text_of(post, "ts")
+        for post in page.get("messages") or ()
+        if isinstance(post, Mapping) and ms_of(text_of(post, "latest_reply")) >= since_ms
+    ]

@@ -1,0 +1,219 @@
+"""Our messages as Slack's blocks. Pure; every limit names its source in https://docs.slack.dev/reference/block-kit.
+
+What a press needs to be understood later stands in its value, so that it survives a restart.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from adapters.rendering import SLACK, fit, render, sources
+from bot.model import Author, CaseSummary, Citation, Message, MessageId, Passage, value
+
+Block = dict[str, Any]  # Slack's payloads are untyped JSON by nature
+
+TEXT_CHARS: Final = 3_000  # blocks/section-block: of its text
+_LABEL_CHARS: Final = 75  # block-elements/button-element: of its text; composition-objects/option-object: of its text
+_TITLE_CHARS: Final = 24  # surfaces/modals: of a title
+_ROW: Final = 25  # blocks/actions-block: elements; most platforms' people see five
+_VIEW_SECTIONS: Final = 40  # surfaces/modals: at most 100 blocks
+_MOST_PASSAGES: Final = 100  # block-elements/static-select: options
+
+PRESS: Final = "press"
+FEEDBACK: Final = "feedback"
+PASSAGE: Final = "passage"
+FORGET: Final = "forget"
+EVENT_TYPE: Final = "frontdesk_message"
+
+WITHDRAWN: Final = "_This answer was withdrawn._"
+
+
+@value
+class Pressed:
+    """What a button's value says: whose message, in which thread, and the choice."""
+
+    message: MessageId
+    thread: str
+    choice: str
+
+
+def parts(text: str) -> Sequence[str]:
+    """The text in parts that fit a message each."""
+    return fit(text, SLACK, TEXT_CHARS)
+
+
+def first_part(text: str) -> str:
+    """As much as one message shows."""
+    return next(iter(parts(text[: 2 * TEXT_CHARS])), "")
+
+
+def key_of(account: str, message: MessageId, part: int) -> str:
+    """Tells our message by its metadata, which others in the workspace may read: says nothing by itself."""
+    return hashlib.sha256(f"{account}\0{message}\0{part}".encode()).hexdigest()[:32]
+
+
+def marked(key: str) -> Block:
+    """https://docs.slack.dev/messaging/message-metadata"""
+    return {"event_type": EVENT_TYPE, "event_payload": {"key": key}}
+
+
+def shown_text(message: Message) -> str:
+    """The text as Slack's mrkdwn, also for notifications. A message of files alone names them."""
+    return render(message.text, SLACK, part=message.part).strip() or _named(message) or "…"
+
+
+def _named(message: Message) -> str:
+    return render(", ".join(attachment.name for attachment in message.attachments), SLACK)[:TEXT_CHARS]
+
+
+def body(text: str) -> list[Block]:
+    """A piece of mrkdwn that fits one section."""
+    return [_section(text)]
+
+
+def extras(message: Message, thread: str, *, has_feedback: bool) -> list[Block]:
+    """What stands under the text: sources, choices, thumbs."""
+    found = _sources(message.citations)
+    if message.buttons:
+        found += _choices(message, thread)
+    if has_feedback and message.author is Author.AGENT and message.part == 0:
+        found.append(_thumbs(message, thread))
+    return found
+
+
+def _sources(citations: Sequence[Citation]) -> list[Block]:
+    if not citations:
+        return []
+    listed = sources(citations, SLACK, TEXT_CHARS)
+    options = [
+        {"text": _plain(f"[{each.number}] {each.title}", _LABEL_CHARS), "value": each.passage}
+        for each in citations[:_MOST_PASSAGES]
+    ]
+    select: Block = {
+        "type": "static_select",
+        "action_id": PASSAGE,
+        "placeholder": _plain("Read a source", _LABEL_CHARS),
+        "options": options,
+    }
+    named: list[Block] = [{"type": "context", "elements": [_mrkdwn(listed)]}] if listed else []
+    return [*named, {"type": "actions", "elements": [select]}]
+
+
+def _choices(message: Message, thread: str) -> list[Block]:
+    elements: list[Block] = [
+        {
+            "type": "button",
+            "action_id": f"{PRESS}:{index}",
+            "text": _plain(button.label, _LABEL_CHARS),
+            "value": _value(message.id, thread, button.id),
+        }
+        for index, button in enumerate(message.buttons)
+    ]
+    return [{"type": "actions", "elements": elements[at : at + _ROW]} for at in range(0, len(elements), _ROW)]
+
+
+def _thumbs(message: Message, thread: str) -> Block:
+    """https://docs.slack.dev/reference/block-kit/block-elements/feedback-buttons-element"""
+    element: Block = {
+        "type": "feedback_buttons",
+        "action_id": FEEDBACK,
+        "positive_button": {"text": _plain("Helpful", _LABEL_CHARS), "value": _value(message.id, thread, "up")},
+        "negative_button": {"text": _plain("Not helpful", _LABEL_CHARS), "value": _value(message.id, thread, "down")},
+    }
+    return {"type": "context_actions", "elements": [element]}
+
+
+def _value(message: MessageId, thread: str, choice: str) -> str:
+    return json.dumps({"m": message, "t": thread, "c": choice}, separators=(",", ":"))
+
+
+def pressed(text: str) -> Pressed | None:
+    """The value of a press; None for one that is not of ours."""
+    try:
+        found = json.loads(text)
+        return Pressed(MessageId(str(found["m"])), str(found["t"]), str(found["c"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+# --- views ---------------------------------------------------------------------------------------------------------
+
+
+def passage_view(passage: Passage) -> Block:
+    """A modal that shows a passage."""
+    texts = [render(part, SLACK, part=number) for number, part in enumerate(parts(passage.text)[:_VIEW_SECTIONS])]
+    blocks = [_section(f"*{render(passage.title, SLACK)[: TEXT_CHARS - 2]}*"), *map(_section, filter(str.strip, texts))]
+    if passage.url.startswith(("http://", "https://")) and len(passage.url) <= TEXT_CHARS:
+        blocks.append({"type": "actions", "elements": [_link(passage.url)]})
+    return {
+        "type": "modal",
+        "title": _plain("Source", _TITLE_CHARS),
+        "close": _plain("Close", _TITLE_CHARS),
+        "blocks": blocks,
+    }
+
+
+def notice_view(text: str) -> Block:
+    """A modal with one sentence."""
+    title, close = _plain("Frontdesk", _TITLE_CHARS), _plain("Close", _TITLE_CHARS)
+    return {"type": "modal", "title": title, "close": close, "blocks": [_section(render(text, SLACK)[:TEXT_CHARS])]}
+
+
+def home_view(cases: Sequence[CaseSummary], greeting: str) -> Block:
+    """The home tab: what to do here, the person's cases, and being forgotten."""
+    how = "Write to me under *Messages*, or mention me in a channel. `/frontdesk help` lists what else there is."
+    blocks: list[Block] = [_section(render(greeting, SLACK) or how), _section(how), {"type": "divider"}]
+    blocks.append({"type": "header", "text": _plain("Your questions", 150)})
+    for case in cases:
+        blocks += _case(case)
+    if not cases:
+        blocks.append(_section("_Nothing yet._"))
+    confirm: Block = {
+        "title": _plain("Forget me?", 100),
+        "text": _plain("Everything you have written to me is deleted. This cannot be undone.", 300),
+        "confirm": _plain("Forget me", 30),
+        "deny": _plain("Keep it", 30),
+        "style": "danger",
+    }
+    forget: Block = {
+        "type": "button",
+        "action_id": FORGET,
+        "text": _plain("Forget me", _LABEL_CHARS),
+        "style": "danger",
+        "confirm": confirm,
+    }
+    blocks += [{"type": "divider"}, {"type": "actions", "elements": [forget]}]
+    return {"type": "home", "blocks": blocks}
+
+
+def _case(case: CaseSummary) -> list[Block]:
+    """The time is shown in the reader's own zone: https://docs.slack.dev/reference/block-kit/blocks/rich-text-block#date-element-type"""
+    title = render(case.title[:200], SLACK).replace("\n", " ") or "…"
+    when: Block = {
+        "type": "date",
+        "timestamp": case.opened_ms // 1000,
+        "format": "{date_short_pretty}, {time}",
+        "fallback": "some time ago",
+    }
+    state: Block = {"type": "text", "text": " · ended" if case.ended_ms else " · open"}
+    line: Block = {"type": "rich_text_section", "elements": [when, state]}
+    return [_section(title), {"type": "rich_text", "elements": [line]}]
+
+
+def _link(url: str) -> Block:
+    return {"type": "button", "action_id": "open", "text": _plain("Open the document", _LABEL_CHARS), "url": url}
+
+
+def _section(text: str) -> Block:
+    return {"type": "section", "text": _mrkdwn(text)}
+
+
+def _mrkdwn(text: str) -> Block:
+    """`verbatim`: names of rooms and people in it are not made into links."""
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def _plain(text: str, limit: int) -> Block:
+    clean = " ".join(text.split()) or "…"
+    return {"type": "plain_text", "text": clean if len(clean) <= limit else clean[: limit - 1] + "…", "emoji": False}

@@ -1,0 +1,187 @@
+"""How a turn ends: everything that the unit of work which ends it has to know, that unit, and the one for a turn that failed.
+
+Promise: the rows that were read are marked handled, as they were read, together with the reply, its outbox rows, the trace and what it cost;
+or nothing is.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot import ids
+from bot.agent.loop import Answer
+from bot.agent.router import Attempt
+from bot.conversations import Conflict
+from bot.model import Conversation, Message, MessageId, Seq, TurnId, Visibility
+from bot.ports import Cursor, Value
+from bot.store import records
+from bot.store.records import Inbound
+from bot.store.steps import add_spend, attempt_json, end_steps, record_attempts
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_PLAIN = frozenset({"answered", "tools"})
+
+
+@dataclass(slots=True)
+class Ending:
+    """Everything that the unit of work which ends a turn has to know."""
+
+    turn: TurnId
+    conversation: Conversation
+    case: str
+    first: Seq
+    first_id: MessageId
+    last: Seq
+    count: int
+    changed: int  # the sum of the rows' changed_ms, which grows with every change
+    reply: Message | None
+    parts: tuple[str | None, ...]
+    outcome: str
+    wants_person: bool
+    started_ms: int
+    now_ms: int
+    trace: str
+    attempts: Sequence[Attempt] = ()  # model calls whose cost is not on record yet
+    has_steps: bool = False
+    may_have_draft: bool = False  # on a channel where a draft has a row
+
+
+@dataclass(slots=True)
+class Ended:
+    """What it did."""
+
+    conversation: Conversation
+    reply: Message | None
+
+
+def outcome_of(answer: Answer) -> str:
+    if answer.stopped:
+        return "stopped"
+    if answer.is_last_resort:
+        return "quoted"
+    return "answered" if answer.is_answered else "unanswered"
+
+
+def reply_id(first: MessageId) -> MessageId:
+    """A rerun of the turn derives the same id, so that its draft and its answer replace those of the run before."""
+    return MessageId(ids.derived_id("reply", first))
+
+
+def trace(
+    read: Sequence[Inbound], reply: Message | None, answer: Answer | None, attempts: Sequence[Attempt] = ()
+) -> str:
+    """What is kept of the turn, by reference to messages."""
+    kept: dict[str, Any] = {"messages": [inbound.message.id for inbound in read]}
+    if reply is not None:
+        kept["reply"] = reply.id
+    if answer is not None:
+        kept["model"] = answer.model
+        kept["steps"] = answer.steps
+        kept["calls"] = answer.calls
+        if answer.stopped:
+            kept["stopped"] = answer.stopped
+        kept["first_token_ms"] = None if answer.first_token_s is None else round(answer.first_token_s * 1000, 2)
+        kept["passages"] = [
+            {
+                "id": one.passage.id,
+                "title": one.passage.title,
+                "score": round(one.score, 4),
+                "coverage": round(one.coverage, 3),
+            }
+            for one in answer.found
+        ]
+    if any(each.is_call or each.outcome not in _PLAIN for each in attempts):  # the offline answerer's own stand above
+        kept["attempts"] = [attempt_json(each) for each in attempts]
+    return _encode(kept)
+
+
+# --- units of work ---------------------------------------------------------------------------------------------------
+
+
+def finish(cursor: Cursor, ending: Ending) -> Ended:
+    """Marks handled exactly what was read, as it was read, and appends the reply; one that comes after a person took over becomes a
+    note."""
+    values: dict[str, Value] = {"now": ending.now_ms, "turn": ending.turn}
+    if ending.count == 1:
+        is_as_read = (
+            cursor.execute(records.HANDLE_ONE, {**values, "id": ending.first_id, "changed": ending.changed}) == 1
+        )
+    else:
+        place: dict[str, Value] = {"conversation": ending.conversation.id, "first": ending.first, "last": ending.last}
+        rows = cursor.fetch(records.HANDLE, {**values, **place})
+        is_as_read = (len(rows), sum(row[0] for row in rows)) == (ending.count, ending.changed)
+    if not is_as_read:
+        raise Conflict("other rows are unhandled than the turn read, or they have changed")
+    if ending.attempts:
+        record_attempts(cursor, ending.conversation.identity, ending.attempts, ending.turn, ending.now_ms)
+    return append_reply(cursor, ending)
+
+
+def append_reply(cursor: Cursor, ending: Ending) -> Ended:
+    conversation = ending.conversation
+    if ending.has_steps:
+        end_steps(cursor, reply_id(ending.first_id), ending.turn, conversation.id, ending.now_ms)
+    owner, version, last_seq = cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": conversation.id})[0]
+    is_owned = (owner, version) == (conversation.owner, conversation.version)
+    reply = None
+    if ending.reply is not None:
+        last_seq += 1
+        visibility = Visibility.PUBLIC if is_owned else Visibility.NOTE
+        reply = ending.reply.placed(Seq(last_seq), visibility)
+        records.add_message(cursor, reply, conversation.id, ending.turn)
+        if is_owned:
+            records.add_outbox(cursor, reply, conversation.id, conversation.address.channel, ending.parts)
+    if ending.may_have_draft and (reply is None or not is_owned):
+        cursor.execute(records.WITHDRAW_DRAFT, {"message": reply_id(ending.first_id), "now": ending.now_ms})
+    if ending.wants_person:
+        cursor.execute(records.WANT_PERSON, {"id": conversation.id})
+        cursor.execute(records.CASE_WANTS_PERSON, {"id": ending.case, "now": ending.now_ms})
+    add_turn(cursor, ending)
+    return Ended(conversation.advanced(Seq(last_seq)), reply if is_owned else None)
+
+
+def pay(cursor: Cursor, owed: Sequence[tuple[str, Sequence[Attempt]]]) -> None:
+    for payer, attempts in owed:
+        add_spend(cursor, payer, attempts)
+
+
+def add_turn(cursor: Cursor, ending: Ending) -> None:
+    cursor.execute(
+        records.ADD_TURN,
+        {
+            "id": ending.turn,
+            "conversation": ending.conversation.id,
+            "case": ending.case,
+            "agent": ending.conversation.agent,
+            "outcome": ending.outcome,
+            "started": ending.started_ms,
+            "ended": ending.now_ms,
+            "trace": ending.trace,
+        },
+    )
+
+
+def mark_alone(cursor: Cursor, conversation: str, now_ms: int) -> None:
+    cursor.execute(records.MARK_ALONE, {"conversation": conversation, "now": now_ms})
+
+
+def fail(cursor: Cursor, ending: Ending, reason: str, tries: int) -> Ended | None:
+    """Counts a failure of the rows read. None: they will be tried again. After `tries` they are a dead letter, and the user is told."""
+    rows: dict[str, Value] = {"conversation": ending.conversation.id, "first": ending.first, "last": ending.last}
+    cursor.execute(records.COUNT_FAILURE, {**rows, "error": reason})
+    if ending.attempts:
+        record_attempts(cursor, ending.conversation.identity, ending.attempts, ending.turn, ending.now_ms)
+    dead = cursor.execute(records.GIVE_UP, {**rows, "now": ending.now_ms, "turn": ending.turn, "tries": tries})
+    if not dead:
+        return None
+    records.add_incident(
+        cursor,
+        ending.turn,
+        "dead letter",
+        ending.conversation.id,
+        f"{dead} message(s) failed {tries} times; the last time with {reason}. See: frontdesk trace {ending.turn}",
+        ending.now_ms,
+        ending.conversation.id,
+    )
+    return append_reply(cursor, ending)

@@ -1,0 +1,223 @@
+"""The one client that reads what others keep: files that people sent, documents, whatever a URL names.
+
+Promises: http and https alone; only public addresses, and the origins that the config itself names; at most REDIRECTS_MOST redirects, each of
+them checked like the first; headers (credentials) reach no other origin than the one they were given for; nothing is read past the caps of
+size and time, nothing is unpacked, no cookie is kept.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from typing import TypeVar
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from aiohttp.client import ClientTimeout
+from yarl import URL
+
+from bot.errors import FetchError
+from bot.net.connector import GuardedConnector, NotPublic, OutsidePerimeter, PublicConnector
+from bot.net.perimeter import Perimeter
+from bot.ports import Clock, Fetched
+
+T = TypeVar("T")
+
+REDIRECTS_MOST = 3
+TOTAL_S = 30.0  # from the request to the last byte
+IDLE_S = 10.0  # without a byte
+PIECE_BYTES = 65_536
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110, section 15.4
+_PASSING = frozenset({408, 425, 429})  # what another try may find otherwise, like every 5xx
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Frontdesk"}
+_LASTING = (
+    OutsidePerimeter,
+    NotPublic,
+    ValueError,  # a host that has no name in DNS
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ServerFingerprintMismatch,
+)
+
+
+class TooLarge(FetchError):
+    """There is more of it than may be read."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, is_retryable=False)
+
+
+class Fetcher:
+    """Reads URLs. One for the process; its connections are opened on first use, inside the running loop. `resolver`: in place of the
+    machine's own."""
+
+    def __init__(
+        self, perimeter: Perimeter, clock: Clock, most_bytes: int, resolver: AbstractResolver | None = None
+    ) -> None:
+        self._perimeter = perimeter
+        self._clock = clock
+        self._most_bytes = most_bytes
+        self._resolver = resolver
+        self._public: aiohttp.ClientSession | None = None
+        self._named: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def fetch(
+        self, url: str, headers: Mapping[str, str] | None = None, *, trusted: Sequence[str] = ()
+    ) -> AsyncIterator[Fetched]:
+        """See `bot.ports.Host.fetch`. A connection to a `trusted` origin is never used for anyone who does not trust it."""
+        patience = _Patience(self._clock)
+        named = frozenset(origin for each in trusted if (origin := _origin(each)) is not None)
+        response = await self._open(_parsed(url), dict(headers or {}), named, patience)
+        try:
+            async with aclosing(self._pieces(response, patience)) as pieces:
+                yield Fetched(str(response.url), response.content_type.lower(), response.content_length or 0, pieces)
+        finally:
+            response.close()
+
+    def connector(self) -> aiohttp.BaseConnector:
+        """A pool of its own for an SDK, within the perimeter. The caller closes it."""
+        return GuardedConnector(self._perimeter)
+
+    async def close(self) -> None:
+        """Closes every connection. Safe to repeat."""
+        sessions = (self._public, self._named)
+        self._public = self._named = None
+        for session in sessions:
+            if session is not None:
+                await session.close()
+
+    # --- asking ------------------------------------------------------------------------------------------------------
+
+    async def _open(
+        self, at: URL, headers: dict[str, str], named: frozenset[URL], patience: "_Patience"
+    ) -> aiohttp.ClientResponse:
+        """The answer behind all redirects, its body still to be read."""
+        for _ in range(REDIRECTS_MOST + 1):
+            response = await self._ask(at, headers, named, patience)
+            if response.status not in _REDIRECTS:
+                return _accepted(response, at)
+            target = _target(response, at)
+            if target.origin() != at.origin():
+                headers = {}
+            at = target
+        raise FetchError(f"{_shown(at)}: more than {REDIRECTS_MOST} redirects", is_retryable=False)
+
+    async def _ask(
+        self, at: URL, headers: Mapping[str, str], named: frozenset[URL], patience: "_Patience"
+    ) -> aiohttp.ClientResponse:
+        session = self._session_for(at, named)
+        try:
+            return await patience.wait(lambda: session.get(at, headers=headers, allow_redirects=False))
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise _failure(error, at) from error
+
+    async def _pieces(self, response: aiohttp.ClientResponse, patience: "_Patience") -> AsyncGenerator[bytes, None]:
+        left = self._most_bytes
+        if (response.content_length or 0) > left:
+            raise TooLarge(f"{_shown(response.url)}: more than {self._most_bytes} bytes")
+        while piece := await self._piece(response, patience):
+            left -= len(piece)
+            if left < 0:
+                raise TooLarge(f"{_shown(response.url)}: more than {self._most_bytes} bytes")
+            yield piece
+
+    async def _piece(self, response: aiohttp.ClientResponse, patience: "_Patience") -> bytes:
+        try:
+            return await patience.wait(lambda: response.content.read(PIECE_BYTES))
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _failure(error, response.url) from error
+
+    def _session_for(self, at: URL, named: frozenset[URL]) -> aiohttp.ClientSession:
+        if at.origin() in named:
+            if self._named is None:
+                self._named = _session(GuardedConnector(self._perimeter, self._resolver))
+            return self._named
+        if self._public is None:
+            self._public = _session(PublicConnector(self._perimeter, self._resolver))
+        return self._public
+
+
+class _Patience:
+    """How long one fetch may take: IDLE_S for each wait, TOTAL_S in all."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._end = clock.monotonic() + TOTAL_S
+
+    async def wait(self, begin: Callable[[], Awaitable[T]]) -> T:
+        """What comes of what is begun. Raises TimeoutError, also where there would be no wait."""
+        left_s = self._end - self._clock.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        async with self._clock.timeout(min(IDLE_S, left_s)):
+            return await begin()
+
+
+def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        headers=_HEADERS,
+        timeout=ClientTimeout(total=None, sock_connect=None),
+        trust_env=False,
+    )
+
+
+# --- URLs and answers --------------------------------------------------------------------------------------------------
+
+
+def _parsed(text: str) -> URL:
+    """Parsed by the library that connects, so that both read the same host."""
+    try:
+        at = URL(text)
+        is_whole = at.scheme in ("http", "https") and bool(at.host) and at.port != 0
+        is_plain = at.user is None and at.password is None and "\\" not in text
+    except ValueError:
+        is_whole = is_plain = False
+    if not (is_whole and is_plain):
+        raise FetchError("not a web address, or one that names a user", is_retryable=False)
+    return at
+
+
+def _origin(text: str) -> URL | None:
+    try:
+        return _parsed(text).origin()
+    except FetchError:
+        return None
+
+
+def _target(response: aiohttp.ClientResponse, at: URL) -> URL:
+    """Where a redirect leads."""
+    location = response.headers.get("Location", "")
+    response.close()
+    try:
+        target = str(at.join(URL(location)))
+    except ValueError:
+        target = ""
+    if not location or not target:
+        raise FetchError(f"{_shown(at)}: a redirect to nowhere", is_retryable=False)
+    return _parsed(target)
+
+
+def _accepted(response: aiohttp.ClientResponse, at: URL) -> aiohttp.ClientResponse:
+    """The response, if it is one that can be read."""
+    status, encoding = response.status, response.headers.get("Content-Encoding", "identity").strip().lower()
+    if 200 <= status < 300 and encoding in ("", "identity"):
+        return response
+    response.close()
+    if 200 <= status < 300:
+        raise FetchError(f"{_shown(at)}: packed ({encoding[:20]}), which was not asked for", is_retryable=False)
+    raise FetchError(f"{_shown(at)}: answered {status}", is_retryable=status in _PASSING or status >= 500)
+
+
+def _failure(error: Exception, at: URL) -> FetchError:
+    """What an exception means. The path of a URL may be a secret: only its origin is named."""
+    if isinstance(error, TimeoutError):
+        return FetchError(f"{_shown(at)}: took too long", is_retryable=True)
+    is_ours = isinstance(error, OutsidePerimeter | NotPublic)
+    reason = str(error) if is_ours else type(error).__name__
+    return FetchError(f"{_shown(at)}: {reason}", is_retryable=not isinstance(error, _LASTING))
+
+
+def _shown(at: URL) -> str:
+    return str(at.origin())
