@@ -310,7 +310,7 @@ class App:
             async def serve(request: "web.Request") -> "web.StreamResponse":
                 routes = self.supervisors[key].adapter.routes()
                 handler = next((each.handler for each in routes if (each.method, each.path) == (method, path)), None)
-                return await (handler or _gone)(request)
+                return await (handler if handler is not None and key in self.channels else _gone)(request)
 
             return serve
 
@@ -417,13 +417,17 @@ class App:
         self.intake.reread()
         for key, supervisor in self.supervisors.items():
             account = accounts.get(key)
-            if account is None or self._make_adapters is not None:
+            if self._make_adapters is not None:
+                continue
+            if account is None:
+                self.channels.pop(key, None)
+                supervisor.replace(None)
                 continue
             take: Callable[[BaseModel], None] | None = getattr(supervisor.adapter, "reload", None)
             is_stopped = self.health.channels[key].state is ChannelState.STOPPED
             if take is not None:
                 take(account[2])
-            elif is_stopped or key not in before or before[key][2] != account[2]:
+            elif is_stopped or key not in self.channels or key not in before or before[key][2] != account[2]:
                 adapter = self._load_adapter(*account)
                 self.channels[key] = Channel.of(adapter)
                 supervisor.replace(adapter)

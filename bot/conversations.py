@@ -147,6 +147,11 @@ class Conversations:
         if (reading := self._readings.get(conversation)) is not None:
             reading.changed()
 
+    def changed_all(self) -> None:
+        """Any of them may have been changed."""
+        for conversation in {*self._known, *self._readings, *self._arrivals}:
+            self.changed(conversation)
+
     def forget(self, conversation: str) -> None:
         """The copy may differ from the store: the next `get` reads it again."""
         self._known.pop(conversation, None)

@@ -27,6 +27,7 @@ from bot.channels import Channel, channel_at, key_of
 from bot.errors import Overloaded, SendError, SendRefused, SendUncertain, StoreUnavailable, WindowClosed
 from bot.ids import conversation_id
 from bot.model import (
+    AGENT_OWNER,
     Address,
     Author,
     Conversation,
@@ -39,7 +40,7 @@ from bot.model import (
     OutboxState,
     Seq,
 )
-from bot.ports import Clock, Cursor, Receipt, Reconciles, Row, Store, Value
+from bot.ports import Clock, Cursor, Drafts, Receipt, Reconciles, Row, Store, Value
 from bot.scheduler import TurnScheduler
 from bot.store import records
 from bot.telemetry.metrics import Metrics
@@ -84,6 +85,15 @@ class May(Enum):
     GONE = auto()  # it is not planned any more
     CLOSED = auto()  # outside the channel's window
     UNWANTED = auto()  # the person has said so
+    TAKEN_OVER = auto()  # it is the agent's, and a person has the conversation now
+    FORGOTTEN = auto()  # what it said is gone
+
+
+_DROPPED = {
+    May.UNWANTED: "the person does not want to be written to",
+    May.TAKEN_OVER: "a person had taken over before it could be sent",
+    May.FORGOTTEN: "the person asked to be forgotten",
+}
 
 
 class Delivery:
@@ -114,7 +124,11 @@ class Delivery:
 
     def wake(self, at: Address) -> None:
         """There may be something to send to this address."""
-        self._lane(channel_at(at)).wake(conversation_id(at))
+        self.wake_id(at, conversation_id(at))
+
+    def wake_id(self, at: Address, conversation: ConversationId) -> None:
+        """The same for any conversation of that account."""
+        self._lane(channel_at(at)).wake(conversation)
 
     async def receive(self, event: DraftPosted | DeliveryReported) -> None:
         """Takes what a platform reports of a message, late, repeated and in any order. Raises StoreUnavailable or Overloaded."""
@@ -123,7 +137,8 @@ class Delivery:
             case DraftPosted():
                 is_open = await self._store.run(posted, event)
             case DeliveryReported():
-                is_open = await self._store.run(reported, event, now, ids.new_id(now))
+                channel = self._channels.get(channel_at(event.at))
+                is_open = await self._store.run(reported, event, _has_template(channel), now, ids.new_id(now))
         if is_open:
             self.wake(event.at)
 
@@ -177,9 +192,8 @@ class Delivery:
         channel = self._channels.get(channel_at(conversation.address))
         if channel is None or channel.limits.is_deduped:
             return None
-        wait_s = await self._take_away(channel, conversation)
-        if wait_s is not None:
-            return wait_s
+        if (later_s := await self._take_away(channel, conversation)) is not None:  # which holds no message back
+            self._clock.call_later(later_s, lambda: self.wake(conversation.address))
         opened = await self._store.read(records.OPEN_OUTBOX, {"conversation": conversation_id, "limit": ROWS_AT_ONCE})
         for row in opened:
             part = part_of(row)
@@ -197,7 +211,7 @@ class Delivery:
         if part.state is not OutboxState.PLANNED:
             return await self._reconcile(channel, conversation, part)
         age_s = (self._clock.now_ms() - part.message.at_ms) / 1000
-        is_fresh = part.attempted_ms or part.was_held or part.part == HOLE_PART or part.message.replaces
+        is_fresh = part.attempts or part.was_held or part.part == HOLE_PART or part.message.replaces
         if age_s > channel.limits.max_age_s and not is_fresh:
             await self._give_up(
                 conversation, part, f"older than {channel.limits.max_age_s:.0f} s when it could be sent"
@@ -221,7 +235,7 @@ class Delivery:
             await self._refused(channel, conversation, part, error)
             return False
         except (SendUncertain, TimeoutError) as error:
-            await self._mark(part, OutboxState.UNKNOWN, WAITS_S[0], str(error))
+            await self._mark(part, OutboxState.SENDING, OutboxState.UNKNOWN, WAITS_S[0], str(error))
             return False
         await self._record(sent, part, receipt, self._clock.now_ms())
         return True
@@ -230,28 +244,29 @@ class Delivery:
         if may is May.CLOSED:
             hours = channel.limits.window_s / 3600
             await self._hold_for_window(channel, conversation, part, f"the person has not written for {hours:g} hours")
-        elif may is May.UNWANTED:
-            await self._give_up(conversation, part, "the person does not want to be written to")
+        elif may in _DROPPED:
+            await self._record(drop, part, _DROPPED[may], self._clock.now_ms())
 
     async def _hold_for_window(self, channel: Channel, conversation: Conversation, part: Part, reason: str) -> None:
         """Nobody can send free text now: the message waits until the person writes, and a form tells them once that it does."""
-        has_template = channel.templates is not None and channel.templates.has_template()
+        has_template = _has_template(channel)
         self._metrics.incidents.of("window closed").inc()
         now = self._clock.now_ms()
         await self._record(hold_for_window, conversation, part, reason[:500], has_template, now, ids.new_id(now))
 
     async def _take_away(self, channel: Channel, conversation: Conversation) -> float | None:
         """Withdraws what is still shown of answers that are none. Returns seconds when one has to wait."""
-        wait_s = None
+        waits: list[float] = []
         for row in await self._store.read(records.OPEN_WITHDRAWALS, {"conversation": conversation.id}):
-            left_s = (row[4] - self._clock.now_ms()) / 1000
-            if row[3] and left_s > 0:
-                wait_s = min(left_s, WAITS_S[-1])
-            elif not await self._withdraw(channel, conversation, row):
-                wait_s = 0.0
-        return wait_s
+            left_s: float | None = (row[4] - self._clock.now_ms()) / 1000
+            if left_s is None or left_s <= 0:
+                left_s = await self._withdraw(channel, conversation, row)
+            if left_s is not None:
+                waits.append(min(left_s, WAITS_S[-1]))
+        return min(waits, default=None)
 
-    async def _withdraw(self, channel: Channel, conversation: Conversation, row: Row) -> bool:
+    async def _withdraw(self, channel: Channel, conversation: Conversation, row: Row) -> float | None:
+        """None when it is done, else the seconds until the next try."""
         draft = Part(draft_of(row[0]), 0, OutboxState.PLANNED, row[3], 0, row[2] or 0)
         try:
             async with self._clock.timeout(SEND_S):
@@ -260,15 +275,27 @@ class Delivery:
                     found = await self._look_up(channel.reconciles, conversation, draft)
                     shown_as = found.external_id if found else ""
                 if channel.drafts is not None:
-                    await channel.drafts.withdraw(conversation.address, draft.message.id, shown_as)
+                    await self._take_back(channel.drafts, conversation, draft, shown_as)
         except (SendError, TimeoutError) as error:
-            if draft.attempts + 1 < TRIES:
-                wait_s = WAITS_S[min(draft.attempts, len(WAITS_S) - 1)]
+            put_off_s = error.retry_after_s if isinstance(error, SendRefused) and error.is_retryable else None
+            if put_off_s is not None or draft.attempts + 1 < TRIES:
+                wait_s = WAITS_S[min(draft.attempts, len(WAITS_S) - 1)] if put_off_s is None else put_off_s
                 due = self._clock.now_ms() + round(wait_s * 1000)
-                await self._record(execute, records.COUNT_LOOKUP, {**draft.key, "due": due, "error": str(error)[:500]})
-                return False
-        await self._mark(draft, OutboxState.DEAD, 0.0, "withdrawn")
-        return True
+                values: dict[str, Value] = {**draft.key, "due": due, "error": str(error)[:500]}
+                await self._record(execute, records.COUNT_LOOKUP if put_off_s is None else records.WAIT, values)
+                return wait_s
+        await self._mark(draft, OutboxState.PLANNED, OutboxState.DEAD, 0.0, "withdrawn")
+        return None
+
+    async def _take_back(self, drafts: Drafts, conversation: Conversation, draft: Part, shown_as: str) -> None:
+        """The same boundary for a withdrawal."""
+        try:
+            await drafts.withdraw(conversation.address, draft.message.id, shown_as)
+        except (SendError, TimeoutError):
+            raise
+        except Exception as error:
+            log.exception("channel %s failed to withdraw a draft", conversation.address.channel)
+            raise SendUncertain(type(error).__name__) from error
 
     async def _hand_over(
         self, channel: Channel, conversation: Conversation, message: Message, role: str = ""
@@ -308,18 +335,22 @@ class Delivery:
     async def _refused(self, channel: Channel, conversation: Conversation, part: Part, error: SendRefused) -> None:
         """Tried again until the message is too old; a platform that is down for a while costs no answer."""
         age_s = (self._clock.now_ms() - part.message.at_ms) / 1000
-        if error.retry_after_s is not None and error.is_retryable:
+        is_kept = part.was_held or bool(part.message.replaces) or age_s < channel.limits.max_age_s
+        if error.retry_after_s is not None and error.is_retryable and is_kept:
             due = self._clock.now_ms() + round(error.retry_after_s * 1000)
             values: dict[str, Value] = {**part.key, "due": due, "error": str(error)[:500]}
             await self._record(execute, records.PUT_OFF, values)
         elif error.is_retryable and (part.attempts + 1 < TRIES or age_s < channel.limits.max_age_s):
             wait_s = WAITS_S[min(part.attempts, len(WAITS_S) - 1)]
-            await self._mark(part, OutboxState.PLANNED, wait_s, str(error))
+            await self._mark(part, OutboxState.SENDING, OutboxState.PLANNED, wait_s, str(error))
         else:
             await self._give_up(conversation, part, str(error))
 
     async def _reconcile(self, channel: Channel, conversation: Conversation, part: Part) -> bool:
         if part.message.replaces:  # to be shown in a draft's place, which may be done over and over
+            await self._absent(conversation, part)
+            return False
+        if channel.reconciles is None and part.role == "final":  # nothing is known to be shown of it
             await self._absent(conversation, part)
             return False
         if channel.reconciles is None:
@@ -347,7 +378,7 @@ class Delivery:
             await self._give_up(conversation, part, "cut off each time, and certainly not delivered")
             return
         wait_s = WAITS_S[part.attempts - 2] if part.attempts > 1 else 0.0
-        await self._mark(part, OutboxState.PLANNED, wait_s, "certainly not delivered; sent again")
+        await self._mark(part, part.state, OutboxState.PLANNED, wait_s, "certainly not delivered; sent again")
 
     async def _lookup_failed(self, conversation: Conversation, part: Part, reason: str) -> None:
         """Counted by itself, and anew after a start: that nobody could be asked yet says nothing of how often it was sent."""
@@ -360,10 +391,17 @@ class Delivery:
         due = self._clock.now_ms() + round(WAITS_S[min(self._lookups[key], len(WAITS_S) - 1)] * 1000)
         await self._store.run(execute, records.PUT_OFF_LOOKUP, {**part.key, "due": due, "error": reason[:500]})
 
-    async def _mark(self, part: Part, state: OutboxState, wait_s: float, reason: str) -> None:
+    async def _mark(self, part: Part, was: OutboxState, state: OutboxState, wait_s: float, reason: str) -> None:
+        """Unless something else has become of it meanwhile: a report of the platform counts more."""
         due = self._clock.now_ms() + round(wait_s * 1000)
-        values: dict[str, Value] = {**part.key, "state": state.value, "due": due, "error": reason[:500]}
-        await self._record(execute, records.MARK, values)
+        values: dict[str, Value] = {
+            **part.key,
+            "state": state.value,
+            "was": was.value,
+            "due": due,
+            "error": reason[:500],
+        }
+        await self._record(execute, records.MARK_FROM, values)
 
     async def _give_up(self, conversation: Conversation, part: Part, reason: str) -> None:
         self._metrics.incidents.of("undelivered").inc()
@@ -383,7 +421,7 @@ def part_of(row: Row) -> Part:
     if row[2] is not None:
         message = replace(message, text=row[2])
     if row[1] != row[10]:  # what belongs to the whole comes with its last part
-        message = replace(message, buttons=(), citations=(), attachments=())
+        message = replace(message, buttons=(), citations=(), attachments=(), is_last_part=False)
     return Part(message, row[1], OutboxState(row[3]), row[4], row[5], row[6] or 0, row[7], bool(row[8]))
 
 
@@ -405,8 +443,13 @@ def interrupted(cursor: Cursor, now_ms: int) -> int:
 
 def begin(cursor: Cursor, conversation: ConversationId, part: Part, now_ms: int, window_s: float = 0.0) -> May:
     """Durable before the request leaves, and the one place where a channel's window and a person's wish are kept."""
-    if part.role != "choice" and records.conversation_of(one(cursor, conversation)).is_stopped:
+    found = records.conversation_of(one(cursor, conversation))
+    if part.role != "choice" and found.is_stopped:
         return May.UNWANTED
+    if part.message.author is Author.AGENT and found.owner != AGENT_OWNER:
+        return May.TAKEN_OVER
+    if part.message.is_deleted:
+        return May.FORGOTTEN
     if window_s and part.role != "template" and heard_s(cursor, conversation, now_ms) > window_s:
         return May.CLOSED
     return May.GO if cursor.execute(records.MARK_SENDING, {**part.key, "now": now_ms}) == 1 else May.GONE
@@ -479,7 +522,7 @@ def posted(cursor: Cursor, event: DraftPosted) -> bool:
 _RANKS = {"": 0, DeliveryStatus.SENT: 1, DeliveryStatus.FAILED: 2, DeliveryStatus.DELIVERED: 3, DeliveryStatus.READ: 4}
 
 
-def reported(cursor: Cursor, event: DeliveryReported, now_ms: int, incident: str) -> bool:
+def reported(cursor: Cursor, event: DeliveryReported, has_template: bool, now_ms: int, incident: str) -> bool:
     """What a platform says of a part: never goes back. True when something may have become open by it."""
     conversation = conversation_id(event.at)
     key: dict[str, Value] = {"message": event.message, "part": event.part}
@@ -487,24 +530,45 @@ def reported(cursor: Cursor, event: DeliveryReported, now_ms: int, incident: str
     if not rows:
         return False
     state, receipt, external = rows[0]
-    if _RANKS[event.status] <= _RANKS[receipt] or (external and event.external_id != external):
+    is_of_another = bool(external) and event.external_id != external
+    if is_of_another and receipt != DeliveryStatus.FAILED:
+        return False
+    if not is_of_another and _RANKS[event.status] <= _RANKS[receipt]:
         return False
     values = {**key, "receipt": event.status.value, "external": event.external_id, "now": now_ms}
     cursor.execute(records.SET_RECEIPT, {**values, "state": state if state == "dead" else OutboxState.SENT.value})
     if event.status is DeliveryStatus.FAILED and state != "dead":
-        _failed(cursor, event, conversation, now_ms, incident)
+        _failed(cursor, event, conversation, has_template, now_ms, incident)
     return bool(state != "sent") or event.status is DeliveryStatus.FAILED
 
 
-def _failed(cursor: Cursor, event: DeliveryReported, conversation: ConversationId, now_ms: int, incident: str) -> None:
+def _failed(
+    cursor: Cursor,
+    event: DeliveryReported,
+    conversation: ConversationId,
+    has_template: bool,
+    now_ms: int,
+    incident: str,
+) -> None:
     """The platform took it and could not deliver it after all."""
     found = records.conversation_of(one(cursor, conversation))
     part = Part(draft_of(event.message), event.part, OutboxState.SENT, 0, 0, 0)
     if event.is_window_closed:
-        cursor.execute(records.SET_RECEIPT, {**part.key, "receipt": "", "external": "", "state": "sent", "now": now_ms})
-        hold_for_window(cursor, found, part, event.detail, False, now_ms, incident)
+        hold_for_window(cursor, found, part, event.detail, has_template, now_ms, incident)
     else:
         bury(cursor, found, part, event.detail, now_ms, incident)
+
+
+def _has_template(channel: Channel | None) -> bool:
+    return channel is not None and channel.templates is not None and channel.templates.has_template()
+
+
+def drop(cursor: Cursor, part: Part, reason: str, now_ms: int) -> None:
+    """Not to be sent any more, and nothing is wrong: the rest of it goes too, and so does what is shown of it."""
+    cursor.execute(records.MARK, {**part.key, "state": OutboxState.DEAD.value, "due": now_ms, "error": reason})
+    cursor.execute(records.DROP_REST, part.key)
+    if part.role == "final":
+        cursor.execute(records.WITHDRAW_FINAL, {"message": part.message.id, "now": now_ms})
 
 
 def hole_notice(cursor: Cursor, conversation: Conversation, part: Part, now_ms: int) -> None:
@@ -529,6 +593,8 @@ def bury(cursor: Cursor, conversation: Conversation, part: Part, reason: str, no
     """Dead for good: the rest of the answer is dropped, and one notice closes it where something came before."""
     cursor.execute(records.MARK, {**part.key, "state": OutboxState.DEAD.value, "due": now_ms, "error": reason})
     cursor.execute(records.DROP_REST, part.key)
+    if part.role == "final":
+        cursor.execute(records.WITHDRAW_FINAL, {"message": part.message.id, "now": now_ms})
     if 0 < part.part < HOLE_PART:
         hole_notice(cursor, conversation, part, now_ms)
     detail = f"part {part.part} was not delivered: {reason}"

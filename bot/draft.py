@@ -1,13 +1,15 @@
 """An answer while it is being written, where the channel can show it."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 
 from bot.channels import Channel
 from bot.errors import SendError
 from bot.model import Address, MessageId
 from bot.ports import Progress
+
+log = logging.getLogger(__name__)
 
 Announce = Callable[[MessageId], Awaitable[bool]]
 
@@ -49,13 +51,13 @@ class Draft:
         self._has_sign = True
         if not await self._is_showing() or self._channel is None or self._channel.drafts is None:
             return
-        await self._channel.drafts.draft(self._to, self._id, text)
+        await self._best_effort(self._channel.drafts.draft(self._to, self._id, text))
 
     async def step(self, progress: Progress) -> None:
         if self._channel is None or self._channel.progress is None:
             return
         if self._channel.drafts is None or await self._is_showing():
-            await self._channel.progress.progress(self._to, self._id, progress)
+            await self._best_effort(self._channel.progress.progress(self._to, self._id, progress))
 
     async def _is_showing(self) -> bool:
         if not self._is_mute and not self._is_shown:
@@ -63,12 +65,24 @@ class Draft:
             self._is_mute = not self._is_shown
         return not self._is_mute
 
+    async def _best_effort(self, shown: Awaitable[None]) -> None:
+        """The adapter's boundary: a draft that cannot be shown costs nothing but itself."""
+        try:
+            await shown
+        except Exception:
+            log.exception("channel %s failed to show a draft", self._to.channel)
+            self._is_mute = True
+
     async def sign(self) -> None:
         """Once: somebody is at work here."""
         if self._channel is not None and self._channel.typing is not None and not self._has_sign:
             self._has_sign = True
-            with suppress(SendError, OSError):  # a sign that is not seen is nothing lost
+            try:
                 await self._channel.typing.typing(self._to)
+            except (SendError, OSError):  # a sign that is not seen is nothing lost
+                return
+            except Exception:  # the adapter's boundary
+                log.exception("channel %s failed to show a typing sign", self._to.channel)
 
     async def withdraw(self) -> None:
         if not self._is_deduped:

@@ -33,6 +33,8 @@ SENDER = """
 
 ATTACHMENTS = "SELECT attachments FROM messages WHERE id = :id AND is_deleted = 0"
 
+DROP_BLOB = "DELETE FROM blobs WHERE id = :id"
+
 SET_ATTACHMENTS = "UPDATE messages SET attachments = :attachments WHERE id = :id"
 
 
@@ -115,6 +117,11 @@ class Files:
             now = replace(was, problem=TOO_LARGE if isinstance(error, TooLarge) else UNREADABLE)
         except FrontdeskError as error:
             return error
+        except Exception as error:  # the adapter's boundary: what it was not meant to raise costs its file alone
+            log.exception("a file of a message could not be opened")
+            if not is_last_try:
+                return FetchError(type(error).__name__, is_retryable=True)
+            now = replace(was, problem=UNREADABLE)
         place = Place(message.id, number)
         try:
             return place, await self._store.run(settle, place, was, now)
@@ -167,6 +174,7 @@ def settle(cursor: Cursor, place: Place, was: Attachment, now: Attachment) -> At
     rows = cursor.fetch(ATTACHMENTS, {"id": place.message})
     kept = list(records.attachments_of(rows[0][0])) if rows else []
     if place.number >= len(kept):
+        cursor.execute(DROP_BLOB, {"id": now.blob})  # its file goes with the next housekeeping
         return None
     if kept[place.number] == was:
         kept[place.number] = now

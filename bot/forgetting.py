@@ -1,43 +1,46 @@
 """Forgetting what a person said, when they ask for it. What was counted stays; what was said does not.
 
-Blanked is what this person said, and what was answered in the turns that read it; of conversations in which nobody else spoke,
-everything. The rows stay, without text: their ids go on refusing what the platform may deliver again.
+Blanked is everything this person said, and, in every case in which they spoke, what the agent, an operator or the house said. What others
+said stays theirs. The rows stay, without text: their ids go on refusing what the platform may deliver again.
 """
 
 from collections.abc import Sequence
 
+from bot import ids
 from bot.model import ConversationId, IdentityId
 from bot.ports import Cursor, Value
 from bot.store import records
 
 _CONVERSATIONS = """
-    SELECT DISTINCT m.conversation_id, NOT EXISTS (
-        SELECT 1 FROM messages o WHERE o.conversation_id = m.conversation_id AND o.identity_id NOT IN ('', :identity))
-    FROM messages m WHERE m.identity_id = :identity"""
+    SELECT s.conversation_id, NOT EXISTS (
+        SELECT 1 FROM speakers o WHERE o.conversation_id = s.conversation_id AND o.identity_id <> :identity)
+    FROM speakers s WHERE s.identity_id = :identity"""
 
-_TURNS = "SELECT DISTINCT turn_id FROM messages WHERE identity_id = :identity AND turn_id <> ''"
+_MESSAGES = """
+    SELECT m.id, m.turn_id, m.author FROM messages m
+    WHERE m.conversation_id = :conversation AND m.identity_id IN ('', :identity) AND m.case_id IN (
+        SELECT o.case_id FROM messages o WHERE o.conversation_id = :conversation AND o.identity_id = :identity)"""
 
 _BLANK = """
-    UPDATE messages SET text = '', name = '', attachments = '', citations = '', buttons = '', raw_hash = '', is_deleted = 1,
-                        changed_ms = CASE WHEN changed_ms < :now THEN :now ELSE changed_ms + 1 END"""
+    UPDATE messages SET text = '', name = '', attachments = '', citations = '', buttons = '', raw_hash = '', error = '', is_deleted = 1,
+                        changed_ms = CASE WHEN changed_ms < :now THEN :now ELSE changed_ms + 1 END
+    WHERE id = :id"""
 
-_BLANK_OWN = f"{_BLANK} WHERE identity_id = :identity"
-_BLANK_REPLIES = f"""{_BLANK}
-    WHERE conversation_id = (SELECT conversation_id FROM turns WHERE id = :turn) AND turn_id = :turn AND identity_id = ''"""
-_BLANK_ALONE = f"{_BLANK} WHERE conversation_id = :conversation"
+_BLANK_TURN = "UPDATE turns SET trace = '{}' WHERE id = :turn"
 
-_BLANK_OUTBOX = """
-    UPDATE outbox SET text = '', error = '', state = CASE WHEN state = 'planned' AND role = '' THEN 'dead' ELSE state END
-    WHERE conversation_id = :conversation AND message_id IN (
-        SELECT id FROM messages WHERE conversation_id = :conversation AND is_deleted = 1)"""
-
-_BLANK_TURN = (
-    "UPDATE turns SET trace = '{}' WHERE id = :turn",
-    "UPDATE steps SET text = '', reasoning = '[]', attempts = '[]' WHERE turn_id = :turn",
-    "UPDATE tool_calls SET arguments = '', result = '' WHERE turn_id = :turn",
+_BLANK_WORK = (
+    "UPDATE steps SET text = '', reasoning = '[]', attempts = '[]', ended_ms = coalesce(ended_ms, :now) WHERE reply_id = :reply",
+    "UPDATE tool_calls SET arguments = '', result = '', ended_ms = coalesce(ended_ms, :now) WHERE reply_id = :reply",
 )
 
-_END_STEPS = "UPDATE steps SET ended_ms = coalesce(ended_ms, :now) WHERE conversation_id = :conversation"
+# What stands there as a draft is taken away; what has not left is not sent; what is on its way is settled without its text.
+_WITHDRAW = """
+    UPDATE outbox SET role = 'withdraw', state = 'planned', text = '', error = '', is_held = 0
+    WHERE message_id = :id AND role = 'final' AND state IN ('planned', 'unknown') AND external_id <> ''"""
+
+_CLEAR = """
+    UPDATE outbox SET text = '', error = '', is_held = 0, state = CASE WHEN state IN ('planned', 'unknown') THEN 'dead' ELSE state END
+    WHERE message_id = :id AND role NOT IN ('draft', 'withdraw')"""
 
 _END_CASES = """
     UPDATE cases SET ended_ms = :now, outcome = 'forgotten' WHERE conversation_id = :conversation AND ended_ms IS NULL"""
@@ -57,14 +60,16 @@ def forget(cursor: Cursor, identity: IdentityId, now_ms: int, audit: str) -> Seq
     """Returns the conversations that have changed."""
     who: dict[str, Value] = {"identity": identity}
     found = cursor.fetch(_CONVERSATIONS, who)
-    turns = cursor.fetch(_TURNS, who)
-    cursor.execute(_BLANK_OWN, {**who, "now": now_ms})
-    for (turn,) in turns:
-        cursor.execute(_BLANK_REPLIES, {"turn": turn, "now": now_ms})
-        for blank in _BLANK_TURN:
-            cursor.execute(blank, {"turn": turn})
     for conversation, is_alone in found:
-        _leave(cursor, conversation, now_ms, is_alone=bool(is_alone))
+        turns = set()
+        for message, turn, author in cursor.fetch(_MESSAGES, {**who, "conversation": conversation}):
+            _blank(cursor, message, is_said=author == "user", now_ms=now_ms)
+            turns.add(turn)
+        for turn in turns - {""}:
+            cursor.execute(_BLANK_TURN, {"turn": turn})
+        if is_alone:
+            cursor.execute(_END_CASES, {"conversation": conversation, "now": now_ms})
+            cursor.execute(records.SET_CASE, {"id": conversation, "case": ""})
     cursor.execute(_DROP_BLOBS, who)
     for drop in _DROP_NAMES:
         cursor.execute(drop, who)
@@ -73,12 +78,12 @@ def forget(cursor: Cursor, identity: IdentityId, now_ms: int, audit: str) -> Seq
     return [ConversationId(row[0]) for row in found]
 
 
-def _leave(cursor: Cursor, conversation: str, now_ms: int, *, is_alone: bool) -> None:
-    """What is left of one conversation: nothing that was said, where the person was alone there."""
-    at: dict[str, Value] = {"conversation": conversation, "now": now_ms}
-    if is_alone:
-        cursor.execute(_BLANK_ALONE, at)
-        cursor.execute(_END_CASES, at)
-        cursor.execute(records.SET_CASE, {"id": conversation, "case": ""})
-    cursor.execute(_END_STEPS, at)
-    cursor.execute(_BLANK_OUTBOX, {"conversation": conversation})
+def _blank(cursor: Cursor, message: str, *, is_said: bool, now_ms: int) -> None:
+    """One message, what was to be sent of it, and, where a person said it, what the agent did to answer."""
+    cursor.execute(_BLANK, {"id": message, "now": now_ms})
+    cursor.execute(_WITHDRAW, {"id": message})
+    cursor.execute(_CLEAR, {"id": message})
+    if is_said:
+        cursor.execute(records.DROP_EARLY_CHANGE, {"id": message})
+        for blank in _BLANK_WORK:
+            cursor.execute(blank, {"reply": ids.derived_id("reply", message), "now": now_ms})

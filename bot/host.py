@@ -22,6 +22,8 @@ from bot.model import (
     Bookmark,
     CaseId,
     CaseSummary,
+    DeliveryReported,
+    DraftPosted,
     Event,
     Identity,
     MessageId,
@@ -110,7 +112,8 @@ class Door:
     # --- what comes in ---------------------------------------------------------------------------------------------
 
     async def receive(self, event: Event, bookmark: Bookmark | None = None) -> Accepted:
-        self._house.check_open()
+        if not isinstance(event, DraftPosted | DeliveryReported):  # what is told of our own messages is no new work
+            self._house.check_open()
         at = event.at
         if at.channel != self._at.channel or at.account != self._at.account:
             raise Refused("bad_address", "This does not belong to this account.")

@@ -189,9 +189,11 @@ class Intake:
             case MessageEdited() | MessageDeleted():
                 return await self._changed(event, bookmark)
             case ForgetRequested():
-                return await self._forget(event)
+                await self._forget(event)
             case DraftPosted() | DeliveryReported() if self._delivery is not None:
                 await self._delivery.receive(event)
+        if bookmark is not None:
+            await self.keep(event.at, bookmark)
         return Accepted()
 
     async def keep(self, at: Address, bookmark: Bookmark) -> None:
@@ -367,14 +369,20 @@ class Intake:
                 self._conversations.changed(change.conversation)
         return Accepted(change.message)
 
-    async def _forget(self, event: ForgetRequested) -> Accepted:
+    async def _forget(self, event: ForgetRequested) -> None:
         """Everything this identity said is blanked; a turn that has read it ends."""
         who = event.sender
         identity = identity_id(who.channel, who.account, who.external_id)
         now = self._clock.now_ms()
-        for conversation in await self._store.run(forget, identity, now, ids.new_id(now)):
+        try:
+            changed = await self._store.run(forget, identity, now, ids.new_id(now))
+        except asyncio.CancelledError:
+            self._conversations.changed_all()  # the unit is not undone by it
+            raise
+        for conversation in changed:
             self._conversations.changed(conversation)
-        return Accepted()
+            if self._delivery is not None:
+                self._delivery.wake_id(event.at, conversation)
 
 
 # --- units of work ---------------------------------------------------------------------------------------------------
@@ -406,16 +414,42 @@ def accept(cursor: Cursor, event: MessageReceived | PersonRequested | ContactCho
         early = cursor.fetch(records.EARLY_CHANGE, {"id": arrival.message})
         if early:
             text, is_deleted, changed_ms = early[0][0], bool(early[0][1]), early[0][2]
+            cursor.execute(records.DROP_EARLY_CHANGE, {"id": arrival.message})
     stored = append(cursor, event, arrival, text, () if is_deleted else attachments, changed_ms, is_deleted)
+    if stored.inbound is None and arrival.kind == "message" and address(cursor, arrival, text, attachments):
+        return addressed(cursor, arrival)
     stored.is_stale = heard > 0
     return stored
+
+
+def address(cursor: Cursor, arrival: Arrival, text: str, attachments: tuple[Attachment, ...]) -> bool:
+    """A message that was context so far speaks to the agent after all: it is work from now on. False for any other."""
+    values: dict[str, Value] = {
+        "id": arrival.message,
+        "kind": arrival.kind,
+        "text": text,
+        "attachments": records.attachments_text(attachments),
+    }
+    return cursor.execute(records.ADDRESS_OVERHEARD, values) == 1
+
+
+def addressed(cursor: Cursor, arrival: Arrival) -> Stored:
+    conversation = records.conversation_of(cursor.fetch(records.CONVERSATION_BY_ID, {"id": arrival.conversation})[0])
+    message = records.message_of(
+        cursor.fetch(records.MESSAGE_BY_ID, {"id": arrival.message, "conversation": conversation.id})[0]
+    )
+    inbound = Inbound(message, sent_ms=arrival.sent_ms)
+    return Stored(Accepted(message.id, message.seq, message.case), conversation, inbound, is_stale=True)
 
 
 def hear(cursor: Cursor, event: MessageReceived, arrival: Arrival) -> int:
     """Appends what was said before as context: handled already, by nobody. Returns how many were new."""
     if cursor.fetch(records.MESSAGE_KEY, {"id": arrival.message}):
         return 0
-    return sum(hear_one(cursor, event, arrival, heard) for heard in event.before[-HEARD_MOST:])
+    before = [each for each in event.before[-HEARD_MOST:] if each.external_id != event.external_id]
+    if before and not cursor.fetch(records.NEWEST, {"id": arrival.conversation}):
+        add_conversation(cursor, event, arrival)  # it is theirs who speaks to the agent
+    return sum(hear_one(cursor, event, arrival, heard) for heard in before)
 
 
 def hear_one(cursor: Cursor, event: MessageReceived, arrival: Arrival, heard: Heard) -> bool:
@@ -574,7 +608,7 @@ def next_seq(cursor: Cursor, event: _Said, arrival: Arrival) -> tuple[Conversati
     if arrival.has_window:
         cursor.execute(records.RELEASE_WINDOW, {"conversation": arrival.conversation, "now": arrival.now_ms})
     if arrival.identity != identity:
-        records.add_identity(cursor, arrival.identity, arrival.user, event.sender, arrival.now_ms)
+        records.add_identity(cursor, arrival.identity, arrival.user, event.sender, arrival.conversation, arrival.now_ms)
     if case and arrival.now_ms - newest_ms <= arrival.case_idle_ms:
         return conversation, False
     if cursor.fetch(records.MESSAGE_KEY, {"id": arrival.message}):
@@ -584,7 +618,7 @@ def next_seq(cursor: Cursor, event: _Said, arrival: Arrival) -> tuple[Conversati
 
 def add_conversation(cursor: Cursor, event: _Said, arrival: Arrival) -> Conversation:
     at = event.at
-    records.add_identity(cursor, arrival.identity, arrival.user, event.sender, arrival.now_ms)
+    records.add_identity(cursor, arrival.identity, arrival.user, event.sender, arrival.conversation, arrival.now_ms)
     cursor.execute(
         records.ADD_CONVERSATION,
         {

@@ -143,6 +143,7 @@ class Message:
     is_edited: bool = False
     is_deleted: bool = False
     part: int = 0  # which part of the message this is, while it is being sent: (id, part) is the key of one send
+    is_last_part: bool = True
     replaces: str = ""  # the platform's id of the draft that this part is shown in place of, while it is being sent
 
     def placed(self, seq: Seq, visibility: Visibility) -> "Message":

@@ -34,10 +34,12 @@ class Supervisor:
         self._alarm = alarm
         self._changed = asyncio.Event()
         self._running: asyncio.Task[None] | None = None
+        self._is_off = False
 
-    def replace(self, adapter: Adapter) -> None:
-        """Another adapter takes the place, with other settings: the one that runs is ended."""
-        self.adapter = adapter
+    def replace(self, adapter: Adapter | None) -> None:
+        """Another adapter takes the place, with other settings: the one that runs is ended. None: it is switched off."""
+        self._is_off = adapter is None
+        self.adapter = adapter or self.adapter
         self._changed.set()
         if self._running is not None:
             self._running.cancel()
@@ -47,6 +49,10 @@ class Supervisor:
         wait_s = FIRST_WAIT_S
         while True:
             self._changed.clear()
+            if self._is_off:
+                self._become(ChannelState.STOPPED, "it is switched off in the config")
+                await self._changed.wait()
+                continue
             started = self._clock.monotonic()
             self._become(ChannelState.CONNECTING)
             reason = await self._run_once()

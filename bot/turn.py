@@ -449,6 +449,8 @@ class Turns:
         self._metrics.incidents.of("dead letter").inc()
         if ended.reply is not None:
             await self._delivery.planned(ended.conversation, ended.reply)
+        else:
+            self._delivery.wake(ending.conversation.address)  # a draft may have to be taken away
         return 0.0
 
     async def _owe(self, batch: Batch, attempts: Sequence[Attempt]) -> None:

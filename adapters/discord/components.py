@@ -37,7 +37,9 @@ class Pressed:
 def rows(message: Message, *, has_feedback: bool) -> Sequence[Component]:
     """What stands under the last part of a message."""
     menu = [_row([_sources(message)])] if message.citations else []
-    thumbs = [_row(_thumbs(message))] if has_feedback and message.author is Author.AGENT else []
+    thumbs = (
+        [_row(_thumbs(message))] if has_feedback and message.author is Author.AGENT and message.is_last_part else []
+    )
     room = _ROWS - len(menu) - len(thumbs)
     buttons = [_button(message.id, button, number) for number, button in enumerate(message.buttons)]
     lines = [_row(buttons[at : at + _IN_A_ROW]) for at in range(0, len(buttons), _IN_A_ROW)]

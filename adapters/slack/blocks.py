@@ -77,7 +77,7 @@ def extras(message: Message, thread: str, *, has_feedback: bool) -> list[Block]:
     found = _sources(message.citations)
     if message.buttons:
         found += _choices(message, thread)
-    if has_feedback and message.author is Author.AGENT and message.part == 0:
+    if has_feedback and message.author is Author.AGENT and message.is_last_part:
         found.append(_thumbs(message, thread))
     return found
 

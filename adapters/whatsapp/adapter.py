@@ -322,9 +322,8 @@ class WhatsAppAdapter:
 
 def _stop_for(error: Exception, is_final: bool) -> None:
     """Raises ChannelFault for what only a person can mend."""
-    if isinstance(error, Answered) and is_final:
-        if error.is_about_credentials:
-            raise ChannelFault(
-                f"Twilio refuses the credentials ({error})",
-                "Copy account_sid and auth_token from the account's page in Twilio's console",
-            ) from error
+    if isinstance(error, Answered) and is_final and error.is_about_credentials:
+        raise ChannelFault(
+            f"Twilio refuses the credentials ({error})",
+            "Copy account_sid and auth_token from the account's page in Twilio's console",
+        ) from error

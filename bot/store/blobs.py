@@ -87,7 +87,10 @@ class Blobs:
     async def drop_orphans(self, now_s: float) -> int:
         """Removes files whose rows are gone: what was in them was forgotten. Returns how many."""
         known = {row[0] for row in await self._store.read(records.ALL_BLOBS)}
-        return await asyncio.to_thread(_remove_orphans, self._folder, known, now_s - ORPHAN_S)
+        try:
+            return await asyncio.to_thread(_remove_orphans, self._folder, known, now_s - ORPHAN_S)
+        except OSError as error:
+            raise StoreUnavailable(f"files without a row could not be removed: {error}") from error
 
     async def read(self, blob_id: BlobId) -> bytes:
         """A file whole, for a model that is to see it. Whose it is has been checked when it became part of a message. Raises

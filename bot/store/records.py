@@ -77,7 +77,7 @@ ADD_CHOICE = """
     VALUES (:message, :identity, :channel, :account, :choice, :word, :now) ON CONFLICT (message_id) DO NOTHING"""
 
 RECENT = """
-    SELECT c.chat, c.thread, max(CASE WHEN m.sent_ms > 0 THEN m.sent_ms ELSE m.created_ms END), m.external_id
+    SELECT c.chat, c.thread, max(CASE WHEN m.sent_ms > 0 THEN m.sent_ms ELSE m.created_ms END), max(m.external_id)
     FROM conversations c JOIN messages m ON m.conversation_id = c.id
     WHERE c.channel = :channel AND c.account = :account AND m.kind <> '' AND m.created_ms >= :since
     GROUP BY c.id, c.chat, c.thread ORDER BY 3 DESC LIMIT :limit"""
@@ -120,7 +120,15 @@ ADD_IDENTITY = """
     ON CONFLICT (channel, account, external_id) DO NOTHING"""
 
 
-def add_identity(cursor: Cursor, id_: IdentityId, user: str, who: Identity, now_ms: int) -> None:
+ADD_SPEAKER = """
+    INSERT INTO speakers (identity_id, conversation_id) VALUES (:identity, :conversation) ON CONFLICT DO NOTHING"""
+
+
+def add_identity(
+    cursor: Cursor, id_: IdentityId, user: str, who: Identity, conversation: ConversationId, now_ms: int
+) -> None:
+    """The person, as one who speaks in this conversation."""
+    cursor.execute(ADD_SPEAKER, {"identity": id_, "conversation": conversation})
     cursor.execute(ADD_USER, {"user": user, "name": who.name, "now": now_ms})
     cursor.execute(
         ADD_IDENTITY,
@@ -149,7 +157,7 @@ CASE_WANTS_PERSON = "UPDATE cases SET person_wanted_ms = :now WHERE id = :id AND
 IDLE_CASES = """
     SELECT s.id, s.conversation_id FROM cases s JOIN conversations c ON c.id = s.conversation_id
     WHERE s.ended_ms IS NULL AND s.opened_ms <= :before AND c.owner = 'agent' AND c.case_id = s.id AND :before >=
-        (SELECT coalesce(max(m.created_ms), 0) FROM messages m WHERE m.conversation_id = s.conversation_id)
+        coalesce((SELECT m.created_ms FROM messages m WHERE m.conversation_id = s.conversation_id ORDER BY m.seq DESC LIMIT 1), 0)
       AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = s.conversation_id
                         AND m.handled_ms IS NULL AND m.dead_ms IS NULL)
     ORDER BY s.opened_ms LIMIT :limit"""
@@ -162,9 +170,9 @@ CASES_OF_PERSON = """
     SELECT s.id, c.channel, c.account, c.chat, c.thread, s.opened_ms, coalesce(s.ended_ms, 0), s.feedback,
            coalesce((SELECT m.text FROM messages m WHERE m.conversation_id = c.id AND m.case_id = s.id AND m.identity_id = :identity
                      AND m.is_deleted = 0 ORDER BY m.seq LIMIT 1), '')
-    FROM cases s JOIN conversations c ON c.id = s.conversation_id
-    WHERE EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.case_id = s.id AND m.identity_id = :identity)
-      AND c.channel = :channel AND c.account = :account
+    FROM speakers p JOIN conversations c ON c.id = p.conversation_id JOIN cases s ON s.conversation_id = c.id
+    WHERE p.identity_id = :identity AND c.channel = :channel AND c.account = :account
+      AND EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.case_id = s.id AND m.identity_id = :identity)
     ORDER BY s.opened_ms DESC LIMIT :limit"""
 
 CASE_FEEDBACK = "UPDATE cases SET feedback = :value WHERE id = :id AND conversation_id = :conversation"
@@ -187,6 +195,11 @@ ADD_INBOUND = """
     VALUES (:id, :conversation, :seq, :case, 'user', 'public', :identity, :name, :text, :raw_hash, :attachments,
             :now, :sent, :changed, :deleted, :external, :kind)
     ON CONFLICT (id) DO NOTHING"""
+
+ADDRESS_OVERHEARD = """
+    UPDATE messages SET kind = :kind, handled_ms = NULL, attachments = :attachments,
+                        text = CASE WHEN changed_ms = 0 THEN :text ELSE text END
+    WHERE id = :id AND kind = 'overheard' AND is_deleted = 0"""
 
 MARK_HANDLED = "UPDATE messages SET handled_ms = :now WHERE id = :id AND handled_ms IS NULL"
 
@@ -339,6 +352,8 @@ ADD_EARLY_CHANGE = """
     SET text = excluded.text, is_deleted = excluded.is_deleted, changed_ms = excluded.changed_ms
     WHERE excluded.changed_ms > early_changes.changed_ms AND early_changes.is_deleted = 0"""
 
+DROP_EARLY_CHANGE = "DELETE FROM early_changes WHERE message_id = :id"
+
 EARLY_CHANGE = "SELECT text, is_deleted, changed_ms FROM early_changes WHERE message_id = :id"
 
 HAS_EARLY_CHANGES = "SELECT 1 FROM early_changes LIMIT 1"
@@ -378,12 +393,16 @@ WITHDRAW_DRAFT = """
     UPDATE outbox SET role = 'withdraw', state = 'planned', attempts = 0, due_ms = :now
     WHERE message_id = :message AND part = 0 AND role = 'draft'"""
 
+WITHDRAW_FINAL = """
+    UPDATE outbox SET role = 'withdraw', state = 'planned', attempts = 0, due_ms = :now
+    WHERE message_id = :message AND part = 0 AND role = 'final' AND state = 'dead' AND external_id <> ''"""
+
 OPEN_WITHDRAWALS = """
     SELECT message_id, external_id, attempted_ms, attempts, due_ms FROM outbox
     WHERE conversation_id = :conversation AND role = 'withdraw' AND state = 'planned' AND is_held = 0"""
 
 MESSAGE_OF_EXTERNAL = """
-    SELECT message_id FROM outbox WHERE conversation_id = :conversation AND external_id = :external LIMIT 1"""
+    SELECT message_id FROM outbox WHERE conversation_id = :conversation AND external_id = :external AND external_id <> '' LIMIT 1"""
 
 PART_REPORTED = """
     SELECT o.state, o.receipt, o.external_id FROM outbox o
@@ -394,8 +413,11 @@ SET_RECEIPT = """
     WHERE message_id = :message AND part = :part"""
 
 LAST_HEARD = """
-    SELECT CASE WHEN sent_ms > 0 AND sent_ms < created_ms THEN sent_ms ELSE created_ms END FROM messages
-    WHERE conversation_id = :conversation AND author = 'user' AND kind NOT IN ('', 'overheard') ORDER BY seq DESC LIMIT 1"""
+    SELECT heard_ms FROM (
+        SELECT CASE WHEN sent_ms > 0 AND sent_ms < created_ms THEN sent_ms ELSE created_ms END AS heard_ms FROM messages
+        WHERE conversation_id = :conversation AND author = 'user' AND kind NOT IN ('', 'overheard')
+        ORDER BY seq DESC LIMIT 50) AS newest
+    ORDER BY heard_ms DESC LIMIT 1"""
 
 HOLD_FOR_WINDOW = """
     UPDATE outbox SET is_held = 1, held_for = 'window', state = 'planned', error = :error
@@ -412,7 +434,7 @@ ACKNOWLEDGE = "UPDATE conversations SET delivered_seq = :seq WHERE id = :id AND 
 
 OPEN_OUTBOX = f"""
     SELECT o.message_id, o.part, o.text, o.state, o.attempts, o.due_ms, o.attempted_ms, o.role, o.held_for, o.external_id,
-           (SELECT max(l.part) FROM outbox l WHERE l.message_id = o.message_id AND l.role IN ('', 'final')), {_MESSAGE}
+           (SELECT max(l.part) FROM outbox l WHERE l.message_id = o.message_id AND l.role IN ('', 'final') AND l.part < 10000), {_MESSAGE}
     FROM outbox o JOIN messages m ON m.id = o.message_id
     WHERE o.conversation_id = :conversation AND o.state IN ('planned', 'sending', 'unknown') AND o.is_held = 0
       AND o.role NOT IN ('draft', 'withdraw')
@@ -436,33 +458,40 @@ MARK_SENDING = """
     WHERE message_id = :message AND part = :part AND state = 'planned'"""
 
 MARK_SENT = """
-    UPDATE outbox SET state = 'sent', sent_ms = :now, external_id = CASE WHEN :external = '' THEN external_id ELSE :external END
+    UPDATE outbox SET state = 'sent', sent_ms = :now, external_id = CASE WHEN :external = '' THEN external_id ELSE :external END,
+                      receipt = CASE WHEN receipt = 'failed' THEN '' ELSE receipt END
     WHERE message_id = :message AND part = :part AND state IN ('sending', 'unknown')"""
 
+# What the platform has reported to be there stays so, whatever the request for it comes to afterwards.
 MARK = """
-    UPDATE outbox SET state = :state, due_ms = :due, error = :error WHERE message_id = :message AND part = :part"""
+    UPDATE outbox SET state = :state, due_ms = :due, error = :error
+    WHERE message_id = :message AND part = :part AND (state <> 'sent' OR :state = 'dead')"""
+
+MARK_FROM = MARK + " AND state = :was"
 
 PUT_OFF = """
     UPDATE outbox SET state = 'planned', attempts = attempts - 1, due_ms = :due, error = :error
-    WHERE message_id = :message AND part = :part"""
+    WHERE message_id = :message AND part = :part AND state = 'sending'"""
 
 DRAFT_FOUND = """
     UPDATE outbox SET state = 'planned', external_id = :external WHERE message_id = :message AND part = :part"""
+
+WAIT = "UPDATE outbox SET due_ms = :due, error = :error WHERE message_id = :message AND part = :part"
 
 COUNT_LOOKUP = """
     UPDATE outbox SET attempts = attempts + 1, due_ms = :due, error = :error WHERE message_id = :message AND part = :part"""
 
 PUT_OFF_LOOKUP = "UPDATE outbox SET due_ms = :due, error = :error WHERE message_id = :message AND part = :part"
 
-HOLD = "UPDATE outbox SET is_held = 1, error = :error WHERE message_id = :message AND part = :part"
+HOLD = """
+    UPDATE outbox SET is_held = 1, error = :error
+    WHERE message_id = :message AND part = :part AND state IN ('sending', 'unknown')"""
 
 DROP_REST = """
     UPDATE outbox SET state = 'dead', error = 'an earlier part could not be delivered'
     WHERE message_id = :message AND part > :part AND state = 'planned'"""
 
-HOLD_ALL = (
-    "UPDATE outbox SET is_held = 1, error = 'restored from a backup' WHERE state IN ('planned', 'sending', 'unknown')"
-)
+HOLD_ALL = "UPDATE outbox SET is_held = 1, held_for = '', error = 'restored from a backup' WHERE state IN ('planned', 'sending', 'unknown')"
 
 RELEASE_HELD = """
     UPDATE outbox SET is_held = 0, state = 'planned', due_ms = :now, attempts = 0, error = ''

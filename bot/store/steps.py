@@ -28,7 +28,7 @@ ADD_TOOL_CALL = """
 
 SETTLE = """
     UPDATE tool_calls SET state = :state, result = :result, ended_ms = :now
-    WHERE reply_id = :reply AND step = :step AND call_id = :call AND state = 'intended'"""
+    WHERE reply_id = :reply AND step = :step AND call_id = :call AND state = 'intended' AND ended_ms IS NULL"""
 
 END_STEPS = "UPDATE steps SET ended_ms = :now WHERE reply_id = :reply AND ended_ms IS NULL"
 

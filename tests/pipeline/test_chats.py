@@ -302,7 +302,7 @@ async def test_f113_a_message_that_failed_later_for_the_window_is_held(tmp_path:
         await house.intake.receive(failed)
         await house.intake.receive(failed)
         assert await house.all("SELECT state, is_held, held_for, external_id FROM outbox") == [
-            ("planned", 1, "window", "")
+            ("planned", 1, "window", "p1")
         ]
 
 

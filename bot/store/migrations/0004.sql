@@ -8,6 +8,9 @@ ALTER TABLE outbox ADD COLUMN role TEXT NOT NULL DEFAULT '';
 ALTER TABLE outbox ADD COLUMN held_for TEXT NOT NULL DEFAULT '';
 ALTER TABLE outbox ADD COLUMN receipt TEXT NOT NULL DEFAULT '';
 CREATE INDEX outbox_by_external ON outbox (conversation_id, external_id) WHERE external_id <> '';
+CREATE INDEX outbox_withdrawals ON outbox (conversation_id) WHERE role = 'withdraw' AND state = 'planned';
+CREATE INDEX outbox_window ON outbox (conversation_id) WHERE held_for = 'window' AND is_held = 1;
+CREATE INDEX outbox_forms ON outbox (conversation_id, due_ms) WHERE role = 'template';
 
 -- Where an adapter stands with its platform.
 CREATE TABLE bookmarks (
@@ -33,5 +36,14 @@ CREATE TABLE contact_choices (
 -- is_stopped: the person does not want to be written to.
 ALTER TABLE conversations ADD COLUMN is_stopped INTEGER NOT NULL DEFAULT 0;
 
-CREATE INDEX conversations_by_identity ON conversations (identity_id);
+-- Who has spoken where.
+CREATE TABLE speakers (
+    identity_id     TEXT NOT NULL,
+    conversation_id TEXT NOT NULL,
+    PRIMARY KEY (identity_id, conversation_id)
+);
+INSERT INTO speakers (identity_id, conversation_id)
+    SELECT DISTINCT identity_id, conversation_id FROM messages WHERE identity_id <> '';
+
+CREATE INDEX conversations_by_account ON conversations (channel, account);
 CREATE INDEX cases_open ON cases (opened_ms) WHERE ended_ms IS NULL;
