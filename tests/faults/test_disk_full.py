@@ -75,7 +75,7 @@ async def test_f48_a_disk_that_runs_full_under_way_loses_nothing(tmp_path: Path)
 
 async def test_f48_a_start_on_a_full_disk_is_refused_in_plain_words(tmp_path: Path) -> None:
     """Nothing half made stays behind to be taken for a database."""
-    with mounted(tmp_path / "disk", "256k") as disk:
+    with mounted(tmp_path / "disk", "512k") as disk:
         data = Path(disk) / "data"
         prepare(data)
         filler = fill_up(disk)
