@@ -64,6 +64,7 @@ OLDEST_MS = (
     30 * 86_400_000
 )  # an event that is older by its platform's time is refused: what it repeats may have been erased
 RECEIPTS_EVERY_S = 0.05
+LOOK_AGAIN_S = 1.0
 IDLE_AT_ONCE = 100
 HEARD_MOST = 50  # messages said before the agent was addressed that are kept with the one that did
 HEARD_CHARS = 4000  # of each
@@ -160,9 +161,37 @@ class Intake:
         self._has_receipts = asyncio.Event()
         self._has_early_changes = True  # until `recall` has looked
         self._facts: dict[str, _Facts] = {}
+        self._left: set[asyncio.Task[None]] = set()  # what callers have left behind
 
     async def receive(self, event: Event, bookmark: Bookmark | None = None) -> Accepted:
-        """Takes one event; a bookmark is committed with it, or, where nothing is, by itself."""
+        """Takes one event; a bookmark is committed with it, or, where nothing is, by itself. A caller may give up waiting: what is
+        committed all the same is worked on all the same."""
+        try:
+            return await self._take(event, bookmark)
+        except asyncio.CancelledError:
+            left = asyncio.get_running_loop().create_task(self._look_after(event.at))
+            self._left.add(left)
+            left.add_done_callback(self._left.discard)
+            raise
+
+    async def _look_after(self, at: Address) -> None:
+        """Once everything that was handed over is committed or not: there may be work, of which nobody was told."""
+        conversation = conversation_id(at)
+        while not await self._has_settled():
+            await self._clock.sleep(LOOK_AGAIN_S)
+        self._conversations.forget(conversation)
+        self._scheduler.wake(conversation)
+        if self._delivery is not None:
+            self._delivery.wake(at)
+
+    async def _has_settled(self) -> bool:
+        try:
+            await self._store.run(nothing)
+        except (StoreUnavailable, Overloaded):
+            return False
+        return True
+
+    async def _take(self, event: Event, bookmark: Bookmark | None) -> Accepted:
         match event:
             case MessageReceived():
                 return await self._message(event, bookmark)
@@ -386,6 +415,10 @@ class Intake:
 
 
 # --- units of work ---------------------------------------------------------------------------------------------------
+
+
+def nothing(cursor: Cursor) -> None:
+    """Comes after everything that was handed over before it."""
 
 
 def keep_bookmark(cursor: Cursor, at: Address, bookmark: Bookmark, now_ms: int) -> None:

@@ -179,3 +179,16 @@ async def test_an_answer_that_the_platform_put_off_for_longer_than_it_may_age_is
         for _ in range(400):
             await house.rest(30.0)
         assert chat.board == {}
+
+
+async def test_a_message_whose_adapter_gave_up_waiting_is_answered(tmp_path: Path) -> None:
+    """It was committed after all, and the platform may or may not repeat it."""
+    chat = Chat()
+    async with core(tmp_path / "data", channel=chat) as house:
+        taking = asyncio.create_task(say(house, "hello", "1"))
+        await asyncio.sleep(0)  # it has been handed to the store
+        taking.cancel()
+        for _ in range(3):
+            await house.rest(1.0)
+        assert taking.cancelled()
+        assert [message.text for message in chat.sent] == ["You said: hello"]
