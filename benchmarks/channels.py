@@ -27,10 +27,8 @@ Json = dict[str, Any]  # JSON
 RATE: Final = 500.0  # webhooks a second
 PEOPLE: Final = 1_000
 LINES: Final = 50  # keep-alive connections
-WORST_MS: Final = (
-    100.0  # a thirtieth of Slack's 3 s: https://docs.slack.dev/apis/events-api#responding; Twilio's deadline is 15 s
-)
-LEAST_SHARE: Final = {"whatsapp": 0.35, "slack": 0.25}  # of the floor's capacity
+WORST_MS: Final = 100.0  # a thirtieth of what Slack waits: https://docs.slack.dev/apis/events-api; Twilio waits 15 s
+LEAST_SHARE: Final = {"whatsapp": 0.3, "slack": 0.2}  # of the floor's capacity
 QUIET_MS: Final = 60_000  # longer than a run: what is measured is taking in, and nothing is answered meanwhile
 PATIENCE_S: Final = 30.0
 LOOK_S: Final = 0.25
@@ -102,13 +100,14 @@ async def _hooks(
             await up(server.port, channel)
             load = await _loaded(server, source(), LINES)
             await vitals(server, place)
-            await load.at_rate(RATE, seconds * 2)
+            await load.at_rate(RATE, seconds)
             lag_ms = (await vitals(server, place)).get("lag_p99_ms", 0.0)
             load.close()
         _stored(report, f"{channel}: {RATE:.0f} webhooks/s", place, load)
     latency(report, f"{channel}: {RATE:.0f} webhooks/s, to the acknowledgement", load.result, WORST_MS)
     report.add("  loop lag, p99", lag_ms, "ms")
     rates: dict[str, list[float]] = {"floor": [], "frontdesk": []}
+    cpu: dict[str, list[float]] = {"floor": [], "frontdesk": []}
     for _ in range(rounds):
         for name in rates:
             with folder() as place:
@@ -117,14 +116,16 @@ async def _hooks(
                 with Server(role) if name == "floor" else _daemon(place, config) as server:
                     if name != "floor":
                         await up(server.port, channel)
-                    load = await _loaded(server, source(), LINES)
-                    await load.as_fast_as_answered(seconds)
+                    before, load = server.cpu_s(), await _loaded(server, source(), LINES)
+                    await load.as_fast_as_answered(seconds / 2)
+                    cpu[name].append((server.cpu_s() - before) / max(1, len(load.acknowledged)) * 1e6)
                     load.close()
                 rates[name].append(load.result.rate)
                 if name != "floor":
                     _stored(report, f"{channel}: at capacity", place, load)
     for name, values in rates.items():
         report.add(f"{channel}: {name}, webhooks over {LINES} connections", statistics.median(values), "1/s")
+        report.add(f"{channel}: {name}, CPU", statistics.median(cpu[name]), "us")
     ratio = statistics.median(mine / least for mine, least in zip(rates["frontdesk"], rates["floor"], strict=True))
     least = LEAST_SHARE[channel]
     report.add(f"{channel}: capacity / floor", ratio, "", f"at least {least}", is_met=ratio >= least)
@@ -142,8 +143,8 @@ def _stored(report: Report, what: str, place: Path, load: Load) -> None:
     stored = dict(rows)
     kept = sum(stored.get(each, 0) == 1 for each in load.acknowledged)
     report.add(f"{what}: stored once", kept, "", f"all {len(load.acknowledged)}", is_met=kept == len(load.acknowledged))
-    if load.refused:
-        report.add("  not acknowledged", load.refused, "", "0", is_met=False)
+    missing = load.asked - len(load.acknowledged)
+    report.add("  not acknowledged", missing, "", "0", is_met=missing == 0)
 
 
 # --- a burst in Slack ------------------------------------------------------------------------------------------------
@@ -173,11 +174,17 @@ async def slack_burst(report: Report, count: int) -> None:
     burst = await _burst(count)
     _tell(report, what, burst, count)
     ratio = burst.took_s / bare_s
-    report.add(f"{what}: time / bare bot's", ratio, "", f"at most {WORST_SHARE:g}", is_met=ratio <= WORST_SHARE)
+    report.add(
+        f"{what}: time / bare bot's",
+        ratio,
+        "",
+        f"at most {WORST_SHARE:g}",
+        is_met=burst.is_over and ratio <= WORST_SHARE,
+    )
     what, burst = f"{IN_CHANNEL} mentions in one channel", await _burst(IN_CHANNEL, in_channel=True)
     _tell(report, what, burst, IN_CHANNEL)
     ratio = burst.took_s / (IN_CHANNEL - POSTING_BURST)
-    report.add(f"{what}: time / one post a second", ratio, "", "at most 1.5", is_met=ratio <= 1.5)
+    report.add(f"{what}: time / one post a second", ratio, "", "at most 1.5", is_met=burst.is_over and ratio <= 1.5)
 
 
 def _tell(report: Report, what: str, burst: Burst, count: int) -> None:

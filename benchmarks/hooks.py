@@ -164,7 +164,7 @@ class Load:
     source: Source
     lines: list[Line] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
-    refused: int = 0
+    asked: int = 0
     result: Result = field(default_factory=Result)
     _free: deque[Line] = field(default_factory=deque)
     _late: deque[tuple[Post, float]] = field(default_factory=deque)  # due, and no connection was free
@@ -193,8 +193,6 @@ class Load:
             self.acknowledged.append(line.post.id)
             self.result.done += 1
             self.result.latencies_ms.append((now - line.due) * 1000)
-        else:
-            self.refused += 1
         line.post = None
         if self._endless is not None:
             self._post(line, next(self._endless), time.perf_counter())
@@ -206,11 +204,11 @@ class Load:
     def lost(self, line: Line) -> None:
         if line.post is not None:
             self._open -= 1
-            self.refused += 1
             line.post = None
 
     def _post(self, line: Line, post: Post, due: float) -> None:
         self._open += 1
+        self.asked += 1
         line.send(post, due)
 
     # --- loads -----------------------------------------------------------------------------------------------------

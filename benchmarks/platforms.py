@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -22,7 +22,11 @@ from multidict import MultiDict
 from benchmarks.daemon import CONFIG, TimedModel, Vitals
 from benchmarks.floor import Writer
 
-Json = dict[str, Any]  # JSON
+if TYPE_CHECKING:
+    from tests.platforms.slack.delivery import Parcel
+    from tests.platforms.slack.server import Site, SlackServer
+    from tests.platforms.slack.world import Person, Post, Room
+
 PUBLIC_URL = "https://desk.example.test"
 PATHS = {"whatsapp": "/webhooks/whatsapp", "slack": "/webhooks/slack"}
 HISTORY = 200
@@ -88,14 +92,13 @@ async def twilio(_: argparse.Namespace) -> None:
 class Crowd:
     """A workspace in which many people write to the app at the same moment: each in a chat of their own, or all in one channel."""
 
-    server: Any  # a SlackServer
-    site: Any
-    people: list[tuple[Any, Any]] = field(default_factory=list)
-    channel: Any = None
+    server: "SlackServer"
+    site: "Site"
+    people: "list[tuple[Person, Room]]" = field(default_factory=list)
+    channel: "Room | None" = None
     began: float = 0.0
     asked: dict[str, tuple[str, str]] = field(default_factory=dict)  # the question -> its room and ts
     acks_ms: list[float] = field(default_factory=list)
-    unacknowledged: int = 0
 
     def gather(self, count: int) -> None:
         space = self.site.space
@@ -108,7 +111,7 @@ class Crowd:
         mention = f"<@{self.site.space.bot.id}> " if wish["in_channel"] else ""
         posts = []
         for number, (person, room) in enumerate(self.people[: wish["count"]]):
-            place = self.channel if wish["in_channel"] else room
+            place = self.channel if wish["in_channel"] and self.channel is not None else room
             post = self.site.people.write(person, place, f"{mention}question {number}.")
             self.asked[f"question {number}."] = (place.id, post.ts)
             posts.append(post)
@@ -117,19 +120,17 @@ class Crowd:
             self._announce(post)
         return web.json_response({"asked": len(posts)})
 
-    def _announce(self, post: Any) -> None:
+    def _announce(self, post: "Post") -> None:
         from tests.platforms.slack import events
 
         for event, name in events.posted(self.site.space, post):
             self.site.delivery.spawn(self._deliver(self.site.delivery.parcel_of(event, name)))
 
-    async def _deliver(self, parcel: Any) -> None:
+    async def _deliver(self, parcel: "Parcel") -> None:
         started = time.perf_counter()
         delivered = await self.site.delivery.deliver(parcel)
         if delivered.outcome.value == "taken":
             self.acks_ms.append((time.perf_counter() - started) * 1000)
-        else:
-            self.unacknowledged += 1
 
     async def seen(self, _: web.Request) -> web.Response:
         """What the people see, and how the app has behaved."""
@@ -142,7 +143,6 @@ class Crowd:
                 limited[call.method] = limited.get(call.method, 0) + 1
         return web.json_response(
             {
-                "answered": sum(count > 0 for count in answers),
                 "once": sum(count == 1 for count in answers),
                 "last_s": max((call.at for call in ledger.calls if not call.error), default=self.began) - self.began,
                 "shown_s": max(shown_s, default=0.0),
@@ -152,7 +152,6 @@ class Crowd:
                 "violations": list(ledger.violations),
                 "missed": len(ledger.missed),
                 "acks_ms": self.acks_ms,
-                "unacknowledged": self.unacknowledged,
             }
         )
 

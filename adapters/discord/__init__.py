@@ -45,7 +45,9 @@ class Account(BaseModel, extra="forbid"):
     @field_validator("gateway_url")
     @classmethod
     def _name_socket_urls(cls, url: str) -> str:
-        return _checked(url, ("ws", "wss")) if url else ""
+        return (
+            _checked(url.partition("?")[0], ("ws", "wss")) if url else ""
+        )  # the SDK says itself what stands behind it
 
     @field_validator("token")
     @classmethod

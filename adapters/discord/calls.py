@@ -48,6 +48,11 @@ class Rejected(CallFailure):
         self.status = status
         self.code = code
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether there is no such request here, as far as the answer tells: Discord names whatever else is missing by a code."""
+        return not self.code and self.status in NOT_SERVED
+
 
 class Unreached(CallFailure):
     """The request did not leave: nothing was done."""
@@ -56,6 +61,9 @@ class Unreached(CallFailure):
 class Uncertain(CallFailure):
     """No whole answer came, or an answer that says nothing: it may have been done."""
 
+
+NOT_SERVED: Final = frozenset({404, 405, 501})
+"""Statuses of HTTP for what is not there at all."""
 
 UNKNOWN_CHANNEL: Final = 10003
 UNKNOWN_MESSAGE: Final = 10008
@@ -73,10 +81,17 @@ def send_error(failure: CallFailure) -> SendError:
         case Rejected(status=401):  # nothing leaves until the token is changed: it waits for that
             return SendRefused(str(failure), is_retryable=True, retry_after_s=_REFUSED_WAIT_S)
         case Rejected():
-            return SendRefused(str(failure), is_retryable=False)
+            return SendRefused(str(failure), is_retryable=failure.is_absent)
         case Unreached():
             return SendRefused(str(failure), is_retryable=True)
     return SendUncertain(str(failure))
+
+
+def nothing_sent(failure: CallFailure) -> SendError:
+    """What a failure before the post means to the house: the message has not arrived."""
+    if isinstance(failure, Uncertain):
+        return SendRefused(str(failure), is_retryable=True)
+    return send_error(failure)
 
 
 async def patiently(clock: Clock, call: Callable[[], Awaitable[T]], tries: int = _TRIES) -> T:

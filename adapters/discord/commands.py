@@ -54,7 +54,9 @@ def _shape(commands: object) -> Mapping[str, object]:
             [
                 (option.get("name"), option.get("description"), option.get("type"), bool(option.get("required")))
                 for option in command.get("options") or ()
+                if isinstance(option, Mapping)
             ],
         )
         for command in listed
+        if isinstance(command, Mapping)
     }

@@ -19,11 +19,11 @@ def bad_token() -> ChannelFault:
     )
 
 
+MAY_READ: Final = f"Switch on MESSAGE CONTENT INTENT on the page Bot of your application in {PORTAL}, then reload"
+
+
 def no_content() -> ChannelFault:
-    return ChannelFault(
-        "Discord keeps the text of messages from the bot",
-        f"Switch on MESSAGE CONTENT INTENT on the page Bot of your application in {PORTAL}, then reload",
-    )
+    return ChannelFault("Discord keeps the text of messages from the bot", MAY_READ)
 
 
 CLOSED: Final[Mapping[int, Callable[[], ChannelFault]]] = {

@@ -18,9 +18,9 @@ from yarl import URL
 from adapters.discord.calls import CallFailure, Rejected
 from adapters.discord.faults import CLOSED
 from adapters.discord.payloads import Gateway as Told
-from adapters.discord.payloads import Ready
+from adapters.discord.payloads import Malformed, Ready
 from adapters.discord.session import Session
-from adapters.discord.wire import Bot, Frame, Socket, Wire
+from adapters.discord.wire import BEGINNINGS, Bot, Frame, Socket, Wire
 from bot.ports import ChannelState, Host
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ IDENTIFY_S: Final = 5.0
 _REFUSED_WAIT_S: Final = (1.0, 5.0)
 """After a session that is not resumed (Discord's documentation, "Gateway", Resuming): a random time."""
 
+_BEGIN_S: Final = 60.0  # for READY, or for the first of what was missed
+_RESUMES: Final = 2
 _SESSION_LOST: Final = frozenset({4003, 4007, 4009})
 
 
@@ -68,6 +70,8 @@ class Gateway:
         self._identified_at = -IDENTIFY_S
         self._acked_at = 0.0
         self._is_told = False  # events come on this connection: it has identified or resumed
+        self._has_begun = False  # something was told on this connection
+        self._unresumed = 0  # connections in a row that took a session and told nothing
         self.beat_s = _BEAT_S
         self.heard_at = host.clock.monotonic()
         self.heard_ms = session.at_ms or host.clock.now_ms()
@@ -86,6 +90,7 @@ class Gateway:
 
     async def _stay(self) -> tuple[str, float]:
         """One connection, as long as it lasts. Returns why it ended, and the least pause after it."""
+        self._is_told = self._has_begun = False
         try:
             await self._connected()
         except ReconnectWebSocket as again:
@@ -118,16 +123,25 @@ class Gateway:
             raise
         self.beat_s = socket.beat_s
         self._acked_at = self._clock.monotonic()
-        self._is_told = False
         try:
-            while True:
-                await self._read(socket)
-                self._check_beats()
-                await socket.poll_event()
+            await self._listen(socket)
         finally:
-            if socket.socket.close_code in _SESSION_LOST:
-                self._session = Session()
+            self._unresumed = 0 if self._has_begun else self._unresumed + 1
+            if socket.socket.close_code in _SESSION_LOST or self._unresumed >= _RESUMES:
+                self._session, self._unresumed = Session(), 0
             await socket.leave()
+
+    async def _listen(self, socket: Socket) -> None:
+        """Raises TimeoutError where nothing is told of the session at all."""
+        until = self._clock.monotonic() + _BEGIN_S
+        while not self._has_begun:
+            async with self._clock.timeout(max(0.0, until - self._clock.monotonic())):
+                await socket.poll_event()
+            await self._read(socket)
+        while True:
+            await self._read(socket)
+            self._check_beats()
+            await socket.poll_event()
 
     async def _read(self, socket: Socket) -> None:
         while socket.frames:
@@ -142,6 +156,7 @@ class Gateway:
 
     async def _dispatched(self, frame: Frame) -> None:
         session = self._session
+        self._has_begun = True
         if frame.type == "READY":
             ready = Ready.model_validate(frame.data)
             session = Session(ready.session_id, ready.resume_gateway_url, frame.seq or 0)
@@ -149,7 +164,7 @@ class Gateway:
         elif frame.seq is not None:
             session = Session(session.id, session.url, frame.seq)
         self._session = session
-        if frame.type in ("READY", "RESUMED"):
+        if frame.type in BEGINNINGS:
             self._is_told, self.heard_ms = True, self._clock.now_ms()
             self._host.report(ChannelState.UP)
         await self._take(frame)
@@ -172,19 +187,27 @@ class Gateway:
 
     async def _ask(self) -> Told:
         try:
-            told = Told.model_validate(await self._wire.request(Route("GET", "/gateway/bot")))
-        except CallFailure as failure:
+            told = Told.model_validate(await self._asked())
+        except (CallFailure, Malformed) as failure:
             if not self._fixed_url or (isinstance(failure, Rejected) and failure.status == 401):
                 raise
             told = Told(url=self._fixed_url)  # what stands for Discord's gateway need not count sessions
         self._url = self._fixed_url or told.url
         return told
 
+    async def _asked(self) -> object:
+        try:
+            return await self._wire.request(Route("GET", "/gateway/bot"))
+        except Rejected as rejected:
+            if not rejected.is_absent or self._fixed_url:
+                raise
+        return await self._wire.request(Route("GET", "/gateway"))  # which knows the address alone
+
     def _address(self) -> str:
         """Where to connect. A configured gateway stands for Discord's own; the address of the session counts where it is of the same
-        place."""
+        place, and until it has failed."""
         resumed = self._session.url
-        if not self._session.id or not resumed:
+        if not self._session.id or not resumed or self._failures > 1:
             return self._url
         is_same = URL(resumed).origin() == URL(self._fixed_url).origin() if self._fixed_url else True
         return resumed if is_same else self._url

@@ -13,15 +13,16 @@ from adapters.admission import Gate, Speaker
 from adapters.discord import translate
 from adapters.discord.calls import CallFailure, Rejected, patiently
 from adapters.discord.echoes import Echoes
-from adapters.discord.faults import CONTENT, no_content
+from adapters.discord.faults import CONTENT, MAY_READ, no_content
 from adapters.discord.payloads import (
+    DIRECT,
     SPOKEN,
     Application,
     Reaction,
     Removed,
     Said,
     Typing,
-    sent_ms,
+    User,
     time_ms,
 )
 from adapters.discord.posts import Posts, said
@@ -83,6 +84,7 @@ class Inbound:
         self._spawn = spawn
         self._authors: OrderedDict[str, Identity] = OrderedDict()
         self._edits: OrderedDict[str, str] = OrderedDict()
+        self._urls: OrderedDict[str, str] = OrderedDict()
         self._spoken: OrderedDict[Address, None] = OrderedDict()
         self._asked_at = -_ASK_AGAIN_S
 
@@ -90,6 +92,10 @@ class Inbound:
         """Where we are in a conversation: edits and deletions there are told."""
         for address in addresses:
             _keep(self._spoken, address, None)
+
+    def url_of(self, source: str) -> str:
+        """Where Discord said that a file is, when its message came; "" where that is not known (any more)."""
+        return self._urls.get(source, "")
 
     async def receive(self, event: Event, marked: Marked) -> Accepted:
         """Hands an event over until it is stored. Raises Refused."""
@@ -114,7 +120,7 @@ class Inbound:
             if one.nonce:
                 self._echoes.told(str(one.nonce), one.id)
             return
-        room = await self._rooms.room(one.channel_id, is_direct=not one.guild_id, person=user.id)
+        room = await self._room(one.channel_id, one.guild_id, user.id)
         is_program = user.bot or user.system or bool(one.webhook_id)
         if not self._gate.admits(self.speaker(user.id, room, one.guild_id, is_bot=is_program)):
             return
@@ -130,6 +136,8 @@ class Inbound:
         at = self._rooms.address(room, one.id)
         event = await self._event(one, room, at)
         _keep(self._authors, one.id, event.sender)
+        for file, attachment in zip(event.files, one.attachments, strict=False):
+            _keep(self._urls, file.source, attachment.url)
         self.remember([at])
         begins = at.thread == one.id and self._rooms.begins_threads(room)
         try:
@@ -146,7 +154,7 @@ class Inbound:
         text = translate.text_of(one, self._rooms.me, self._rooms.roles)
         files = translate.files_of(one, self._host.limits.uploads_per_message)
         before = await self._before(one, room)
-        return MessageReceived(sender, at, one.id, text, (), sent_ms(one.id), files, before)
+        return MessageReceived(sender, at, one.id, text, (), one.sent_ms, files, before)
 
     async def _before(self, one: Said, room: Room) -> tuple[Heard, ...]:
         """What was said in a thread that is not ours before we were addressed in it, or the message that was answered by addressing us."""
@@ -175,13 +183,11 @@ class Inbound:
         if not one.edited_timestamp or one.content is None or self._edits.get(one.id) == one.edited_timestamp:
             return
         if one.author is None:
-            one = said(await self._wire.get_message(one.channel_id, one.id)).model_copy(
-                update={"guild_id": one.guild_id}
-            )
+            one = await self._with_author(one)
         user = one.author
         if user is None or user.id == self._rooms.me or one.type not in SPOKEN:
             return
-        room = await self._rooms.room(one.channel_id, is_direct=not one.guild_id, person=user.id)
+        room = await self._room(one.channel_id, one.guild_id, user.id)
         at = self._rooms.address(room, one.id)
         is_program = user.bot or bool(one.webhook_id)
         if not self._is_ours(room, at) or not self._gate.admits(
@@ -195,6 +201,13 @@ class Inbound:
             MessageEdited(sender, at, one.id, text, time_ms(one.edited_timestamp) or self._host.clock.now_ms()), marked
         )
 
+    async def _with_author(self, one: Said) -> Said:
+        known = self._authors.get(one.id)
+        if known is not None:
+            return one.model_copy(update={"author": User(id=known.external_id, username=known.name)})
+        whole = said(await self._wire.get_message(one.channel_id, one.id))
+        return whole.model_copy(update={"channel_id": one.channel_id, "guild_id": one.guild_id})
+
     async def removed(self, removed: Removed, marked: Marked) -> None:
         ids = [one for one in (removed.ids or [removed.id]) if not self._echoes.is_ours(one)]
         if not ids:
@@ -202,7 +215,9 @@ class Inbound:
         try:
             room = await self._rooms.room(removed.channel_id)
         except Rejected:  # the whole channel is gone: a thread of a question is known by its address all the same
-            return
+            if removed.guild_id:
+                return
+            room = Room(removed.channel_id, DIRECT)
         for id_ in ids:
             at = self._rooms.address(room, id_)
             sender = self._authors.get(id_) or Identity("discord", self._account, room.person)
@@ -217,7 +232,7 @@ class Inbound:
         author = reaction.message_author_id or (self._rooms.me if self._echoes.is_ours(reaction.message_id) else "")
         if not value or author not in ("", self._rooms.me):
             return
-        room = await self._rooms.room(reaction.channel_id, is_direct=not reaction.guild_id, person=reaction.user_id)
+        room = await self._room(reaction.channel_id, reaction.guild_id, reaction.user_id)
         is_program = reaction.member is not None and reaction.member.user is not None and reaction.member.user.bot
         if not self._gate.admits(self.speaker(reaction.user_id, room, reaction.guild_id, is_bot=is_program)):
             return
@@ -234,6 +249,9 @@ class Inbound:
 
     # --- what all of them need -------------------------------------------------------------------------------------
 
+    async def _room(self, channel: str, space: str, person: str) -> Room:
+        return await self._rooms.room(channel, is_direct=not space, person=person, space=space)
+
     def speaker(self, person: str, room: Room, space: str, *, is_bot: bool = False) -> Speaker:
         return Speaker(
             person,
@@ -249,9 +267,17 @@ class Inbound:
         if not self._rooms.begins_threads(room):
             return self._rooms.address(room, ours)
         if not answers:
-            message = said(await patiently(self._host.clock, lambda: self._wire.get_message(room.id, ours)))
-            answers = message.message_reference.message_id if message.message_reference else ours
+            answers = await self._answered(room, ours)
         return self._rooms.address(room, answers)
+
+    async def _answered(self, room: Room, ours: str) -> str:
+        """The question to which a message of ours in a channel is the reply; that message itself where Discord names none."""
+        try:
+            message = said(await patiently(self._host.clock, lambda: self._wire.get_message(room.id, ours)))
+        except Rejected as rejected:
+            log.info("what a message of ours answers is not known: %s", rejected)
+            return ours
+        return message.message_reference.message_id if message.message_reference else ours
 
     async def _tell(self, place: Place, about: str, sentence: str) -> None:
         try:
@@ -278,10 +304,14 @@ class Inbound:
         if now - self._asked_at < _ASK_AGAIN_S:
             return
         self._asked_at = now
-        application = Application.model_validate(await patiently(self._host.clock, self._wire.application_info))
-        if not application.flags & CONTENT:
-            raise no_content()
-        self._host.report(ChannelState.UP, "a message came without its text; it was not answered")
+        try:
+            application = Application.model_validate(await patiently(self._host.clock, self._wire.application_info))
+        except Rejected as rejected:
+            log.info("how the bot is set up could not be asked: %s", rejected)
+        else:
+            if not application.flags & CONTENT:
+                raise no_content()
+        self._host.report(ChannelState.UP, f"a message came without its text; it was not answered. {MAY_READ}")
 
 
 def _keep(table: OrderedDict[K, V], key: K, item: V) -> None:

@@ -15,7 +15,7 @@ from adapters.admission import Gate
 from adapters.discord import components, translate
 from adapters.discord.calls import ALREADY_ANSWERED, CallFailure, Rejected, patiently
 from adapters.discord.inbound import Inbound, Marked
-from adapters.discord.payloads import Interaction, Said, User, sent_ms
+from adapters.discord.payloads import Interaction, Said, User, known_ms
 from adapters.discord.posts import FOR_ONE, NO_EMBEDS, NO_PINGS, said
 from adapters.discord.rooms import Room, Rooms
 from adapters.discord.text import draft_of, plain
@@ -64,7 +64,7 @@ class Interactions:
     ) -> None:
         self._host = host
         self._account = account
-        self._application = application
+        self.application = application
         self._wire = wire
         self._rooms = rooms
         self._gate = gate
@@ -121,7 +121,11 @@ class Interactions:
         """In a channel the thread begins from what Discord shows as our answer to the command."""
         if not self._begins(one, room):
             return self._rooms.address(room, "")
-        shown = said(await patiently(self._host.clock, lambda: self._wire.request(self._original("GET", one))))
+        try:
+            shown = said(await patiently(self._host.clock, lambda: self._wire.request(self._original("GET", one))))
+        except Rejected as rejected:
+            log.info("a command is answered in the channel itself: %s", rejected)
+            return self._rooms.address(room, "")
         return self._rooms.address(room, shown.id)
 
     def _begins(self, one: Interaction, room: Room) -> bool:
@@ -205,7 +209,7 @@ class Interactions:
             route = Route(
                 "POST",
                 "/webhooks/{webhook_id}/{webhook_token}",
-                webhook_id=one.application_id or self._application,
+                webhook_id=one.application_id or self.application,
                 webhook_token=one.token,
             )
             body["flags"] = NO_EMBEDS | FOR_ONE
@@ -221,7 +225,7 @@ class Interactions:
         return Route(
             method,
             "/webhooks/{webhook_id}/{webhook_token}/messages/@original",
-            webhook_id=one.application_id or self._application,
+            webhook_id=one.application_id or self.application,
             webhook_token=one.token,
         )
 
@@ -239,7 +243,7 @@ def _event(one: Interaction, sender: Identity, at: Address) -> tuple[Event | Non
     match one.data.name:
         case "ask":
             question = translate.option(one, "question")
-            return MessageReceived(sender, at, one.id, question, sent_at_ms=sent_ms(one.id)), _quoted(question)
+            return MessageReceived(sender, at, one.id, question, sent_at_ms=known_ms(one.id)), _quoted(question)
         case "human":
             return PersonRequested(sender, at, one.id), done
         case "done":

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from discord.http import Route
@@ -36,12 +38,16 @@ from adapters.discord.session import NAME, Session, Track, bookmark, read
 from adapters.discord.wire import Bot, Frame, Wire
 from bot.errors import Overloaded, StoreUnavailable
 from bot.model import Address, Bookmark, MessageId
-from bot.ports import ChannelState, Host
+from bot.ports import ChannelState, Clock, Host
 
 log = logging.getLogger(__name__)
 
 GAP: Final = "gap"
 """The bookmark of a time that is not read again yet; "" where there is none."""
+
+_VERSION: Final = "/v10"
+_VERSIONED: Final = re.compile(r"/v[0-9]+$")
+"""Discord's documentation, "API Reference", API Versioning."""
 
 _KEEP_S: Final = 10.0
 _KEEP_ANYWAY_S: Final = 300.0
@@ -84,7 +90,7 @@ class Live:
     async def run(self, refused: asyncio.Event, first: Sequence[Coroutine[None, None, None]]) -> None:
         """Until cancelled; `first` is done at the start. Raises ChannelFault, alone or in a group."""
         known = await self._host.bookmarks()
-        session = read(known.get(NAME, ""))
+        session = read(known.get(NAME, "")) if self.rooms.me else Session()  # a new one tells who we are
         self._track = Track(session)
         self._gap_ms = _number(known.get(GAP, ""))
         recent = await self._host.recent(self._clock.now_ms() - _KNOWN_MS, 1_000)
@@ -95,7 +101,8 @@ class Live:
             for work in first:
                 self.spawn(work)
             self.spawn(_fail_when(refused))
-            self.spawn(commands.sync(self._clock, self.wire, self._application))
+            if self._application:
+                self._begin(self._application)
             self.spawn(self._keep_often())
             if self._gap_ms and session.id:  # the process ended before everything was read
                 await self._fill(())
@@ -120,7 +127,13 @@ class Live:
     async def file_url(self, source: str) -> str:
         """Where a file can be read now. Raises CallFailure."""
         channel, message, file = source.split("/")
-        one = said(await self.wire.get_message(channel, message))
+        try:
+            one = said(await self.wire.get_message(channel, message))
+        except Rejected as rejected:
+            url = self._inbound.url_of(source)
+            if not rejected.is_absent or not url:
+                raise
+            return url
         for attachment in one.attachments:
             if attachment.id == file:
                 return attachment.url
@@ -150,7 +163,7 @@ class Live:
         """The lane of an event and what is to be done with it; None for what only changes what is known of channels."""
         match frame.type:
             case "MESSAGE_CREATE" | "MESSAGE_UPDATE":
-                one = Said.model_validate(frame.data)
+                one = self._said(frame)
                 take = self._inbound.message if frame.type == "MESSAGE_CREATE" else self._inbound.edited
                 return one.channel_id, lambda: take(one, marked)
             case "MESSAGE_DELETE" | "MESSAGE_DELETE_BULK":
@@ -167,6 +180,14 @@ class Live:
                 begun = self.tasks.create_task(self._interactions.begin(asked))
                 return asked.room_id, lambda: self._interactions.take(asked, begun, marked)
         return None
+
+    def _said(self, frame: Frame) -> Said:
+        """A message, or its new text: where no time of the edit is told, it is now."""
+        one = Said.model_validate(frame.data)
+        if frame.type == "MESSAGE_UPDATE" and one.content is not None and "edited_timestamp" not in frame.data:
+            now = datetime.fromtimestamp(self._clock.now_ms() / 1000, UTC)
+            return one.model_copy(update={"edited_timestamp": now.isoformat()})
+        return one
 
     async def _learn(self, frame: Frame) -> None:
         match frame.type:
@@ -207,6 +228,7 @@ class Live:
 
     async def _began(self, session: Session, ready: Ready) -> None:
         """A new session knows nothing of what was said before it."""
+        self._introduced(ready)
         old = self._track.stand(self.gateway.heard_ms if self.gateway else 0)
         self._track = Track(session)
         if not old.id:
@@ -216,6 +238,17 @@ class Live:
         while not await self._kept(Bookmark(GAP, str(self._gap_ms))):
             await self._clock.sleep(1.0)
         await self._fill([guild.id for guild in ready.guilds])
+
+    def _introduced(self, ready: Ready) -> None:
+        """Who we are, where nobody told before."""
+        if ready.user is not None:
+            self.rooms.me = ready.user.id
+        if ready.application is not None and not self._application:
+            self._begin(ready.application.id)
+
+    def _begin(self, application: str) -> None:
+        self._application = self._interactions.application = application
+        self.spawn(commands.sync(self._clock, self.wire, application))
 
     async def _fill(self, guilds: Collection[str]) -> None:
         """Puts the reading of every place before what comes from there now."""
@@ -269,18 +302,52 @@ def _number(text: str) -> int:
 
 
 async def logged_in(settings: Account, host: Host, account: str, echoes: Echoes, refused: asyncio.Event) -> Live:
-    """Asks who we are. Raises ChannelFault for a token that Discord refuses, CallFailure when it cannot be asked."""
+    """Asks who we are. Raises ChannelFault for a token that Discord refuses, CallFailure when nobody answers. What is only not told, the
+    gateway tells."""
     if settings.token is None:
         raise bad_token()
     token = settings.token.get_secret_value()
     wire = Wire(settings.api_url, token, host.connector(), host.clock, refused.set)
     host.report(ChannelState.CONNECTING)
     try:
-        me = User.model_validate(await patiently(host.clock, lambda: wire.request(Route("GET", "/users/@me"))))
-        app = Application.model_validate(await patiently(host.clock, wire.application_info))
+        me = await _found(wire, host.clock, settings.api_url)
+        app = await _application(wire, host.clock)
     except BaseException as error:
         await wire.close()
         if isinstance(error, Rejected) and error.status == 401:
             raise bad_token() from error
         raise
-    return Live(settings, host, account, echoes, wire, me.id, app.id)
+    return Live(settings, host, account, echoes, wire, me, app)
+
+
+async def _found(wire: Wire, clock: Clock, api_url: str) -> str:
+    """Our user id, and by the way where the API lies: Discord's is below a path that names its version. "" where that is not told."""
+    for address in _addresses(api_url):
+        wire.api_url = address
+        try:
+            raw = await patiently(clock, lambda: wire.request(Route("GET", "/users/@me")))
+        except Rejected as rejected:
+            if not rejected.is_absent:
+                raise
+        else:
+            return User.model_validate(raw).id
+    wire.api_url = api_url
+    return ""
+
+
+def _addresses(api_url: str) -> Sequence[str]:
+    if _VERSIONED.search(api_url):
+        return [api_url]
+    if api_url.endswith("/api"):
+        return [f"{api_url}{_VERSION}", api_url]
+    return [api_url, f"{api_url}/api{_VERSION}"]
+
+
+async def _application(wire: Wire, clock: Clock) -> str:
+    try:
+        return Application.model_validate(await patiently(clock, wire.application_info)).id
+    except Rejected as rejected:
+        if rejected.status == 401:
+            raise
+        log.info("the application could not be asked for: %s", rejected)
+        return ""

@@ -22,6 +22,10 @@ SPOKEN: Final = frozenset({0, 19})
 """Message types that a person writes: plain, and a reply."""
 
 
+_FIRST_BOT_MS: Final = 1_451_606_400_000
+"""The beginning of 2016: Discord has ids of bots' conversations only from then on. An id that says otherwise holds no time."""
+
+
 def _text_id(raw: object) -> object:
     return str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else raw
 
@@ -74,12 +78,13 @@ class Snapshot(Payload):
 
 
 class Said(Payload):
-    """A message, as an event or as an answer. `edited_timestamp` "": never edited. Of an edit only `id` and `channel_id` are certain."""
+    """A message, as an event or as an answer. `edited_timestamp` "": never edited. Of an event only `id` and `channel_id` are certain, of an answer only `id`."""
 
     id: Id
-    channel_id: Id
+    channel_id: Id = ""
     guild_id: Id = ""
     type: int = 0
+    timestamp: str = ""
     author: User | None = None
     member: Member | None = None
     content: str | None = None
@@ -99,6 +104,11 @@ class Said(Payload):
     webhook_id: Id = ""
     nonce: str | int = ""
     flags: int = 0
+
+    @property
+    def sent_ms(self) -> int:
+        """UTC milliseconds; 0: unknown."""
+        return known_ms(self.id) or time_ms(self.timestamp)
 
     @property
     def is_bare(self) -> bool:
@@ -217,6 +227,8 @@ class Gateway(Payload):
 class Ready(Payload):
     session_id: str
     resume_gateway_url: str = ""
+    user: User | None = None
+    application: Application | None = None
     guilds: list[Guild] = []
 
 
@@ -226,6 +238,12 @@ Malformed = ValidationError
 def sent_ms(id_: str) -> int:
     """The time that a Discord id holds, in UTC milliseconds."""
     return (int(id_) >> 22) + EPOCH_MS
+
+
+def known_ms(id_: str) -> int:
+    """The same; 0 for an id that holds none."""
+    ms = sent_ms(id_)
+    return ms if ms >= _FIRST_BOT_MS else 0
 
 
 def id_at(ms: int) -> str:

@@ -1,6 +1,7 @@
 """Our messages on Discord: one request for one part, a key that the platform remembers, and the look for what may have arrived."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
@@ -13,6 +14,7 @@ from adapters.discord.calls import (
     CallFailure,
     Rejected,
     Uncertain,
+    nothing_sent,
     patiently,
     send_error,
 )
@@ -26,6 +28,8 @@ from bot.errors import Refused, SendUncertain
 from bot.model import Address, Message, MessageId
 from bot.ports import Host, Receipt
 
+log = logging.getLogger(__name__)
+
 NO_PINGS: Final[Mapping[str, Sequence[str]]] = {"parse": ()}
 NO_EMBEDS: Final = 1 << 2
 FOR_ONE: Final = 1 << 6
@@ -34,6 +38,7 @@ FOR_ONE: Final = 1 << 6
 _NONCE_CHARS: Final = 25
 """Discord's documentation, "Create Message": at most 25 characters."""
 
+WITHDRAWN: Final = "_This answer was withdrawn._"
 _BEFORE_MS: Final = 60_000  # how far the clocks may differ when a message is looked for
 _PAGE: Final = 100
 _PAGES: Final = 5
@@ -67,6 +72,9 @@ class Posts:
             return Receipt()  # white space between two parts
         try:
             place = await self._rooms.place(to)
+        except CallFailure as failure:
+            raise nothing_sent(failure) from failure
+        try:
             return Receipt(await self._put(place, message, shown, _body(content, components), files))
         except CallFailure as failure:
             raise send_error(failure) from failure
@@ -78,9 +86,9 @@ class Posts:
             try:
                 await self._edit(place.channel, shown, body, files)
             except Rejected as rejected:
-                if rejected.code != UNKNOWN_MESSAGE:
+                if rejected.status == 401:
                     raise
-                return await self._post(place, key_of(message.id, message.part, shown), body, files)
+                return await self._post_instead(place, message, shown, body, files)
             return shown
         key = key_of(message.id, message.part)
         try:
@@ -89,6 +97,17 @@ class Posts:
             if rejected.code != UNKNOWN_MESSAGE:
                 raise
         return await self._post(place, key_of(message.id, message.part, key), body, files)
+
+    async def _post_instead(
+        self, place: Place, message: Message, shown: str, body: Mapping[str, Any], files: "Sequence[_File]"
+    ) -> str:
+        """The draft is gone, or cannot be changed."""
+        posted = await self._post(place, key_of(message.id, message.part, shown), body, files)
+        try:
+            await self._wire.delete_message(place.channel, shown)
+        except CallFailure as failure:
+            log.debug("a draft that was replaced is gone, or stays: %s", failure)
+        return posted
 
     async def _post(self, place: Place, key: str, body: Mapping[str, Any], files: "Sequence[_File]") -> str:
         """Posts, and makes sure that it reads so: a key that is known already brings back what was posted under it."""
@@ -147,8 +166,9 @@ class Posts:
         try:
             await patiently(self._host.clock, lambda: self._wire.delete_message(place.channel, id_))
         except Rejected as rejected:
-            if rejected.code != UNKNOWN_MESSAGE:
-                raise
+            if rejected.code == UNKNOWN_MESSAGE:
+                return
+            await self._edit(place.channel, id_, _body(WITHDRAWN))
 
     async def tell(self, place: Place, about: str, content: str) -> None:
         """Says something short that the house does not keep, once for each message that it is about."""
@@ -182,12 +202,19 @@ class Posts:
             try:
                 return said(await self._wire.get_message(channel, id_))
             except Rejected as rejected:
+                if rejected.is_absent and self._echoes.is_ours(id_):
+                    return Said(id=id_)  # its echo is proof enough
                 if rejected.code != UNKNOWN_MESSAGE:
                     raise
-        after = id_at(attempted_at_ms - _BEFORE_MS)
+        since_ms = attempted_at_ms - _BEFORE_MS
+        after = id_at(since_ms)
         for _ in range(_PAGES):
             page = [said(raw) for raw in await self._wire.logs_from(channel, _PAGE, after=after)]
-            ours = [one for one in page if one.author is not None and one.author.id == self._rooms.me]
+            ours = [
+                one
+                for one in page
+                if one.author is not None and one.author.id == self._rooms.me and not 0 < one.sent_ms < since_ms
+            ]
             match = await self._unclaimed(to, [one for one in ours if self._is_match(one, keys, content, message)])
             if match is not None or len(page) < _PAGE:
                 return match
@@ -230,9 +257,11 @@ def _body(content: str, components: Sequence[object] = ()) -> Mapping[str, Any]:
 
 
 def _is_as(posted: Said, body: Mapping[str, Any], files: Sequence[_File]) -> bool:
-    """Whether a message reads as it was meant: a known key brings back what was posted under it first."""
-    is_text = (posted.content or "").strip() == body["content"]
-    return is_text and bool(posted.components) == bool(body["components"]) and len(posted.attachments) == len(files)
+    """Whether a message reads as it was meant, as far as is told: a known key brings back what was posted under it first."""
+    told = posted.model_fields_set
+    is_text = "content" not in told or (posted.content or "").strip() == body["content"]
+    has_rows = "components" not in told or bool(posted.components) == bool(body["components"])
+    return is_text and has_rows and ("attachments" not in told or len(posted.attachments) == len(files))
 
 
 def said(raw: object) -> Said:

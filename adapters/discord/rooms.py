@@ -15,7 +15,6 @@ from discord.http import Route
 
 from adapters.discord.calls import (
     THREAD_EXISTS,
-    UNKNOWN_CHANNEL,
     CallFailure,
     Rejected,
     Uncertain,
@@ -29,6 +28,7 @@ from bot.ports import Clock
 log = logging.getLogger(__name__)
 
 _MOST: Final = 20_000  # channels that are known at a time
+_PLAIN: Final = 0  # the type of a plain channel of a server
 _ARCHIVE_MINUTES: Final = 1440
 _NAME_CHARS: Final = 60
 """Discord's documentation, "Start Thread from Message": a name has 1 to 100 characters; a list shows fewer."""
@@ -100,16 +100,24 @@ class Rooms:
     def known(self, id_: str) -> Room | None:
         return self._rooms.get(id_)
 
-    async def room(self, id_: str, *, is_direct: bool = False, person: str = "") -> Room:
-        """Raises CallFailure where Discord does not tell."""
+    async def room(self, id_: str, *, is_direct: bool = False, person: str = "", space: str = "") -> Room:
+        """Where Discord does not tell: a plain channel of the server `space`, or, where that is "", a CallFailure."""
         room = self._rooms.get(id_)
         if room is None and is_direct and person:
             room = self._keep(Room(id_, DIRECT, person=person))
         if room is None:
-            raw = await patiently(self._clock, lambda: self._wire.get_channel(id_))
-            self.learn([_channel(raw)])
-            room = self._rooms[id_]
+            room = await self._ask(id_, space)
         return room
+
+    async def _ask(self, id_: str, space: str) -> Room:
+        try:
+            self.learn([_channel(await patiently(self._clock, lambda: self._wire.get_channel(id_)))])
+        except CallFailure as failure:
+            if not space:
+                raise
+            log.info("what channel %s is could not be asked: %s", id_, failure)
+            return Room(id_, _PLAIN, space)  # asked again the next time
+        return self._rooms[id_]
 
     def address(self, room: Room, message: str) -> Address:
         """Where a message of this room belongs; "" for no message: the room itself."""
@@ -144,25 +152,36 @@ class Rooms:
 
     async def _is_there(self, to: Address) -> bool:
         try:
-            self.learn([_channel(await self._wire.get_channel(to.thread))])
+            raw = await self._wire.get_channel(to.thread)
         except Rejected as rejected:
-            if rejected.code == UNKNOWN_CHANNEL or rejected.status == 404:
-                return False
-            raise
-        return True
+            if rejected.status == 401:
+                raise
+            return False
+        try:
+            self.learn([Channel.model_validate(raw)])
+        except Malformed:
+            return False
+        return self.has_thread(to.thread)
+
+    async def _words(self, to: Address) -> str:
+        try:
+            return Said.model_validate(await self._wire.get_message(to.chat, to.thread)).content or ""
+        except (CallFailure, Malformed):
+            return ""
 
     async def _begin(self, to: Address, text: str) -> bool:
-        name = text or Said.model_validate(await self._wire.get_message(to.chat, to.thread)).content or ""
+        name = text or await self._words(to)
         route = Route(
             "POST", "/channels/{channel_id}/messages/{message_id}/threads", channel_id=to.chat, message_id=to.thread
         )
         body = {"name": title(name), "auto_archive_duration": _ARCHIVE_MINUTES}
         try:
             made = await self._wire.request(route, json=body)
-        except Rejected as rejected:
-            if rejected.code == THREAD_EXISTS:
-                return await self._is_there(to)
-            log.warning("no thread can begin in channel %s: %s", to.chat, rejected)
+        except (Rejected, Uncertain) as failure:
+            is_there = isinstance(failure, Uncertain) or failure.code == THREAD_EXISTS
+            if is_there and await self._is_there(to):
+                return True
+            log.warning("no thread can begin in channel %s: %s", to.chat, failure)
             self._closed[to.thread] = None
             if len(self._closed) > _MOST:
                 self._closed.popitem(last=False)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from adapters.discord.payloads import Interaction, Member, Said, User, sent_ms
+from adapters.discord.payloads import Interaction, Member, Said, User
 from adapters.discord.rooms import Room
 from bot.model import Heard, Identity, RemoteFile
 
@@ -38,10 +38,17 @@ def text_of(said: Said, me: str, roles: AbstractSet[str]) -> str:
 def is_addressed(said: Said, room: Room, me: str, roles: AbstractSet[str]) -> bool:
     """Whether a message is meant for us: in direct messages always; elsewhere when it mentions us; within the thread that we began for
     a question unless it mentions somebody else."""
-    if room.is_direct or any(user.id == me for user in said.mentions) or roles & set(said.mention_roles):
+    if room.is_direct or _is_mentioned(said, me) or roles & set(said.mention_roles):
         return True
     is_for_others = said.mentions or said.mention_roles or said.mention_everyone
     return room.is_thread and room.owner == me and not is_for_others
+
+
+def _is_mentioned(said: Said, me: str) -> bool:
+    """Where whom it mentions is not told, the text tells."""
+    if "mentions" not in said.model_fields_set:
+        return any(found[1] == me for found in _MENTION.finditer(said.content or ""))
+    return any(user.id == me for user in said.mentions)
 
 
 def files_of(said: Said, most: int) -> tuple[RemoteFile, ...]:
@@ -57,7 +64,7 @@ def heard(account: str, said: Said, me: str, roles: AbstractSet[str]) -> Heard |
     if user is None or user.bot or said.webhook_id:
         return None
     text = text_of(said, me, roles)
-    return Heard(identity(account, user, said.member), said.id, text, sent_ms(said.id)) if text else None
+    return Heard(identity(account, user, said.member), said.id, text, said.sent_ms) if text else None
 
 
 def verdict(emoji: str) -> str:

@@ -17,7 +17,7 @@ from discord.gateway import DiscordClientWebSocketResponse, DiscordWebSocket
 from discord.http import HTTPClient, Route
 from yarl import URL
 
-from adapters.discord.calls import Limited, Rates, Rejected, Uncertain, Unreached
+from adapters.discord.calls import NOT_SERVED, Limited, Rates, Rejected, Uncertain, Unreached
 from bot.model import value
 from bot.ports import Clock
 
@@ -50,7 +50,7 @@ INTENTS: Final = discord.Intents(
 
 
 class Wire(HTTPClient):
-    """The REST side of one account. `refused` is told once Discord no longer takes the token; nothing leaves from then on, for requests
+    """The REST side of one account, at `api_url`. `refused` is told once Discord no longer takes the token; nothing leaves from then on, for requests
     that are refused so are counted against the address."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Wire(HTTPClient):
     ) -> None:
         super().__init__(asyncio.get_running_loop(), connector)
         self.token = token
-        self._api_url = api_url
+        self.api_url = api_url
         self._clock = clock
         self._refused = refused
         self._is_refused = False
@@ -91,7 +91,7 @@ class Wire(HTTPClient):
         elif "json" in kwargs:
             headers["Content-Type"] = "application/json"
             body = json.dumps(kwargs["json"])
-        url = self._api_url + route.url.removeprefix(Route.BASE)
+        url = self.api_url + route.url.removeprefix(Route.BASE)
         async with self._rates.turn(route.key, route.major_parameters, is_free=bool(route.webhook_token)) as told:
             if self._session.closed:
                 raise Unreached("the bot is no longer connected")
@@ -114,7 +114,7 @@ class Wire(HTTPClient):
             now = self._clock.monotonic()
             told.headers(answer.headers, now)
             data = _parsed(text)
-            if answer.status == 429:
+            if answer.status == 429 or (answer.status == 503 and "Retry-After" in answer.headers):
                 wait_s, is_global = _limit(answer.headers, data)
                 told.limited(wait_s, now, is_global=is_global)
                 raise Limited(wait_s)
@@ -123,12 +123,12 @@ class Wire(HTTPClient):
     def _judged(self, route: Route, status: int, data: Any) -> Any:
         if 200 <= status < 300:
             return data
-        if status >= 500:
+        if status >= 500 and status not in NOT_SERVED:
             raise Uncertain(f"Discord answered {status}")
         if status == 401 and not route.webhook_token:
             self._is_refused = True
             self._refused()
-        elif not isinstance(data, dict):
+        elif not isinstance(data, dict) and status not in NOT_SERVED:
             raise Unreached(f"something before Discord answered {status}")
         known = data if isinstance(data, dict) else {}
         code = known.get("code")
@@ -184,6 +184,10 @@ def _limit(headers: Mapping[str, str], data: Any) -> tuple[float, bool]:
 # --- the gateway -----------------------------------------------------------------------------------------------------
 
 
+BEGINNINGS: Final = frozenset({"READY", "RESUMED"})
+"""Types of the events with which a connection begins to tell of others."""
+
+
 @value
 class Frame:
     """One frame of the gateway. `seq` None: it is not counted."""
@@ -210,6 +214,14 @@ class Socket(DiscordWebSocket):
             self.beat_s = float(frame["d"]["heartbeat_interval"]) / 1000
             self._max_heartbeat_timeout = self.beat_s * _SILENT_BEATS
         self.frames.append(Frame(frame.get("op", -1), frame.get("t") or "", frame.get("s"), frame.get("d")))
+
+    async def received_message(self, msg: Any, /) -> None:
+        """The SDK demands fields of READY and RESUMED that nothing here needs: the frame has been kept by then."""
+        try:
+            await super().received_message(msg)
+        except (KeyError, TypeError):
+            if not self.frames or self.frames[-1].type not in BEGINNINGS:
+                raise
 
     async def leave(self) -> None:
         """Ends the connection and leaves the session open, so that it can be resumed. Safe to repeat."""

@@ -4,7 +4,7 @@ Whoever calls decides whether to try again, because only the house knows what ha
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
@@ -16,12 +16,13 @@ from adapters.slack.pages import Json, next_cursor
 if TYPE_CHECKING:
     from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+_PATH: Final = "/api/"  # https://docs.slack.dev/apis/web-api/
 CALL_S: Final = 15  # longest wait for one call: below the house's own limit for a send
 
 
 class Api:
     """One account's calls. Owns its connections: `close` ends them. Keeps to rate limits that Slack has told: until they have passed, a
-    call of that method fails at once. `on_refused` hears of a refused bot token."""
+    call of that method fails at once. `on_refused` hears of a refused bot token, and by which method."""
 
     def __init__(
         self,
@@ -29,20 +30,24 @@ class Api:
         api_url: str,
         connector: aiohttp.BaseConnector,
         now: Callable[[], float],
-        on_refused: Callable[[CallFailed], None] = lambda _: None,
+        on_refused: Callable[[str, CallFailed], None] = lambda _method, _failed: None,
         *,
         timeout_s: float = CALL_S,
     ) -> None:
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout_s))
-        self.client = AsyncWebClient(
-            token, base_url=api_url, timeout=int(timeout_s), session=self._session, retry_handlers=[]
-        )
+        self.client = _Client(token, base_url=api_url, timeout=int(timeout_s), session=self._session, retry_handlers=[])
+        self._other_url = "" if api_url.endswith(_PATH) else api_url + _PATH.removeprefix("/")
         self._now = now
         self._on_refused = on_refused
         self._limited: dict[str, float] = {}  # method -> until when
 
     async def close(self) -> None:
         await self._session.close()
+
+    def look_elsewhere(self) -> None:
+        """No method was found there: Slack's stand below /api/."""
+        if self._other_url:
+            self.client.base_url, self._other_url = self._other_url, self.client.base_url
 
     async def call(self, method: str, **arguments: object) -> Json:
         """What Slack answers to `method` (a name of the client's, such as "chat_postMessage"). Raises CallFailed."""
@@ -60,7 +65,7 @@ class Api:
             if failed.retry_after_s is not None:
                 self._limited[method] = self._now() + failed.retry_after_s
             if failed.is_token and "app_token" not in arguments:
-                self._on_refused(failed)
+                self._on_refused(method, failed)
             raise failed from error
         except aiohttp.ClientConnectorError as error:
             raise CallFailed("", f"no connection to Slack: {error}", is_certain=True) from error
@@ -81,6 +86,14 @@ class Api:
             cursor = next_cursor(page)
             if not cursor:
                 return
+
+
+class _Client(AsyncWebClient):
+    """Slack's client stumbles over an answer that is no JSON object before it looks at its status."""
+
+    async def _request(self, **call: Any) -> dict[str, Any]:  # the client's own arguments
+        answer = await super()._request(**call)
+        return answer if isinstance(answer["data"], dict) else {**answer, "data": {}}
 
 
 def _refusal(error: SlackApiError) -> CallFailed:

@@ -6,6 +6,7 @@ rate limits want.
 
 import logging
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from adapters.slack.events import Said, ms_of, text_of, ts_of
@@ -26,6 +27,8 @@ MOST_PAGES: Final = 5
 _TRIES: Final = 10
 _NOT_THERE: Final = {"channel_not_found", "not_in_channel", "thread_not_found", "message_not_found"}
 _WAIT_S: Final = 60.0
+_AGAIN_S: Final = (1.0, 5.0, 15.0, 60.0)  # between two tries to store what was fetched
+GAP: Final = "gap"  # the bookmark: from when on it is not read what was missed, in ms; "" where nothing is left
 
 
 class Backfill:
@@ -35,42 +38,59 @@ class Backfill:
         self._in = inbound
 
     async def run(self) -> None:
-        """Takes up what was missed since the last stored event; the first run of all only notes when it began. Never raises for Slack."""
-        now_ms = self._in.host.clock.now_ms()
-        since_ms = await self._since(now_ms)
+        """Takes up what was missed since the last stored event, again until it is stored; the first run of all only notes when it began.
+        Never raises for Slack."""
+        tries = 0
+        while not await self._is_done():
+            await self._in.host.clock.sleep(_AGAIN_S[min(tries, len(_AGAIN_S) - 1)])
+            tries += 1
+
+    async def _is_done(self) -> bool:
+        """The gap stays on record until it is read: what comes meanwhile moves the other bookmark on."""
+        host = self._in.host
+        now_ms = host.clock.now_ms()
         try:
+            since_ms = await self._since(now_ms)
             if since_ms:
+                await host.keep(Bookmark(GAP, str(since_ms)))
                 await self._look_back(since_ms)
-            await self._in.host.keep(Bookmark(SEEN, str(now_ms)))
+            await host.keep(Bookmark(SEEN, str(now_ms)))
+            if since_ms:
+                await host.keep(Bookmark(GAP, ""))
         except CallFailed as failed:
             log.warning("what was missed could not be fetched whole: %s", failed)
         except (StoreUnavailable, Overloaded, TimeoutError) as error:
-            log.warning(
-                "what was missed could not be stored, it is fetched after the next gap: %s", error or "too slow"
-            )
+            log.warning("what was missed could not be stored yet: %s", error or "too slow")
+            return False
+        return True
 
     async def _since(self, now_ms: int) -> int:
         """Where to begin; 0 where nothing was ever stored."""
-        text = (await self._in.host.bookmarks()).get(SEEN, "")
-        seen_ms = int(text) if text.isascii() and text.isdigit() else 0
-        return max(seen_ms - OVERLAP_MS, now_ms - MOST_AGE_MS) if seen_ms else 0
+        marks = await self._in.host.bookmarks()
+        seen_ms, gap_ms = _number(marks.get(SEEN, "")), _number(marks.get(GAP, ""))
+        begins = [ms for ms in (seen_ms - OVERLAP_MS if seen_ms else 0, gap_ms) if ms]
+        return max(min(begins), now_ms - MOST_AGE_MS) if begins else 0
 
     async def _look_back(self, since_ms: int) -> None:
         async for room in self._rooms():
-            await self._room(room, since_ms)
+            async with _left_out(room):
+                await self._room(room, since_ms)
         await self._threads(since_ms)
 
     async def _rooms(self) -> AsyncIterator[str]:
-        """The direct chats of the bot and the channels it is in."""
-        count = 0
-        async for page in self._pages(
-            "users_conversations", types="im,mpim,public_channel,private_channel", exclude_archived=True
-        ):
-            for room in page.get("channels") or ():
-                id_ = text_of(room, "id") if isinstance(room, Mapping) else ""
-                if id_ and count < MOST_ROOMS:
-                    count += 1
-                    yield id_
+        """The direct chats of the bot and the channels it is in; where Slack does not list them, those in which the house talks."""
+        rooms: dict[str, None] = {}
+        async with _left_out("the list of rooms"):
+            async for page in self._pages(
+                "users_conversations", types="im,mpim,public_channel,private_channel", exclude_archived=True
+            ):
+                found = [text_of(room, "id") for room in page.get("channels") or () if isinstance(room, Mapping)]
+                rooms |= dict.fromkeys(filter(None, found))
+        if not rooms:
+            since_ms = self._in.host.clock.now_ms() - MOST_AGE_MS
+            rooms = dict.fromkeys(recent.at.chat for recent in await self._in.host.recent(since_ms, MOST_ROOMS))
+        for room in list(rooms)[:MOST_ROOMS]:
+            yield room
 
     async def _room(self, channel: str, since_ms: int) -> None:
         late: list[Said] = []
@@ -86,7 +106,8 @@ class Backfill:
         """Threads whose root is older than the gap do not show in a history; the house knows those in which it talks."""
         for recent in await self._in.host.recent(max(0, since_ms - MOST_AGE_MS), MOST_ROOMS):
             if recent.at.thread and ms_of(recent.at.thread) < since_ms:
-                await self._thread(recent.at.chat, recent.at.thread, since_ms)
+                async with _left_out(recent.at.chat):
+                    await self._thread(recent.at.chat, recent.at.thread, since_ms)
 
     async def _thread(self, channel: str, thread: str, since_ms: int) -> None:
         late: list[Said] = []
@@ -122,6 +143,21 @@ class Backfill:
                     raise
                 await self._in.host.clock.sleep(min(failed.retry_after_s or 1.0, _WAIT_S))
         raise CallFailed("ratelimited", "Slack's rate limit, over and over", is_certain=True)
+
+
+@asynccontextmanager
+async def _left_out(what: str) -> AsyncIterator[None]:
+    """What Slack does not show us is left out; the rest is not."""
+    try:
+        yield
+    except CallFailed as failed:
+        if failed.is_token or not failed.is_settled:
+            raise
+        log.info("%s could not be looked through: %s", what, failed)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
 def _replied(page: Json, since_ms: int) -> list[str]:

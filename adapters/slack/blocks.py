@@ -22,6 +22,7 @@ _MOST_PASSAGES: Final = 100  # block-elements/static-select: options
 
 PRESS: Final = "press"
 FEEDBACK: Final = "feedback"
+THUMBS: Final = "context_actions"  # the type of the block that holds them
 PASSAGE: Final = "passage"
 FORGET: Final = "forget"
 EVENT_TYPE: Final = "frontdesk_message"
@@ -121,7 +122,7 @@ def _thumbs(message: Message, thread: str) -> Block:
         "positive_button": {"text": _plain("Helpful", _LABEL_CHARS), "value": _value(message.id, thread, "up")},
         "negative_button": {"text": _plain("Not helpful", _LABEL_CHARS), "value": _value(message.id, thread, "down")},
     }
-    return {"type": "context_actions", "elements": [element]}
+    return {"type": THUMBS, "elements": [element]}
 
 
 def _value(message: MessageId, thread: str, choice: str) -> str:

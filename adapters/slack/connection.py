@@ -12,12 +12,12 @@ from aiohttp import web
 
 from adapters.admission import Gate
 from adapters.slack import Account, secret_of
-from adapters.slack.api import Api
+from adapters.slack.api import SDK_LOG, Api
 from adapters.slack.backfill import Backfill
 from adapters.slack.bolt import Bolt
 from adapters.slack.drafts import Drafts
 from adapters.slack.events import Me
-from adapters.slack.faults import CallFailed, as_channel_fault
+from adapters.slack.faults import WRONG_KIND, CallFailed, as_channel_fault
 from adapters.slack.inbound import Inbound
 from adapters.slack.link import Sockets
 from adapters.slack.statuses import Statuses
@@ -27,12 +27,8 @@ from bot.ports import ChannelState, Host
 
 log = logging.getLogger(__name__)
 
-_SDK_LOG: Final = logging.getLogger(
-    "adapters.slack.sdk"
-)  # Slack's libraries log whole payloads and URLs with tickets in them
-_SDK_LOG.setLevel(logging.CRITICAL)
-_SDK_LOG.propagate = False
 _WAITS_S: Final = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
+_TRUSTED: Final = frozenset({"auth_test", "chat_postMessage", "chat_update"})
 _MOST_TASKS: Final = 500
 
 
@@ -53,6 +49,7 @@ class Connection:
         self._bolt: Bolt | None = None
         self._backfill: Backfill | None = None
         self._backfilling: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._gate = Gate(settings.allow, host.clock, host.limits.messages_per_minute)
         self.me: Me | None = None
         self.api = Api(
@@ -82,7 +79,7 @@ class Connection:
         surfaces = Surfaces(inbound, self._settings.greeting, self._settings.prompts)
         self._backfill = Backfill(inbound)
         self._bolt = Bolt(
-            self.api.client, self.me, _SDK_LOG, surfaces.take_event, surfaces.take_action, surfaces.take_command
+            self.api.client, self.me, SDK_LOG, surfaces.take_event, surfaces.take_action, surfaces.take_command
         )
         self._drafts.begin(self.api, tasks)
         self._statuses.begin(self.api, tasks)
@@ -129,7 +126,9 @@ class Connection:
             try:
                 said = await self.api.call("auth_test")
             except CallFailed as failed:
-                if failed.is_settled:
+                if failed.is_absent:
+                    self.api.look_elsewhere()
+                elif failed.is_settled:
                     raise as_channel_fault(failed, f"{self._where} bot_token") from failed
                 self._host.report(ChannelState.CONNECTING, str(failed))
                 await self._host.clock.sleep(failed.retry_after_s or _WAITS_S[min(tries, len(_WAITS_S) - 1)])
@@ -148,7 +147,7 @@ class Connection:
             self._missed()
             return
         app_token, key = secret_of(self._settings.app_token), f"{self._where} app_token"
-        self._sockets = Sockets(self._host, self.api, app_token, _SDK_LOG, bolt.answer, self._missed, key)
+        self._sockets = Sockets(self._host, self.api, app_token, SDK_LOG, bolt.answer, self._missed, key)
         await self._sockets.run()
 
     def _missed(self) -> None:
@@ -158,8 +157,18 @@ class Connection:
         if self._tasks is not None and self._backfill is not None:
             self._backfilling = self._tasks.create_task(self._backfill.run())
 
-    def _refused(self, failed: CallFailed) -> None:
-        self._fail(as_channel_fault(failed, f"{self._where} bot_token"))
+    def _refused(self, method: str, failed: CallFailed) -> None:
+        """What one of the lesser methods says of the token is not taken for granted."""
+        if method in _TRUSTED and failed.code != WRONG_KIND:
+            self._fail(as_channel_fault(failed, f"{self._where} bot_token"))
+        elif self._tasks is not None and (self._asking is None or self._asking.done()):
+            self._asking = self._tasks.create_task(self._ask_again())
+
+    async def _ask_again(self) -> None:
+        try:
+            await self.api.call("auth_test")
+        except CallFailed as failed:
+            log.info("the token is asked for again: %s", failed)
 
     def _gone(self, kind: str) -> None:
         what = "the app was uninstalled" if kind == "app_uninstalled" else "the app's token was revoked"

@@ -30,6 +30,7 @@ EDITS_PER_MINUTE: Final = 50  # chat.update is Tier 3, chat.appendStream Tier 4,
 APPENDS_PER_MINUTE: Final = 100
 REFUSED_S: Final = 600.0  # how long a refused stream is not asked for again
 MOST_DRAFTS: Final = 500
+MOST_OURS: Final = 5_000
 _TASK_CHARS: Final = 250  # a chunk's title: https://docs.slack.dev/reference/methods/chat.appendStream allows 256
 _ENDED: Final = {"message_not_in_streaming_state", "stopped_by_user"}  # a stream that Slack or the person has ended
 _STATES: Final = {
@@ -85,10 +86,28 @@ class Piece:
     end: int
 
 
+class Ours:
+    """Where our newest messages stand, as far as this process knows: Slack does not name the thread of a message that somebody reacts to or
+    that is gone."""
+
+    def __init__(self) -> None:
+        self._threads: OrderedDict[str, str] = OrderedDict()
+
+    def note(self, to: Address, ts: str) -> None:
+        self._threads[external(to.chat, ts)] = to.thread
+        if len(self._threads) > MOST_OURS:
+            self._threads.popitem(last=False)
+
+    def thread_of(self, external_id: str) -> str | None:
+        """None for what is not known as ours."""
+        return self._threads.get(external_id)
+
+
 class Drafts:
     """All drafts of one account. What is known of them outlives a run of the adapter; their tasks do not."""
 
     def __init__(self, host: Host, account: str) -> None:
+        self.ours = Ours()
         self._host = host
         self._account = account
         self._drafts: OrderedDict[MessageId, Draft] = OrderedDict()
@@ -232,7 +251,7 @@ class Drafts:
                 "chat_startStream", channel=draft.to.chat, thread_ts=draft.to.thread, chunks=piece.chunks, **whom
             )
         except CallFailed as failed:
-            if failed.retry_after_s is not None or not failed.is_certain or failed.is_token:
+            if failed.retry_after_s is not None or not failed.is_certain:
                 raise
             log.info("streaming is refused (%s); answers are posted and edited for a while", failed)
             self._streams_from = self._host.clock.monotonic() + REFUSED_S
@@ -270,7 +289,11 @@ class Drafts:
         draft.sent = sent
 
     async def _posted(self, draft: Draft, ts: str) -> None:
+        if not ts:
+            draft.is_lost = True
+            return
         draft.ts = ts
+        self.ours.note(draft.to, ts)
         try:
             await self._host.receive(DraftPosted(draft.to, draft.message, external(draft.to.chat, ts)))
         except FrontdeskError as error:

@@ -12,6 +12,7 @@ from bot.model import Address, RemoteFile, value
 Json = Mapping[str, Any]  # Slack's payloads are untyped JSON by nature
 
 _SAYING: Final = {"", "file_share", "thread_broadcast", "me_message"}  # subtypes of what a person says
+_DIRECT: Final = {"im", "app_home"}
 _TOMBSTONE: Final = "tombstone"  # stands in the place of a deleted message that has replies
 _SLACKBOT: Final = "USLACKBOT"
 
@@ -58,7 +59,7 @@ class Changed:
 
 @value
 class Deleted:
-    """A message that is gone."""
+    """A message that is gone. Who had written it, and what, is not always told."""
 
     was: Said
     deleted_ts: str
@@ -91,7 +92,7 @@ def ts_of(ms: int) -> str:
 
 def is_direct(channel: str, channel_type: str = "") -> bool:
     """A chat with one person. In a chat with several the bot is a guest, as in a channel."""
-    return channel_type == "im" if channel_type else channel.startswith("D")
+    return channel_type in _DIRECT if channel_type else channel.startswith("D")
 
 
 def address(account: str, said: Said) -> Address:
@@ -110,7 +111,7 @@ def read(event: Json, me: Me, team: str) -> Said | Changed | Deleted | None:
         was = said(
             {**before, "ts": text_of(event, "deleted_ts") or text_of(before, "ts")}, me, team, channel, channel_type
         )
-        return Deleted(was, text_of(event, "event_ts") or text_of(event, "ts")) if was.person and was.ts else None
+        return Deleted(was, text_of(event, "event_ts") or text_of(event, "ts")) if was.ts else None
     if subtype not in _SAYING or not channel or not text_of(event, "ts"):
         return None
     return said(event, me, team, channel, channel_type)
@@ -123,7 +124,7 @@ def _changed(event: Json, me: Me, team: str) -> Changed | Deleted | None:
     at = text_of(event, "event_ts") or text_of(event, "ts")
     if text_of(after, "subtype") == _TOMBSTONE:
         was = said({**before, "ts": text_of(after, "ts")}, me, team, channel, channel_type)
-        return Deleted(was, at) if was.person else None
+        return Deleted(was, at) if was.ts else None
     if text_of(after, "subtype") not in _SAYING or not text_of(after, "ts"):
         return None
     is_same = text_of(after, "text") == text_of(before, "text") if before else not dict_of(after, "edited")
@@ -162,7 +163,7 @@ def _files(files: object) -> list[RemoteFile]:
         return []
     return [
         RemoteFile(
-            text_of(file, "url_private") or f"file:{text_of(file, 'id')}",
+            text_of(file, "url_private") or text_of(file, "url_private_download") or f"file:{text_of(file, 'id')}",
             text_of(file, "name") or text_of(file, "title"),
             text_of(file, "mimetype"),
             _number(file, "size"),

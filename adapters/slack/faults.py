@@ -5,13 +5,14 @@ from typing import Final
 from bot.errors import ChannelFault, SendError, SendRefused, SendUncertain
 
 # The errors below are those that https://docs.slack.dev/reference/methods/ lists for the methods used here.
+WRONG_KIND: Final = "not_allowed_token_type"
 _TOKEN: Final = {
     "invalid_auth": "Slack refuses the token",
     "not_authed": "Slack got no token",
     "account_inactive": "the app was uninstalled, or its workspace deleted",
     "token_revoked": "the token was revoked",
     "token_expired": "the token has expired",
-    "not_allowed_token_type": "the token is of the wrong kind",
+    WRONG_KIND: "the token is of the wrong kind",
     "app_uninstalled": "the app was uninstalled",
     "team_disabled": "the workspace was switched off",
     "user_removed_from_team": "the bot was removed from the workspace",
@@ -20,7 +21,11 @@ _DOING_NOTHING: Final = {"service_unavailable", "request_timeout", "ratelimited"
 _MAYBE_DONE: Final = {"internal_error", "fatal_error"}  # "it's possible some aspect of the operation succeeded"
 _AUTH_WAIT_S: Final = 60.0  # a message waits so long for a token to be mended before it is tried again
 
+NOT_SERVED: Final = "unknown_method"  # there is no such method: Slack's own word for it
+_NOT_SERVED: Final = (404, 405, 501)  # HTTP's
+
 GONE: Final = {"message_not_found", "thread_not_found"}
+MISSHAPEN: Final = {"invalid_blocks", "invalid_blocks_format", "invalid_metadata_format", "invalid_arguments"}
 UNEDITABLE: Final = {"cant_update_message", "edit_window_closed", "is_inactive", "cant_delete_message"}
 
 
@@ -43,6 +48,11 @@ class CallFailed(Exception):
         return self.code in _TOKEN
 
     @property
+    def is_absent(self) -> bool:
+        """Whether the method is not there at all, so that what it is for has to be done without."""
+        return self.code == NOT_SERVED
+
+    @property
     def is_settled(self) -> bool:
         """Whether the same call would be refused again, until a person changes something."""
         return self.is_certain and bool(self.code) and self.code not in _DOING_NOTHING
@@ -50,8 +60,11 @@ class CallFailed(Exception):
 
 def answered(code: str, status: int, retry_after_s: float | None, needed: str = "") -> CallFailed:
     """From an answer of Slack that says no."""
-    if status == 429 or code in ("ratelimited", "rate_limited"):
+    is_put_off = status == 503 and retry_after_s is not None
+    if status == 429 or is_put_off or code in ("ratelimited", "rate_limited"):
         return CallFailed("ratelimited", "Slack's rate limit", is_certain=True, retry_after_s=retry_after_s or 1.0)
+    if not code and status in _NOT_SERVED:
+        code = NOT_SERVED
     is_certain = bool(code) and code not in _MAYBE_DONE
     return CallFailed(code, code or f"Slack answered {status}", is_certain=is_certain, needed=needed)
 
@@ -64,7 +77,7 @@ def as_send_error(failed: CallFailed) -> SendError:
         return SendRefused(str(failed), is_retryable=True, retry_after_s=_AUTH_WAIT_S)
     if failed.retry_after_s is not None:
         return SendRefused(str(failed), is_retryable=True, retry_after_s=failed.retry_after_s)
-    return SendRefused(str(failed), is_retryable=not failed.is_settled)
+    return SendRefused(str(failed), is_retryable=failed.is_absent or not failed.is_settled)
 
 
 def as_channel_fault(failed: CallFailed, key: str) -> ChannelFault:

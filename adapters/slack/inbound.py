@@ -7,7 +7,8 @@ event is not to be acknowledged. What is only a courtesy (a greeting, a view) is
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 from adapters.admission import Gate, Speaker
 from adapters.slack.api import Api
@@ -48,6 +49,7 @@ from bot.ports import Host
 
 log = logging.getLogger(__name__)
 
+V = TypeVar("V")
 Json = Mapping[str, Any]  # Slack's payloads are untyped JSON by nature
 
 ANSWER_S: Final = 2.5  # Slack waits 3 s: https://docs.slack.dev/apis/events-api#responding-to-events
@@ -57,6 +59,7 @@ BEFORE_PAGES: Final = 5
 MOST_SEEN: Final = 2_000
 SEEN: Final = "seen"  # the bookmark: the newest ts that was stored, in ms
 _MARK_EVERY_MS: Final = 10_000
+_SOMEBODY: Final = "U0"  # nobody's id
 Spawn = Callable[..., None]  # work and its arguments
 _VERDICTS: Final = {"+1": "up", "thumbsup": "up", "-1": "down", "thumbsdown": "down"}
 _TOLD: Final = {
@@ -91,6 +94,10 @@ class Inbound:
         self.spawn = spawn
         self._drafts = drafts
         self._gone = gone
+        self._heard: OrderedDict[str, Said] = OrderedDict()  # what was taken, by its id
+        self._changes: OrderedDict[str, tuple[str, int]] = (
+            OrderedDict()
+        )  # the last of each message: its ts, and our time of it
         self._seen: OrderedDict[str, None] = OrderedDict()  # messages that were counted by the gate
         self._marked_ms = 0
 
@@ -120,7 +127,7 @@ class Inbound:
     async def take(self, body: Json) -> str:
         """One request of the Events API."""
         event, team = dict_of(body, "event"), self._team(body)
-        if not team:
+        if team is None:
             return ""
         kind = text_of(event, "type")
         if kind in ("message", "app_mention"):
@@ -131,13 +138,13 @@ class Inbound:
             self._gone(kind)
         return ""
 
-    def _team(self, body: Json) -> str:
-        """The workspace an event is of; "" for one that is not for this account.
+    def _team(self, body: Json) -> str | None:
+        """The workspace an event is of, "" where that is not told; None for one that is not for this account.
 
         https://docs.slack.dev/apis/events-api#authorizations: in shared channels only `authorizations` names ours."""
         teams = [text_of(each, "team_id") for each in body.get("authorizations") or () if isinstance(each, Mapping)]
-        team = text_of(body, "team_id") or self.me.team
-        return team if not any(teams) or self.me.team in teams else ""
+        is_ours = not self.me.team or not any(teams) or self.me.team in teams
+        return (text_of(body, "team_id") or self.me.team) if is_ours else None
 
     async def _take_message(self, event: Json, team: str) -> None:
         match read(event, self.me, team):
@@ -149,17 +156,18 @@ class Inbound:
             case Deleted(was=was, deleted_ts=deleted_ts):
                 await self._take_deleted(was, deleted_ts)
 
-    async def take_said(self, found: Said, *, is_late: bool = False) -> None:
-        """A message to the agent. `is_late`: found in the history, so it does not count as being written now."""
+    async def take_said(self, found: Said, *, is_late: bool = False) -> bool:
+        """A message to the agent. `is_late`: found in the history, so it does not count as being written now. Whether the house had it
+        before."""
         began = self.host.clock.monotonic()
         if not self._admits(found):
-            return
+            return False
         if not is_late and found.external_id not in self._seen and not self._is_within_pace(found):
             log.info("somebody writes more often than is answered")
-            return
+            return False
         before = await self._look_around(found)
         if not self._admits(found):  # the name came with the news that it is a program's
-            return
+            return False
         at = address(self.account, found)
         event = MessageReceived(
             self.identity(found.person),
@@ -177,14 +185,14 @@ class Inbound:
         except Refused as refused:
             if refused.code in _TOLD and not is_late:
                 self.spawn(self.whisper, at, found.person, refused.detail)
-            return
+            return False
+        _keep(self._heard, found.external_id, found)
         if found.is_direct and at.thread and accepted.seq == 1 and not accepted.is_duplicate:
             self.spawn(self._title, at, event.text)
+        return accepted.is_duplicate
 
     def _is_within_pace(self, found: Said) -> bool:
-        self._seen[found.external_id] = None
-        if len(self._seen) > MOST_SEEN:
-            self._seen.popitem(last=False)
+        _keep(self._seen, found.external_id, None)
         return self.gate.paces(self._speaker(found.person, found.team, found.channel, found.is_direct, found.is_bot))
 
     def _admits(self, found: Said) -> bool:
@@ -246,13 +254,12 @@ class Inbound:
     async def _take_changed(self, now: Said, was_addressed: bool) -> None:
         if not self._admits(now):
             return
-        if now.is_addressed and not was_addressed:
-            await self.take_said(now)  # only now it speaks to the agent
-            return
+        if now.is_addressed and not was_addressed and not await self.take_said(now):
+            return  # only now it speaks to the agent
         at = address(self.account, now)
         if not (now.is_addressed or was_addressed or await self._is_known(at)):
             return
-        text, edited_ms = self._plain(now), ms_of(now.edited_ts) or self.host.clock.now_ms()
+        text, edited_ms = self._plain(now), self._changed_ms(now, now.edited_ts)
         event = MessageEdited(self.identity(now.person), at, now.external_id, text, edited_ms)
         try:
             await self.receive(event)
@@ -260,14 +267,31 @@ class Inbound:
             log.info("an edit was refused: %s", refused.code)
 
     async def _take_deleted(self, was: Said, deleted_ts: str) -> None:
-        at = address(self.account, was)
-        if not self._admits(was) or not (was.is_addressed or await self._is_known(at)):
+        if self._drafts.ours.thread_of(was.external_id) is not None:
             return
-        deleted_ms = ms_of(deleted_ts) or self.host.clock.now_ms()
+        if not was.person:
+            was = self._heard.get(was.external_id, was)
+        at = address(self.account, was)
+        if not self._admits_leaving(was) or not (was.is_addressed or await self._is_known(at)):
+            return
+        deleted_ms = self._changed_ms(was, deleted_ts)
         try:
             await self.receive(MessageDeleted(self.identity(was.person), at, was.external_id, deleted_ms))
         except Refused as refused:
             log.info("a deletion was refused: %s", refused.code)
+
+    def _changed_ms(self, found: Said, ts: str) -> int:
+        """When a message was changed. A change that is later than the last by less than a millisecond is later all the same."""
+        changed_ms = ms_of(ts) or self.host.clock.now_ms()
+        last_ts, last_ms = self._changes.get(found.external_id, ("", 0))
+        if ts > last_ts:
+            changed_ms = max(changed_ms, last_ms + 1)
+            _keep(self._changes, found.external_id, (ts, changed_ms))
+        return changed_ms
+
+    def _admits_leaving(self, was: Said) -> bool:
+        """Where Slack does not tell whose it was, only the place counts."""
+        return self._admits(was if was.person else replace(was, person=_SOMEBODY))
 
     async def take_edit(self, found: Said) -> None:
         """An edit that was found in the history."""
@@ -285,8 +309,8 @@ class Inbound:
         item, person = dict_of(event, "item"), text_of(event, "user")
         verdict = _VERDICTS.get(text_of(event, "reaction").partition("::")[0])
         channel, ts = text_of(item, "channel"), text_of(item, "ts")
-        if verdict is None or not ts or text_of(event, "item_user") != self.me.user:
-            return
+        if verdict is None or not ts or text_of(event, "item_user") not in ("", self.me.user):
+            return  # Slack leaves out who wrote what no user has written
         if not self.admits(person, team, channel, directly=is_direct(channel)):
             return
         at = self.address(channel, await self._thread_of(channel, ts))
@@ -297,6 +321,9 @@ class Inbound:
 
     async def _thread_of(self, channel: str, ts: str) -> str:
         """The thread of a message; a reaction does not name it."""
+        known = self._drafts.ours.thread_of(external(channel, ts))
+        if known is not None:
+            return known
         try:
             async with self.host.clock.timeout(LOOK_S):
                 page = await self.api.call(
@@ -313,11 +340,18 @@ class Inbound:
     async def whisper(self, at: Address, person: str, text: str) -> None:
         """Tells one person something that only they see."""
         try:
-            await self.api.call(
-                "chat_postEphemeral", channel=at.chat, user=person, thread_ts=at.thread or None, text=plain_out(text)
-            )
+            await self._whispered(at, person, plain_out(text))
         except CallFailed as failed:
             log.info("a person could not be told why their message was not taken: %s", failed)
+
+    async def _whispered(self, at: Address, person: str, text: str) -> None:
+        where = {"channel": at.chat, "thread_ts": at.thread or None}
+        try:
+            await self.api.call("chat_postEphemeral", user=person, text=text, **where)
+        except CallFailed as failed:
+            if not failed.is_absent or not is_direct(at.chat):
+                raise
+            await self.api.call("chat_postMessage", text=text, **where)  # nobody else is there to see it
 
     async def _title(self, at: Address, text: str) -> None:
         title = " ".join(text.split())[:80]
@@ -327,6 +361,12 @@ class Inbound:
             await self.api.call("assistant_threads_setTitle", channel_id=at.chat, thread_ts=at.thread, title=title)
         except CallFailed as failed:
             log.debug("not a thread of the Assistant view: %s", failed)
+
+
+def _keep(table: OrderedDict[str, V], key: str, item: V) -> None:
+    table[key] = item
+    if len(table) > MOST_SEEN:
+        table.popitem(last=False)
 
 
 def said_in(page: Json, me: Me, team: str, channel: str) -> Sequence[Said]:

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 PING_S: Final = 5.0  # a socket that does not answer a ping is left after half as long again
 CONNECT_S: Final = 15.0
+GREETING_S: Final = 3.0  # an open socket without a greeting is one all the same
 STEADY_S: Final = 60.0  # a socket that lived so long was well: the waits begin anew
 WAITS_S: Final = (0.0, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 _GRACE_S: Final = 5.0  # what still comes on a socket that is being left
@@ -63,14 +64,19 @@ class Link(SocketModeClient):
         return not self.closed and self.current_session is not None and not self.current_session.closed
 
     async def open(self, url: str) -> None:
-        """Connects and waits for Slack's greeting. Raises TimeoutError."""
+        """Connects and waits for Slack's greeting, or for what else comes, though not for ever. Raises TimeoutError."""
         await self.aiohttp_client_session.close()  # it would not keep to the hosts that are allowed
         self.aiohttp_client_session = aiohttp.ClientSession(connector=self._host.connector())
         self.wss_uri = url
         awaited: set[asyncio.Future[Any]] = {self.greeted, self.ended}
         async with self._clock.timeout(CONNECT_S):
             await self.connect()  # type: ignore[no-untyped-call]  # Slack's client has no types there
-            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            async with self._clock.timeout(GREETING_S):
+                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            log.info("Slack has not greeted on the socket; events are taken all the same")
+            self._greet()
 
     async def receive_messages(self) -> None:
         """Reads until the socket ends, and says so at once."""
@@ -92,9 +98,13 @@ class Link(SocketModeClient):
         kind = frame.get("type")
         if kind == "disconnect":
             self._end(str(frame.get("reason") or ""))
-        elif kind != "hello":
+            return
+        self._greet()
+        if kind != "hello":
             await self.enqueue_message(text)
-        elif not self.greeted.done():
+
+    def _greet(self) -> None:
+        if not self.greeted.done():
             self.greeted.set_result(None)
 
     async def monitor_current_session(self) -> None:
@@ -215,7 +225,7 @@ class Sockets:
         try:
             await link.open(str(opened.get("url") or ""))
         except TimeoutError:
-            detail = "Slack did not greet on the socket"
+            detail = "no socket could be opened in time"
         else:
             if link.greeted.done() and (not link.ended.done() or link.ended.result() in REFRESH):
                 return link
@@ -229,7 +239,7 @@ class Sockets:
     async def _not_opened(self, failed: CallFailed) -> None:
         if failed.is_token or failed.code == "missing_scope":
             raise as_channel_fault(failed, self._key) from failed
-        if failed.is_settled:
+        if failed.is_settled and not failed.is_absent:
             raise ChannelFault(f"Slack opens no socket ({failed.code})", _SWITCH_ON) from failed
         self._host.report(ChannelState.CONNECTING, str(failed))
         if failed.retry_after_s is not None:

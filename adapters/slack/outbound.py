@@ -4,27 +4,46 @@ Every post carries the key of (message, part) in its metadata. What may or may n
 the history at once, and certainly within `SETTLE_S`.
 """
 
+import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.slack import blocks
 from adapters.slack.drafts import Draft, Drafts, content, threaded
 from adapters.slack.events import Me, external, ms_of, split_external, ts_of
-from adapters.slack.faults import GONE, UNEDITABLE, CallFailed
+from adapters.slack.faults import GONE, MISSHAPEN, UNEDITABLE, CallFailed
 from adapters.slack.pages import PAGE, Json, next_cursor
 from bot.errors import Refused, SendRefused, SendUncertain
-from bot.model import Address, Attachment, Message, MessageId
+from bot.model import Address, Attachment, Message, MessageId, value
 from bot.ports import Host, Receipt
 
 if TYPE_CHECKING:
     from adapters.slack.api import Api
 
+log = logging.getLogger(__name__)
+
 SETTLE_S: Final = 30.0  # so long after a try its absence from the history proves nothing
 BEFORE_MS: Final = 60_000  # two machines' clocks differ by less
 MOST_PAGES: Final = 10
 MOST_UPLOADED: Final = 1_000
-_ENDED: Final = {"message_not_in_streaming_state", "stopped_by_user"}
+TELLING: Final = 24  # a draft is known by its text alone from so many characters on
+
+
+@value
+class Sought:
+    """What is looked for: by its key, by the whole text of its message, and nothing before that time. `is_draft`: perhaps only the first of
+    it is there. `instead_of`: the draft that it is not."""
+
+    key: str
+    since_ms: int
+    text: str
+    is_draft: bool = False
+    instead_of: str = ""
+
+    def reads_like(self, text: str) -> bool:
+        shown, whole = text.strip(), self.text.strip()
+        return bool(shown) and (shown == whole or (self.is_draft and len(shown) >= TELLING and whole.startswith(shown)))
 
 
 class Outbound:
@@ -46,6 +65,7 @@ class Outbound:
                 await self._share_files(api, to, message)
                 self._remember(key)
             ts = await self._place(api, me, to, message, key, draft)
+            self._drafts.ours.note(to, ts)
         except (CallFailed, SendUncertain):
             if draft is not None:
                 self._drafts.keep(draft)
@@ -55,13 +75,13 @@ class Outbound:
     async def _place(self, api: "Api", me: Me, to: Address, message: Message, key: str, draft: Draft | None) -> str:
         shown = split_external(message.replaces)[1]
         if draft is not None:
-            shown = draft.ts or shown or await self._find_lost(api, me, to, draft, key)
+            shown = draft.ts or shown or await self._find_lost(api, me, to, draft, message)
             if draft.is_streaming and await self._finish(api, to, message, key, draft):
                 return shown
         return await (self._put(api, me, to, message, key, shown) if shown else self._post(api, to, message, key))
 
     async def _post(self, api: "Api", to: Address, message: Message, key: str) -> str:
-        posted = await api.call("chat_postMessage", **self._whole(to, message, key), **threaded(to))
+        posted = await _told(api, "chat_postMessage", self._whole(to, message, key), **threaded(to))
         return str(posted.get("ts") or "")
 
     def _whole(self, to: Address, message: Message, key: str) -> dict[str, Any]:
@@ -75,30 +95,44 @@ class Outbound:
         try:
             await self._update(api, to, ts, key, self._whole(to, message, key))
         except CallFailed as failed:
-            if failed.code not in GONE | UNEDITABLE:
+            if failed.is_token or not failed.is_settled:
                 raise
-            if failed.code in UNEDITABLE:
-                await self._delete(api, to, ts)
-            return await self._post_anew(api, me, to, message, key, ts)
+            posted = await self._post_anew(api, me, to, message, key, ts)
+            if failed.code not in GONE:
+                await self._leave(api, to, ts)
+            return posted
         return ts
+
+    async def _leave(self, api: "Api", to: Address, ts: str) -> None:
+        """A draft that cannot be changed, once something else stands in its stead."""
+        try:
+            await self._delete(api, to, ts)
+        except CallFailed as failed:
+            log.info("a draft that was replaced stays: %s", failed)
 
     async def _post_anew(self, api: "Api", me: Me, to: Address, message: Message, key: str, ts: str) -> str:
         """The draft is gone. An earlier try may have posted in its stead already."""
-        found = await self._look_up(api, me, to, key, message.at_ms - BEFORE_MS, has_streams=False)
-        if found and found != ts:
-            await api.call("chat_update", ts=found, **self._whole(to, message, key))
+        sought = Sought(key, message.at_ms - BEFORE_MS, blocks.shown_text(message), instead_of=ts)
+        try:
+            found = await self._look_up(api, me, to, sought)
+        except CallFailed as failed:
+            if failed.is_token or not failed.is_settled:
+                raise
+            found = ""
+        if found:
+            await _told(api, "chat_update", self._whole(to, message, key), ts=found)
             return found
         return await self._post(api, to, message, key)
 
     async def _update(self, api: "Api", to: Address, ts: str, key: str, whole: Mapping[str, Any]) -> None:
         """A stream that a run before this one has opened may still be open, and refuses every change until it is stopped."""
         try:
-            await api.call("chat_update", ts=ts, **whole)
+            await _told(api, "chat_update", whole, ts=ts)
         except CallFailed as failed:
             if failed.code != "streaming_state_conflict":
                 raise
             await self._stop(api, to, ts, key)
-            await api.call("chat_update", ts=ts, **whole)
+            await _told(api, "chat_update", whole, ts=ts)
 
     async def _finish(self, api: "Api", to: Address, message: Message, key: str, draft: Draft) -> bool:
         """Stops a stream. True when it shows the final text, so that nothing is left to do."""
@@ -109,20 +143,27 @@ class Outbound:
         return is_final and was_open
 
     async def _stop(self, api: "Api", to: Address, ts: str, key: str, under: list[blocks.Block] | None = None) -> bool:
-        """False where the stream had ended before."""
+        """False where the stream had ended before, or is not stopped so."""
         try:
             await api.call("chat_stopStream", channel=to.chat, ts=ts, metadata=blocks.marked(key), blocks=under or None)
         except CallFailed as failed:
-            if failed.code not in _ENDED:
+            if failed.is_token or not failed.is_settled:
                 raise
             return False
         return True
 
-    async def _find_lost(self, api: "Api", me: Me, to: Address, draft: Draft, key: str) -> str:
+    async def _find_lost(self, api: "Api", me: Me, to: Address, draft: Draft, message: Message) -> str:
         """A draft whose first post may have arrived. "" when it certainly has not."""
         if not draft.is_lost:
             return ""
-        found = await self._look_up(api, me, to, key, draft.started_ms - BEFORE_MS, has_streams=True)
+        key, text = blocks.key_of(self._account, message.id, 0), blocks.shown_text(message)
+        sought = Sought(key, draft.started_ms - BEFORE_MS, text, is_draft=True)
+        try:
+            found = await self._look_up(api, me, to, sought)
+        except CallFailed as failed:
+            if failed.is_token or not failed.is_settled:
+                raise
+            raise SendUncertain(f"could not look for the draft: {failed}") from failed
         if not found and self._host.clock.now_ms() - draft.started_ms < SETTLE_S * 1000:
             raise SendUncertain("nobody knows yet whether the draft is shown")
         return found
@@ -158,8 +199,10 @@ class Outbound:
     async def find(self, api: "Api", me: Me, to: Address, message: Message, attempted_at_ms: int) -> Receipt | None:
         """Looks for a post by its key."""
         key = blocks.key_of(self._account, message.id, message.part)
+        text = blocks.shown_text(message) if message.text else ""
+        sought = Sought(key, attempted_at_ms - BEFORE_MS, text, is_draft=message.part == 0)
         try:
-            ts = await self._look_up(api, me, to, key, attempted_at_ms - BEFORE_MS, has_streams=message.part == 0)
+            ts = await self._look_up(api, me, to, sought)
         except CallFailed as failed:
             raise SendUncertain(f"could not look for it: {failed}") from failed
         if ts:
@@ -168,33 +211,42 @@ class Outbound:
             raise SendUncertain("it may still come to light")
         return None
 
-    async def _look_up(self, api: "Api", me: Me, to: Address, key: str, since_ms: int, *, has_streams: bool) -> str:
-        """The ts of the post with that key, else "". A stream gets its key when it is stopped: with `has_streams` one of ours without a
-        key is taken for it, since in a thread only one answer is written at a time."""
+    async def _look_up(self, api: "Api", me: Me, to: Address, sought: "Sought") -> str:
+        """The ts of the post with that key, else "". Where Slack keeps no keys, one of ours that reads the same is it. A stream gets its key
+        when it is stopped: one of ours without a key is taken for it, since in a thread only one answer is written at a time."""
         arguments: dict[str, Any] = {
             "channel": to.chat,
-            "oldest": ts_of(since_ms),
+            "oldest": ts_of(sought.since_ms),
             "limit": PAGE,
             "include_all_metadata": True,
         }
         method = "conversations_history"
         if to.thread:
             method, arguments["ts"] = "conversations_replies", to.thread
-        unkeyed = ""
+        unkeyed: list[Mapping[str, Any]] = []
         page: Json = {}
         try:
             async for page in api.pages(method, MOST_PAGES, **arguments):
                 for post in page.get("messages") or ():
-                    if _key(post) == key:
+                    if _key(post) == sought.key and post.get("ts") != sought.instead_of:
                         return str(post.get("ts"))
-                    if not unkeyed and _is_stream(post, me, to, since_ms):
-                        unkeyed = str(post.get("ts"))
+                    unkeyed += [post] if _is_unkeyed(post, me, to, sought) else []
         except CallFailed as failed:
             if failed.code not in GONE | {"channel_not_found"}:
                 raise
         if next_cursor(page):
             raise SendUncertain("too much was said since to look through")
-        return unkeyed if has_streams and to.thread else ""
+        return await self._same(to, unkeyed, sought)
+
+    async def _same(self, to: Address, unkeyed: Sequence[Mapping[str, Any]], sought: "Sought") -> str:
+        """The post that must be it, of ours without a key: none that is known as another."""
+        for post in unkeyed:
+            is_stream = sought.is_draft and bool(to.thread)
+            ts = str(post.get("ts") or "")
+            is_alike = is_stream or sought.reads_like(str(post.get("text") or ""))
+            if is_alike and not await self._host.has_receipt(to, external(to.chat, ts)):
+                return ts
+        return ""
 
     # --- files -----------------------------------------------------------------------------------------------------
 
@@ -204,7 +256,12 @@ class Outbound:
             {"file": await self._read(message, attachment), "filename": attachment.name, "title": attachment.name}
             for attachment in message.attachments
         ]
-        await api.call("files_upload_v2", channel=to.chat, thread_ts=to.thread or None, file_uploads=uploads)
+        try:
+            await api.call("files_upload_v2", channel=to.chat, thread_ts=to.thread or None, file_uploads=uploads)
+        except CallFailed as failed:
+            if failed.is_token or not failed.is_settled:
+                raise
+            log.warning("the files of a message are not shown, its text is: %s", failed)
 
     async def _read(self, message: Message, attachment: Attachment) -> bytes:
         try:
@@ -224,8 +281,28 @@ def _key(post: Mapping[str, Any]) -> str:
     return str((metadata.get("event_payload") or {}).get("key") or "")
 
 
-def _is_stream(post: Mapping[str, Any], me: Me, to: Address, since_ms: int) -> bool:
+def _is_unkeyed(post: Mapping[str, Any], me: Me, to: Address, sought: Sought) -> bool:
     ts = str(post.get("ts") or "")
     is_ours = post.get("user") == me.user or (bool(me.bot) and post.get("bot_id") == me.bot)
     is_plain = not post.get("metadata") and not post.get("subtype") and not post.get("files")
-    return is_ours and is_plain and ts != to.thread and ms_of(ts) >= since_ms
+    return is_ours and is_plain and ts not in (to.thread, sought.instead_of) and ms_of(ts) >= sought.since_ms
+
+
+async def _told(api: "Api", method: str, whole: Mapping[str, Any], **more: object) -> Json:
+    """Posts or changes a message; ever more plainly where Slack does not take it as it is."""
+    *first, last = _ever_plainer(whole)
+    for arguments in first:
+        try:
+            return await api.call(method, **arguments, **more)
+        except CallFailed as failed:
+            if failed.code not in MISSHAPEN:
+                raise
+            log.warning("Slack does not take a message as it is (%s); it is told more plainly", failed)
+    return await api.call(method, **last, **more)
+
+
+def _ever_plainer(whole: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    bare = {key: given for key, given in whole.items() if key != "metadata"} | {"blocks": []}
+    without_thumbs = [block for block in whole["blocks"] if block["type"] != blocks.THUMBS]
+    less = [{**whole, "blocks": without_thumbs}] if len(without_thumbs) < len(whole["blocks"]) else []
+    return [whole, *less, bare]

@@ -51,7 +51,7 @@ class Surfaces:
     async def take_event(self, body: Json) -> str:
         """Events of surfaces; everything else goes on to Inbound."""
         event = dict_of(body, "event")
-        kind, team = text_of(event, "type"), text_of(body, "team_id")
+        kind, team = text_of(event, "type"), text_of(body, "team_id") or self._in.me.team
         if kind == "assistant_thread_started":
             self._greet(dict_of(event, "assistant_thread"), team)
         elif kind == "app_home_opened" and text_of(event, "tab") == "home":
@@ -66,8 +66,10 @@ class Surfaces:
 
     async def take_action(self, body: Json) -> str:
         """https://docs.slack.dev/reference/interaction-payloads/block_actions-payload"""
-        person, channel = text_of(dict_of(body, "user"), "id"), text_of(dict_of(body, "channel"), "id")
-        team = text_of(dict_of(body, "user"), "team_id") or text_of(dict_of(body, "team"), "id")
+        person = text_of(dict_of(body, "user"), "id")
+        channel = text_of(dict_of(body, "channel"), "id") or text_of(dict_of(body, "container"), "channel_id")
+        teams = (text_of(dict_of(body, "user"), "team_id"), text_of(dict_of(body, "team"), "id"))
+        team = next(filter(None, teams), self._in.me.team)
         if not self._in.admits(person, team, channel, directly=not channel or is_direct(channel)):
             return ""
         for action in body.get("actions") or ():
@@ -114,7 +116,7 @@ class Surfaces:
 
     async def take_command(self, body: Json) -> str:
         """https://docs.slack.dev/interactivity/implementing-slash-commands"""
-        person, team = text_of(body, "user_id"), text_of(body, "team_id")
+        person, team = text_of(body, "user_id"), text_of(body, "team_id") or self._in.me.team
         if not self._in.admits(person, team):
             return "I am not open to you here."
         word, _, rest = text_of(body, "text").strip().partition(" ")
@@ -157,7 +159,10 @@ class Surfaces:
     async def _direct(self, person: str) -> str:
         if person not in self._directs:
             opened = await self._in.api.call("conversations_open", users=person)
-            self._directs[person] = text_of(dict_of(opened, "channel"), "id")
+            direct = text_of(dict_of(opened, "channel"), "id")
+            if not direct:
+                raise CallFailed("", "Slack names no direct chat", is_certain=False)
+            self._directs[person] = direct
             if len(self._directs) > MOST_OPENED:
                 self._directs.popitem(last=False)
         return self._directs[person]

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 import tempfile
@@ -44,6 +45,7 @@ def main() -> int:
     say(f"{given.cycles} cycles, seed {given.seed}, in {folder}")
     started = time.monotonic()
     if given.channels:
+        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)  # requests of a process that was just killed
         with asyncio.Runner(loop_factory=HurriedLoop) as runner:
             verdict, lines = runner.run(collect_channels(folder, given.cycles, given.seed, given.fault))
     else:

@@ -5,7 +5,6 @@ Crash points and planted bugs stand at the ports only. Run by `tests.kill.rounds
 
 import asyncio
 import importlib
-import os
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -14,11 +13,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import bot.app
+import bot.delivery
 import bot.host
 from adapters.web import Settings
 from bot.config import find_settings, load
 from bot.delivery import Part
-from bot.errors import WindowClosed
 from bot.host import House
 from bot.model import Accepted, Address, Bookmark, DeliveryReported, DraftPosted, Event, Message, OutboxState
 from bot.ports import Adapter, Fetched, Receipt
@@ -61,7 +60,8 @@ WARM = (
     *("twilio.rest.api.v2010.account.message", "bot.knowledge"),
 )
 PACE_S = 0.4  # of the model, between two pieces
-MAX_AGE_S = 24 * 3600.0  # here an answer is killed often and is innocent; old ones have their own tests
+# Here an answer is killed often and is innocent. What is tried in vain, or is old, has its own tests:
+TRIES, MAX_AGE_S = 100, 24 * 3600.0
 ACKNOWLEDGED_S, LATE_S = 0.004, 0.03  # on the wall
 
 NO_KEY, NO_FIND, UNANNOUNCED = "no key", "no find", "unannounced draft"
@@ -80,19 +80,20 @@ class WatchedStore(DoomedStore):
         if name == "interrupted":
             for message, part, channel, tried_ms in await self.read(SENDING):
                 self.notes.note(KILLED, channel, message, part, tried_ms)
-        before = await self._settled_by(name, args)
-        result = await super().run(unit, *args)
-        if before is not None:
-            self.notes.note(*before)
-        return result
+        changed = await self._changed_by(name, args)
+        if changed is not None:
+            self.notes.note(*changed)
+        return await super().run(unit, *args)
 
-    async def _settled_by(self, name: str, args: tuple[Any, ...]) -> tuple[str, str, str, int] | None:
+    async def _changed_by(self, name: str, args: tuple[Any, ...]) -> tuple[str, str, str, int] | None:
         """What is to be noted of the row that this unit changes, if it is in doubt, or is coming into doubt."""
-        if name == "execute" and args[0] in (records.MARK, records.DRAFT_FOUND):
+        if name == "execute" and args[0] in (records.MARK_FROM, records.DRAFT_FOUND):
             values = args[1]
             channel, state, role, external = await self._one(values["message"], values["part"])
             if args[0] == records.DRAFT_FOUND:
                 return DRAFT_FOUND, channel, values["message"], values["part"]
+            if state != values["was"]:
+                return None
             if values["state"] == UNKNOWN:
                 return CUT, channel, values["message"], values["part"]
             if state == UNKNOWN:
@@ -178,6 +179,8 @@ def live(order: dict[str, str], report: int) -> None:
     WatchedStore.acknowledged_s, FaultyDoor.late_s = real(ACKNOWLEDGED_S), real(LATE_S)
     WatchedStore.notes = Notes(order["doubts"], clock)
     plant(order["fault"])
+    setattr(bot.delivery, "TRIES", TRIES)  # noqa: B010
+    setattr(bot.delivery, "WAITS_S", (*bot.delivery.WAITS_S, *[bot.delivery.WAITS_S[-1]] * TRIES))  # noqa: B010
     setattr(bot.app, "SqliteStore", WatchedStore)  # noqa: B010 - mypy forbids the assignment
     setattr(bot.app, "SystemClock", lambda: clock)  # noqa: B010
     setattr(bot.host, "Door", HastyDoor)  # noqa: B010

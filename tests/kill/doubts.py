@@ -1,6 +1,6 @@
 """The window that is left: sends of which nobody knew whether they had arrived, how each was settled, and how long that took.
 
-The daemon notes in a file what happens to such a send, right before or after the unit of work that makes it so; the file outlives it.
+The daemon notes in a file what happens to such a send, right before the unit of work that makes it so; the file outlives it.
 """
 
 import json
@@ -24,7 +24,6 @@ AGAIN, IN_PLACE, HELD, BURIED = (
 )
 BEGINNINGS = (KILLED, CUT)
 ENDS = (FOUND, DRAFT_FOUND, TOLD, AGAIN, IN_PLACE, HELD, BURIED)
-UNFINISHED = "killed before it was settled"
 
 SENDING = """
     SELECT o.message_id, o.part, c.channel, o.attempted_ms FROM outbox o JOIN conversations c ON c.id = o.conversation_id
@@ -68,7 +67,7 @@ class Doubts:
         """For people: what is counted, and the count."""
         rows = []
         for channel in sorted({channel for channel, _ in self.begun}):
-            for what in BEGINNINGS + ENDS + (UNFINISHED,):
+            for what in BEGINNINGS + ENDS:
                 count = (self.begun if what in BEGINNINGS else self.ended)[channel, what]
                 if count:
                     rows.append((f"{channel}, uncertain sends: {what}", str(count)))
@@ -81,18 +80,20 @@ class Doubts:
 
 
 def read_doubts(path: Path) -> Doubts:
-    """A send that is begun twice without an end in between was cut off again before anything was found out."""
+    """A send that is begun twice without an end in between was cut off again before anything was found out. One without an end was told
+    by the platform before it was noted as cut off, and never in doubt."""
     doubts = Doubts()
-    since: dict[str, int] = {}
+    since: dict[tuple[str, str], tuple[str, int]] = {}  # (channel, key) -> how it began, and when
     for row in map(json.loads, path.read_text().splitlines() if path.exists() else ()):
-        key, channel, what = row["key"], row["channel"], row["what"]
+        channel, what = row["channel"], row["what"]
+        key = channel, row["key"]
         if what in BEGINNINGS:
-            if key not in since:
-                doubts.begun[channel, what] += 1
-                since[key] = row["tried"] or row["at"]
+            since.setdefault(key, (what, row["tried"] or row["at"]))
         elif key in since:
+            began, tried_ms = since.pop(key)
+            doubts.begun[channel, began] += 1
             doubts.ended[channel, what] += 1
-            doubts.waits_s[channel].append((row["at"] - since.pop(key)) / 1000)
+            doubts.waits_s[channel].append((row["at"] - tried_ms) / 1000)
     return doubts
 
 

@@ -31,8 +31,9 @@ REPEATED, WITH_FILE = 0.1, 0.1  # shares of messages
 TROUBLE = 0.5  # share of lives in which a platform has trouble
 RETRY_AFTER_S = 2.0
 READY_S = 300.0
-# Limits that a process cannot know of which has just been started: only its predecessor was told.
-FORGIVEN = ("before the time of its Retry-After", "before a rate limit had passed")
+# Limits that a process cannot know of which has just been started, for only its predecessor was told; and events of which each try has
+# met a process that was stopping, or had only just begun.
+FORGIVEN = ("before the time of its Retry-After", "before a rate limit had passed", "was never acknowledged")
 
 
 def picture() -> bytes:

@@ -155,12 +155,13 @@ class Episode:
         path.chmod(0o600)
 
     async def _live(self, house: House, cycles: int) -> None:
-        self._visitors = [Visitor(f"v{number}", house) for number in range(VISITORS)]
+        visitors = [Visitor(f"v{number}", house) for number in range(VISITORS)]
         self._writers = [
             Writer(name, platform, house) for platform in self._platforms for name in names(platform.name[0])
         ]
+        self._people: list[Visitor | Writer] = [*visitors, *self._writers]
         async with asyncio.TaskGroup() as tasks:
-            living = [tasks.create_task(person.live()) for person in (*self._visitors, *self._writers)]
+            living = [tasks.create_task(person.live()) for person in self._people]
             await self._meet(house)
             house.talking.set()
             for _ in range(cycles):
@@ -191,14 +192,14 @@ class Episode:
             await platform.calm()
         await self._start(house, Plan("stop"))
         if not await self._until(self._is_settled, CAUGHT_S if self._fault else SETTLE_S):
-            open_ = [each.name for each in (*self._visitors, *self._writers) if not each.is_settled()]
+            open_ = [each.name for each in self._people if not each.is_settled()]
             self._report.verdict.other.add(f"not everything was settled in time; open: {open_}")
         await asyncio.sleep(real(0.2))  # the last receipts
         self._butcher.kill(signal.SIGTERM)
         self._over(house, await self._butcher.wait(), Plan("stop"))
 
     def _is_settled(self) -> bool:
-        return all(each.is_settled() for each in (*self._visitors, *self._writers)) and self._rows(OPEN)[0][0] == 0
+        return all(each.is_settled() for each in self._people) and self._rows(OPEN)[0][0] == 0
 
     async def _until(self, is_so: Any, seconds: float) -> bool:
         """Whether it becomes so in time. Any: a predicate."""
@@ -296,7 +297,7 @@ class Episode:
         for platform in self._platforms:
             report.posts[platform.name] += sum(len(platform.told(name)) for name in names(platform.name[0]))
             verdict.other.update(violations_of(platform))
-        people = [each.diary for each in (*self._visitors, *self._writers)]
+        people = [each.diary for each in self._people]
         for diary in people:
             for kind, sentence in diary.complaints:
                 verdict.add(kind, sentence)

@@ -128,7 +128,7 @@ def test_the_judge_of_chats_tells_right_from_wrong() -> None:
 
 
 def test_what_was_in_doubt_is_counted_with_its_end_and_its_length(tmp_path: Path) -> None:
-    """A send that is cut off twice before anything is known of it counts once."""
+    """A send that is cut off twice before anything is known of it counts once; one that the platform told of before does not."""
     path = tmp_path / "doubts"
     clock = HurriedClock.begin()
     notes = Notes(str(path), clock)
@@ -139,6 +139,8 @@ def test_what_was_in_doubt_is_counted_with_its_end_and_its_length(tmp_path: Path
     notes.note(FOUND, "slack", "m", 0)
     notes.note(CUT, "whatsapp", "n", 1)
     notes.note(HELD, "whatsapp", "n", 1)
+    notes.note(TOLD, "whatsapp", "o", 0)
+    notes.note(CUT, "whatsapp", "o", 0)
     notes.close()
     doubts = read_doubts(path)
     assert doubts.begun == {("slack", KILLED): 1, ("whatsapp", CUT): 1}

@@ -183,6 +183,7 @@ class Stage:
         self.port, self.admin = free_port(), free_port()
         self.patience_s, self.slow_s = PATIENCE_S, SLOW_S
         self._plant = plant
+        self._told = 0  # violations
         self._numbers = itertools.count(1)
         self._process: asyncio.subprocess.Process | None = None
 
@@ -308,17 +309,23 @@ class Stage:
         for word in (opening(mark), closing(mark)):
             found = self.ours(word, by_other=by_other)
             count = sum(len(re.findall(rf"\b{word}\b", each.text)) for each in found)
-            assert count == 1, f"{word} stands there {count} times: {self._told(by_other)}"
+            assert count == 1, f"{word} stands there {count} times: {self._chat(by_other)}"
 
     async def settled(self) -> None:
         """Everything that came in is handled, and everything that goes out has arrived."""
         await self.until(lambda: self.rows(OPEN)[0][0], (0).__eq__, READY_S, "nothing is open any more")
 
-    def _told(self, by_other: bool) -> str:
+    def _chat(self, by_other: bool) -> str:
         return "\n".join(
             f"{'us' if each.is_ours else 'them'} {each.id}: {each.text[:300]!r}"
             for each in self.platform.seen(by_other=by_other)[-8:]
         )
+
+    def new_violations(self) -> list[str]:
+        """Those of which nobody has been told yet."""
+        found = list(self.platform.violations())
+        told, self._told = self._told, len(found)
+        return found[told:]
 
     # --- the house -------------------------------------------------------------------------------------------------
 
@@ -378,7 +385,7 @@ class Stage:
                 return value
             assert self.is_running, f"the daemon has ended: {self.log()[-3000:]}"
             assert loop.time() < deadline, (
-                f"not within {within_s:g} s: {what}; last: {str(value)[:500]}\n{self._told(False)}\n{self.log()[-3000:]}"
+                f"not within {within_s:g} s: {what}; last: {str(value)[:500]}\n{self._chat(False)}\n{self.log()[-3000:]}"
             )
             await asyncio.sleep(LOOK_S)
 

@@ -9,7 +9,8 @@ import re
 import sqlite3
 import struct
 import zlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from bot.agent.loop import WISH_NOTED
@@ -24,15 +25,15 @@ PINGS: Final = (
     "@everyone @here <!channel> <!here> <!everyone> <!subteam^S012AB3CD> <@U012AB3CD> <@!123456789012345678> <@&123456789012345678> "
     "<#C012AB3CD> <tel:+4930123456|call me> [ring](tel:+4930123456) https://canary.example.test/x"
 )
-HOSTILE: Final = {
-    "NUL": "a\x00b\x00c",
-    "right-to-left override": "invoice \u202egnp.exe",
-    "invisible signs": "a\u200b\u200c\u200d\u2060\ufeffb \U000e0041\U000e0042",
-    "zalgo": "h" + "\u0301\u0302\u0303\u0316\u0317" * 300,
-    "nested brackets": "[" * 700 + "](" * 50,
-    "nested marks": "*_~`" * 300,
-    "pings": PINGS,
-}
+HOSTILE: Final = (
+    "a\x00b\x00c",
+    "invoice \u202egnp.exe",
+    "a\u200b\u200c\u200d\u2060\ufeffb \U000e0041\U000e0042",
+    "h" + "\u0301\u0302\u0303\u0316\u0317" * 300,
+    "[" * 700 + "](" * 50,
+    "*_~`" * 300,
+    PINGS,
+)
 
 Check = Callable[[Stage], Awaitable[None]]
 
@@ -207,22 +208,51 @@ async def events_out_of_order_are_all_answered_in_the_persons_order(stage: Stage
 
 
 async def what_is_said_while_the_connection_is_cut_is_answered(stage: Stage) -> None:
-    for _ in range(2):
-        await stage.platform.cut()
-        await stage.answer(await stage.ask("Can you hear me?"), is_slow=True)
+    """F30: also what is being answered then."""
+    await stage.platform.cut()
+    await stage.answer(await stage.ask("Can you hear me?"), is_slow=True)
+    mark = stage.mark()
+    stage.brain.hold(mark)
+    await stage.platform.say(f"{mark} And now?")
+    await stage.until(lambda: stage.brain.asked(mark), what="the model is asked")
+    await stage.platform.cut()
+    stage.brain.let_go()
+    await stage.answer(mark, is_slow=True)
+    await stage.until_up()
 
 
 async def nothing_is_acknowledged_that_is_not_stored(stage: Stage) -> None:
     """F1, F47: while the database takes nothing, the platform is not told that it has; it delivers again, and loses nothing."""
-    held = sqlite3.connect(stage.database, isolation_level=None, timeout=10)
-    try:
-        held.execute("BEGIN IMMEDIATE")
+    with _locked(stage):
         mark = await stage.ask("Are you there?")
-        await stage.until(stage.readiness, lambda body: body["store"] != "open", LOCK_S, "the store takes nothing")
-    finally:
-        held.close()
+        await _until_refusing(stage)
     await stage.answer(mark, is_slow=True)
     await stage.until_up()
+
+
+async def what_was_missed_while_nothing_could_be_stored_is_answered(stage: Stage) -> None:
+    """F30, F47: the gap in the connection is filled also when the database takes nothing at that moment."""
+    await stage.platform.cut()
+    with _locked(stage):
+        mark = await stage.ask("Are you there again?")
+        await _until_refusing(stage)
+    await stage.answer(mark, is_slow=True)
+    await stage.until_up()
+
+
+@contextmanager
+def _locked(stage: Stage) -> Iterator[None]:
+    """Somebody else holds the database."""
+    other = sqlite3.connect(stage.database, isolation_level=None, timeout=10)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+    finally:
+        other.close()
+
+
+async def _until_refusing(stage: Stage) -> None:
+    await stage.until(stage.readiness, lambda body: body["store"] != "open", LOCK_S, "the store takes nothing")
 
 
 # --- hostile texts ---------------------------------------------------------------------------------------------------
@@ -230,7 +260,7 @@ async def nothing_is_acknowledged_that_is_not_stored(stage: Stage) -> None:
 
 async def hostile_texts_are_answered_and_ping_nobody(stage: Stage) -> None:
     """F57 to F60, F104: said by the person, and said again by the model."""
-    for text in HOSTILE.values():
+    for text in HOSTILE:
         await stage.answer(await stage.ask(f"repeat after me {text}"))
     before = len(_ours(stage))
     await stage.platform.say("🙂🙃🙂")
@@ -258,8 +288,8 @@ async def a_text_that_is_too_long_is_refused_in_plain_words(stage: Stage) -> Non
 
 async def a_post_whose_answer_was_lost_is_there_once(stage: Stage) -> None:
     """F12: it is looked up, and not sent again."""
-    for words in ("Can you say that once?", "Tell me everything, once."):
-        stage.platform.lose_answers(1)
+    for count, words in ((1, "Can you say that once?"), (3, "Tell me everything, once.")):
+        stage.platform.lose_answers(count)
         await _answered_once(stage, words)
 
 
@@ -346,6 +376,7 @@ CHECKS: Final[dict[str, Check]] = {
         events_out_of_order_are_all_answered_in_the_persons_order,
         what_is_said_while_the_connection_is_cut_is_answered,
         nothing_is_acknowledged_that_is_not_stored,
+        what_was_missed_while_nothing_could_be_stored_is_answered,
         hostile_texts_are_answered_and_ping_nobody,
         a_text_that_is_too_long_is_refused_in_plain_words,
         a_post_whose_answer_was_lost_is_there_once,
@@ -358,14 +389,14 @@ CHECKS: Final[dict[str, Check]] = {
 
 
 async def perform(stage: Stage, check: Check) -> None:
-    """One check with what holds after every one: no rule of the platform is broken."""
-    before = len(stage.platform.violations())
+    """One check, and what holds after every one: no rule of the platform has been broken since the last look."""
     await stage.launch()
     try:
         await check(stage)
     finally:
         stage.brain.let_go()
-    assert list(stage.platform.violations())[before:] == []
+        broken = stage.new_violations()
+    assert broken == []
 
 
 # --- looking -------------------------------------------------------------------------------------------------------
