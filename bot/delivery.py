@@ -360,7 +360,7 @@ class Delivery:
             async with self._clock.timeout(SEND_S):
                 receipt = await self._look_up(channel.reconciles, conversation, part)
         except (SendError, TimeoutError) as error:
-            await self._lookup_failed(conversation, part, str(error))
+            await self._lookup_failed(conversation, part, error)
             return False
         self._lookups.pop((part.message.id, part.part), None)
         if receipt is None:
@@ -380,9 +380,14 @@ class Delivery:
         wait_s = WAITS_S[part.attempts - 2] if part.attempts > 1 else 0.0
         await self._mark(part, part.state, OutboxState.PLANNED, wait_s, "certainly not delivered; sent again")
 
-    async def _lookup_failed(self, conversation: Conversation, part: Part, reason: str) -> None:
-        """Counted by itself, and anew after a start: that nobody could be asked yet says nothing of how often it was sent."""
-        key = (part.message.id, part.part)
+    async def _lookup_failed(self, conversation: Conversation, part: Part, error: SendError | TimeoutError) -> None:
+        """Counted by itself, and anew after a start: that nobody could be asked yet says nothing of how often it was sent. What a rate
+        limit has put off does not count."""
+        key, reason = (part.message.id, part.part), str(error)
+        if isinstance(error, SendRefused) and error.retry_after_s is not None:
+            due = self._clock.now_ms() + round(error.retry_after_s * 1000)
+            await self._store.run(execute, records.PUT_OFF_LOOKUP, {**part.key, "due": due, "error": reason[:500]})
+            return
         self._lookups[key] += 1
         if self._lookups[key] >= LOOKUPS:
             del self._lookups[key]

@@ -133,6 +133,7 @@ class Stored:
     inbound: Inbound | None = None
     is_new: bool = False
     is_stale: bool = False  # more was stored than the message alone
+    has_released: bool = False  # something that waited for the person to write
 
 
 class Intake:
@@ -336,8 +337,8 @@ class Intake:
             self._conversations.forget(arrival.conversation)
         facts.accepted.inc()
         self._scheduler.wake(arrival.conversation, facts.quiet_s)
-        if arrival.has_window and self._delivery is not None:
-            self._delivery.wake(event.at)  # what waited for the person to write
+        if stored.has_released and self._delivery is not None:
+            self._delivery.wake(event.at)
         return stored.accepted
 
     def _delivered(self, at: Address, seq: Seq) -> Accepted:
@@ -610,7 +611,11 @@ def append(
     if not cursor.execute(records.ADD_INBOUND, row):
         return Stored(known_before(cursor, arrival))
     inbound = Inbound(message, arrival.kind.partition("press:")[2], sent_ms=arrival.sent_ms, changed_ms=changed_ms)
-    return Stored(Accepted(message.id, message.seq, message.case), conversation, inbound, is_new)
+    accepted = Accepted(message.id, message.seq, message.case)
+    released = 0
+    if arrival.has_window and not is_new:
+        released = cursor.execute(records.RELEASE_WINDOW, {"conversation": arrival.conversation, "now": arrival.now_ms})
+    return Stored(accepted, conversation, inbound, is_new, has_released=released > 0)
 
 
 def known_before(cursor: Cursor, arrival: Arrival) -> Accepted:
@@ -638,8 +643,6 @@ def next_seq(cursor: Cursor, event: _Said, arrival: Arrival) -> tuple[Conversati
         bool(is_wanted),
         bool(is_stopped),
     )
-    if arrival.has_window:
-        cursor.execute(records.RELEASE_WINDOW, {"conversation": arrival.conversation, "now": arrival.now_ms})
     if arrival.identity != identity:
         records.add_identity(cursor, arrival.identity, arrival.user, event.sender, arrival.conversation, arrival.now_ms)
     if case and arrival.now_ms - newest_ms <= arrival.case_idle_ms:

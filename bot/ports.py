@@ -210,7 +210,8 @@ class Reconciles(Protocol):
     """Can find out whether an uncertain send, or the first post of a draft, happened."""
 
     async def find(self, to: Address, message: Message, attempted_at_ms: int) -> Receipt | None:
-        """The receipt if it arrived, None if it certainly did not. Raises SendUncertain when it cannot tell yet."""
+        """The receipt if it arrived, None if it certainly did not. Raises SendUncertain when it cannot tell yet, and SendRefused with
+        `retry_after_s` when a rate limit puts the question off, which then does not count."""
         ...
 
 

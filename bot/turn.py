@@ -121,8 +121,15 @@ class Batch:
 
     def _prepared(self) -> list[Inbound]:
         unhandled, covered = self._working.unhandled, len(self.read)
-        late = (n for n, each in enumerate(unhandled) if covered and n >= covered and not is_prepared(each.message))
-        return unhandled[: next(late, len(unhandled))]
+        if len(unhandled) == covered:
+            return list(unhandled)
+        is_wish = unhandled[0].button == PERSON_BUTTON.id  # which is noted by a turn of its own
+        for place, each in enumerate(unhandled):
+            if (each.button == PERSON_BUTTON.id) is not is_wish:
+                return unhandled[:place]
+            if covered and place >= covered and not is_prepared(each.message):
+                return unhandled[:place]
+        return list(unhandled)
 
     @property
     def last(self) -> Inbound:

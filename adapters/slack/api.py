@@ -3,18 +3,28 @@
 Whoever calls decides whether to try again, because only the house knows what has been sent.
 """
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.slack.faults import CallFailed, answered
+from adapters.slack.pace import POST, Queues
 from adapters.slack.pages import Json, next_cursor
 
 if TYPE_CHECKING:
     from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+SDK_LOG: Final = logging.getLogger(
+    "adapters.slack.sdk"
+)  # whole payloads, and URLs with tickets in them: it says nothing
+SDK_LOG.setLevel(logging.CRITICAL)
+SDK_LOG.propagate = False
 
 _PATH: Final = "/api/"  # https://docs.slack.dev/apis/web-api/
 CALL_S: Final = 15  # longest wait for one call: below the house's own limit for a send
@@ -35,11 +45,14 @@ class Api:
         timeout_s: float = CALL_S,
     ) -> None:
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=timeout_s))
-        self.client = _Client(token, base_url=api_url, timeout=int(timeout_s), session=self._session, retry_handlers=[])
+        self.client = _Client(
+            token, base_url=api_url, timeout=int(timeout_s), session=self._session, retry_handlers=[], logger=SDK_LOG
+        )
         self._other_url = "" if api_url.endswith(_PATH) else api_url + _PATH.removeprefix("/")
         self._now = now
         self._on_refused = on_refused
-        self._limited: dict[str, float] = {}  # method -> until when
+        self._queues = Queues()
+        self._posting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # channel -> one post at a time
 
     async def close(self) -> None:
         await self._session.close()
@@ -55,7 +68,16 @@ class Api:
 
     async def answer(self, method: str, **arguments: object) -> tuple[Json, Mapping[str, str]]:
         """The same with the headers of the answer."""
-        left_s = self._limited.get(method, 0.0) - self._now()
+        if method != POST:
+            return await self._answer(method, "", arguments)
+        channel = str(arguments.get("channel") or "")
+        async with self._posting.setdefault(channel, asyncio.Lock()):
+            return await self._answer(method, channel, arguments)
+
+    async def _answer(
+        self, method: str, channel: str, arguments: Mapping[str, object]
+    ) -> tuple[Json, Mapping[str, str]]:
+        left_s = self._queues.wait_s(method, channel, self._now())
         if left_s > 0:
             raise CallFailed("ratelimited", "Slack's rate limit", is_certain=True, retry_after_s=left_s)
         try:
@@ -63,7 +85,7 @@ class Api:
         except SlackApiError as error:
             failed = _refusal(error)
             if failed.retry_after_s is not None:
-                self._limited[method] = self._now() + failed.retry_after_s
+                self._queues.limited(method, channel, self._now() + failed.retry_after_s)
             if failed.is_token and "app_token" not in arguments:
                 self._on_refused(method, failed)
             raise failed from error

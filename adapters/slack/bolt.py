@@ -56,7 +56,9 @@ class Bolt:
         self._app = AsyncApp(
             name="frontdesk",
             logger=sdk_log,
-            client=AsyncWebClient(None, base_url=client.base_url, session=client.session, retry_handlers=[]),
+            client=AsyncWebClient(
+                None, base_url=client.base_url, session=client.session, retry_handlers=[], logger=sdk_log
+            ),
             authorize=authorize,
             process_before_response=True,
             request_verification_enabled=False,  # done in `serve`, before anything is read

@@ -16,6 +16,7 @@ from adapters.rendering import SLACK, render
 from adapters.slack import blocks
 from adapters.slack.events import external
 from adapters.slack.faults import CallFailed
+from adapters.slack.pace import Budget
 from bot.errors import FrontdeskError
 from bot.model import Address, DraftPosted, MessageId, value
 from bot.ports import Host, Progress, ProgressState
@@ -28,8 +29,9 @@ log = logging.getLogger(__name__)
 STEP_S: Final = 1.0  # between two steps of one draft: https://docs.slack.dev/apis/web-api/rate-limits, one message a second and channel
 EDITS_PER_MINUTE: Final = 50  # chat.update is Tier 3, chat.appendStream Tier 4, for the whole workspace
 APPENDS_PER_MINUTE: Final = 100
+BEGUN_PER_MINUTE: Final = 10.0  # streams; Tier 2 allows 20, as many may be begun at once
 REFUSED_S: Final = 600.0  # how long a refused stream is not asked for again
-MOST_DRAFTS: Final = 500
+MOST_DRAFTS: Final = 10_000  # most of them are never begun, and only remembered to be so
 MOST_OURS: Final = 5_000
 _TASK_CHARS: Final = 250  # a chunk's title: https://docs.slack.dev/reference/methods/chat.appendStream allows 256
 _ENDED: Final = {"message_not_in_streaming_state", "stopped_by_user"}  # a stream that Slack or the person has ended
@@ -116,6 +118,8 @@ class Drafts:
         self._tasks: asyncio.TaskGroup | None = None
         self._streams_from = 0.0
         self._steps_from = 0.0  # a rate limit that holds for all
+        self._edits = Budget(EDITS_PER_MINUTE / 2, EDITS_PER_MINUTE / 2)
+        self._starts = Budget(BEGUN_PER_MINUTE, BEGUN_PER_MINUTE)
 
     def begin(self, api: "Api", tasks: asyncio.TaskGroup) -> None:
         """A run begins."""
@@ -166,6 +170,13 @@ class Drafts:
             self._drafts.pop(message, None)
         return draft
 
+    async def settle(self, message: MessageId) -> Draft | None:
+        """Ends a draft like `close`, and remembers it for the send that follows."""
+        draft = await self.close(message)
+        if draft is not None:
+            self.keep(draft)
+        return draft
+
     def keep(self, draft: Draft) -> None:
         """Remembers a draft again whose fate is still unknown."""
         self._drafts[draft.message] = draft
@@ -181,9 +192,15 @@ class Drafts:
             draft = self._drafts[message] = Draft(to, message)
         if draft.is_closed or self._tasks is None:
             return None
-        if draft.worker is None and not draft.is_lost:
+        if draft.worker is None and not draft.is_lost and self._may_begin(draft):
             draft.worker = self._tasks.create_task(self._show(draft))
         return draft
+
+    def _may_begin(self, draft: Draft) -> bool:
+        """What is begun has to be ended by one more call of a kind that is counted for the whole workspace: it is begun only where the
+        minute has one left for that. Asked again with each piece; an answer that never begins is posted whole."""
+        budget = self._starts if self._may_stream(draft.to) and not draft.is_editing else self._edits
+        return bool(draft.ts) or budget.take(self._host.clock.monotonic())
 
     def _make_room(self) -> None:
         """The oldest draft is left as it is shown; its answer comes all the same."""
@@ -281,6 +298,9 @@ class Drafts:
 
     async def _edit(self, api: "Api", draft: Draft) -> None:
         if draft.sent >= blocks.TEXT_CHARS or draft.sent == len(draft.text):
+            return
+        if not self._edits.take(self._host.clock.monotonic()):
+            draft.changed.set()
             return
         sent = len(draft.text)
         text = render(blocks.first_part(draft.text), SLACK)

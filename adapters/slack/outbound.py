@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from adapters.slack import blocks
 from adapters.slack.drafts import Draft, Drafts, content, threaded
 from adapters.slack.events import Me, external, ms_of, split_external, ts_of
-from adapters.slack.faults import GONE, MISSHAPEN, UNEDITABLE, CallFailed
+from adapters.slack.faults import GONE, MISSHAPEN, UNEDITABLE, CallFailed, as_send_error
 from adapters.slack.pages import PAGE, Json, next_cursor
 from bot.errors import Refused, SendRefused, SendUncertain
 from bot.model import Address, Attachment, Message, MessageId, value
@@ -66,8 +66,10 @@ class Outbound:
                 self._remember(key)
             ts = await self._place(api, me, to, message, key, draft)
             self._drafts.ours.note(to, ts)
-        except (CallFailed, SendUncertain):
+        except (CallFailed, SendUncertain) as error:
             if draft is not None:
+                if not draft.ts and isinstance(error, CallFailed) and not error.is_certain:
+                    draft.is_lost, draft.started_ms = True, self._host.clock.now_ms()
                 self._drafts.keep(draft)
             raise
         return Receipt(external(to.chat, ts))
@@ -197,13 +199,18 @@ class Outbound:
     # --- what arrived ----------------------------------------------------------------------------------------------
 
     async def find(self, api: "Api", me: Me, to: Address, message: Message, attempted_at_ms: int) -> Receipt | None:
-        """Looks for a post by its key."""
+        """Looks for a post by its key. What this run knows of its own draft needs no call."""
+        draft = await self._drafts.settle(message.id) if message.part == 0 else None
+        if draft is not None and not draft.is_lost:
+            return Receipt(external(to.chat, draft.ts)) if draft.ts else None
         key = blocks.key_of(self._account, message.id, message.part)
         text = blocks.shown_text(message) if message.text else ""
         sought = Sought(key, attempted_at_ms - BEFORE_MS, text, is_draft=message.part == 0)
         try:
             ts = await self._look_up(api, me, to, sought)
         except CallFailed as failed:
+            if failed.retry_after_s is not None:
+                raise as_send_error(failed) from failed
             raise SendUncertain(f"could not look for it: {failed}") from failed
         if ts:
             return Receipt(external(to.chat, ts))

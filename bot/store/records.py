@@ -384,7 +384,7 @@ ANNOUNCE_DRAFT = """
     ON CONFLICT (message_id, part) DO NOTHING"""
 
 DRAFT_POSTED = """
-    UPDATE outbox SET external_id = :external,
+    UPDATE outbox SET external_id = :external, due_ms = 0,
                       state = CASE WHEN state = 'unknown' AND role IN ('final', 'withdraw') THEN 'planned' ELSE state END
     WHERE message_id = :message AND part = 0 AND conversation_id = :conversation AND external_id = ''
       AND role IN ('draft', 'final', 'withdraw')"""

@@ -16,6 +16,7 @@ from bot.model import (
     MessageDeleted,
     MessageEdited,
     MessageId,
+    PersonRequested,
 )
 from bot.ports import ChatRequest, Chunk, Finished, TextDelta
 from tests.clock import ManualClock
@@ -468,3 +469,19 @@ async def test_f110_a_takeover_holds_although_the_user_writes_on(tmp_path: Path)
         assert channel.drafts[-1][1] == "<withdrawn>"
         assert await house.all("SELECT visibility FROM messages WHERE author = 'agent'") == [("note",)]
         assert await house.all("SELECT outcome FROM turns ORDER BY id") == [("answered",), ("recorded",)]
+
+
+async def test_a_question_beside_the_wish_for_a_person_is_answered(tmp_path: Path) -> None:
+    """Both within the quiet time, in either order: the wish is noted, and the question is not swallowed by it."""
+    who, at = Identity("list", "", "ada"), Address("list", "", "ada")
+    async with core(tmp_path / "data", quiet_s=1.0) as house:
+        await house.say("before", "1")
+        await house.intake.receive(PersonRequested(who, at, "2"))
+        await house.say("after", "3")
+        await house.rest(1.5)
+        await house.rest(1.5)
+        assert [text for text in await texts(house) if text.startswith("You said")] == [
+            "You said: before",
+            "You said: after",
+        ]
+        assert await house.all("SELECT is_person_wanted FROM conversations") == [(1,)]

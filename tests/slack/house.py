@@ -58,7 +58,7 @@ class OneHouse:
         await self.gate.wait()
         if self.refuse is not None:
             raise self.refuse
-        is_known = event in self.events
+        is_known = event in self.events or self._has(event)
         self.events.append(event)
         if bookmark is not None:
             self.kept[bookmark.name] = bookmark.value
@@ -67,6 +67,13 @@ class OneHouse:
 
     def of(self, kind: type[T]) -> list[T]:
         return [event for event in self.events if isinstance(event, kind)]
+
+    def _has(self, event: Event) -> bool:
+        """Whether that message is known, whatever it says by now."""
+        if not isinstance(event, MessageReceived):
+            return False
+        known = [(each.at, each.external_id) for each in self.events if isinstance(each, MessageReceived)]
+        return (event.at, event.external_id) in known
 
     def report(self, state: ChannelState, detail: str = "") -> None:
         self.reports.append((state, detail))

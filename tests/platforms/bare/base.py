@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -39,6 +39,7 @@ class Bare:
         self.port = 0
         self.desk = 0
         self.is_token_refused = False
+        self.instead: dict[str, Callable[[], web.Response]] = {}  # by method or path: what is answered in its place
         self._runner: web.AppRunner | None = None
         self._ids = 1_000
 
@@ -73,6 +74,11 @@ class Bare:
     def next_id(self) -> str:
         self._ids += 1
         return str(self._ids)
+
+    def lose(self, request: web.Request) -> None:
+        """What was asked for is done, and nobody hears of it."""
+        if request.transport is not None:
+            request.transport.abort()
 
     def missing(self, path: str) -> web.Response:
         """How a web framework says that there is no such page."""

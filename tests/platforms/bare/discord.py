@@ -45,12 +45,16 @@ class BareDiscord(Bare):
     async def serve(self, request: web.Request) -> web.StreamResponse:
         path = request.path
         self.asked.append(f"{request.method} {path}")
+        if path == "/file":
+            return web.Response(body=b"a file", content_type="application/pdf")
         if path == "/gateway":
             return await self._gateway(request)
         if not path.startswith("/api/v10/"):
             return self.missing(path)
         if self.is_token_refused or request.headers.get("Authorization") != f"Bot {TOKEN}":
             return web.json_response({"message": "401: Unauthorized", "code": 0}, status=401)
+        if f"{request.method} {path}" in self.instead:
+            return self.instead[f"{request.method} {path}"]()
         match request.method, *path.removeprefix("/api/v10/").split("/"):
             case "GET", "users", "@me":
                 return web.json_response({"id": BOT, "username": "bot"})
@@ -112,7 +116,8 @@ class BareDiscord(Bare):
         await self._dispatch(self.line.socket, kind, data)
 
     async def say(self, text: str, *, file: bytes | None = None, file_name: str = "", by_other: bool = False) -> str:
-        return await self._said({"channel_id": DIRECT, "content": text})
+        files = [{"id": "77", "filename": file_name, "url": f"http://127.0.0.1:{self.port}/file"}] if file else []
+        return await self._said({"channel_id": DIRECT, "content": text, "attachments": files})
 
     async def mention(self, text: str) -> str:
         """In a channel that nobody has told of."""

@@ -1,4 +1,4 @@
-"""Slack with four methods of its Web API, events of the fields that every one of them has, and sockets that do not greet."""
+"""Slack with four methods of its Web API, and events of the fields that every one of them has."""
 
 import asyncio
 import hashlib
@@ -24,18 +24,22 @@ _KNOWN_BLOCKS: Final = {"section", "actions", "context", "divider", "header"}
 
 class BareSlack(Bare):
     """`below`: where the methods stand under the URL that is configured. `has_json`: what is missing is named as Slack does. `is_old`:
-    knows only the blocks of some years ago."""
+    knows only the blocks of some years ago. `greets`: says hello on its sockets."""
 
     name = "slack"
 
-    def __init__(self, mode: str, *, below: str = "", has_json: bool = True, is_old: bool = False) -> None:
+    def __init__(
+        self, mode: str, *, below: str = "", has_json: bool = True, is_old: bool = False, greets: bool = True
+    ) -> None:
         super().__init__()
         self.mode = mode
         self.line = Line()
+        self.is_cut_after_posts = False
         self.acknowledged: list[str] = []
         self._below = below
         self._has_json = has_json
         self._is_old = is_old
+        self._greets = greets
         self._events: dict[str, Mapping[str, Any]] = {}
         self._count = 0
 
@@ -59,6 +63,8 @@ class BareSlack(Bare):
         given = await request.json() if request.content_type == "application/json" else dict(await request.post())
         if self.is_token_refused:
             return web.json_response({"ok": False, "error": "invalid_auth"})
+        if method in self.instead:
+            return self.instead[method]()
         match method:
             case "auth.test":
                 return web.json_response({"ok": True, "user_id": BOT, "team_id": "T0SHOP"})
@@ -66,6 +72,8 @@ class BareSlack(Bare):
                 url = f"ws://127.0.0.1:{self.port}/socket?ticket={TICKET}"
                 return web.json_response({"ok": True, "url": url})
             case "chat.postMessage":
+                if self.is_cut_after_posts:
+                    self.lose(request)
                 return self._post(given)
             case "chat.update":
                 return self._update(given)
@@ -100,11 +108,19 @@ class BareSlack(Bare):
         self._count += 1
         return f"{int(time.time())}.{self._count:06d}"
 
+    def history(self) -> web.Response:
+        """For `instead`: what both sides have said, without the keys of posts."""
+        said = [{"type": "message", **event} for event in self._events.values()]
+        posts = [{"type": "message", "user": BOT, "text": each.shown[-1], "ts": each.id} for each in self.posts]
+        return web.json_response({"ok": True, "messages": [*said, *posts]})
+
     # --- events ----------------------------------------------------------------------------------------------------
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        if self._greets:
+            await socket.send_str(json.dumps({"type": "hello"}))
         self.line.up(socket)
         async for frame in socket:
             self.acknowledged.append(json.loads(frame.data).get("envelope_id", ""))
@@ -137,7 +153,8 @@ class BareSlack(Bare):
     async def say(self, text: str, *, file: bytes | None = None, file_name: str = "", by_other: bool = False) -> str:
         ts = self._ts()
         self._events[ts] = {"type": "message", "channel": DIRECT, "user": PERSON, "text": text, "ts": ts}
-        await self.tell(self._events[ts])
+        if self.line.is_up.is_set() or self.mode == "http":
+            await self.tell(self._events[ts])
         return ts
 
     async def mention(self, text: str) -> str:

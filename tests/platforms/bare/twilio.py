@@ -13,7 +13,7 @@ SID: Final = "AC" + "3" * 32
 TOKEN: Final = "canary-of-twilio-3690b0"
 BOT, PERSON = "whatsapp:+14155238886", "whatsapp:+4915112345678"
 PUBLIC: Final = "https://desk.example.test"
-_PATH: Final = f"/twilio/2010-04-01/Accounts/{SID}/Messages.json"
+MESSAGES: Final = f"/twilio/2010-04-01/Accounts/{SID}/Messages.json"
 
 
 class BareTwilio(Bare):
@@ -43,7 +43,9 @@ class BareTwilio(Bare):
         if self.is_token_refused:
             answer = {"code": 20003, "message": "Authenticate", "status": 401}
             return web.json_response(answer, status=401)
-        if (request.method, request.path) != ("POST", _PATH):
+        if f"{request.method} {request.path}" in self.instead:
+            return self.instead[f"{request.method} {request.path}"]()
+        if (request.method, request.path) != ("POST", MESSAGES):
             return self.missing(f"{request.method} {request.path}")
         given = dict(parse_qsl((await request.read()).decode(), keep_blank_values=True))
         sid = f"SM{int(self.next_id()):032d}"
