@@ -28,7 +28,8 @@ bench: $(VENV)/.installed-test
 
 chaos: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.kill --cycles $(CYCLES)
-	@exec $(BIN)/python -m tests.kill --cycles $(CYCLES) --model
+	@$(BIN)/python -m tests.kill --cycles $(CYCLES) --model
+	@exec $(BIN)/python -m tests.kill --cycles $(CYCLES) --channels
 
 chaos-models: $(VENV)/.installed-test
 	@exec $(BIN)/python -m tests.chaos --conversations 10000
