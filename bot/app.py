@@ -62,7 +62,7 @@ log = logging.getLogger(__name__)
 
 # The collector's thresholds. A collection stops the loop for as long as it looks at objects, so the young generations stay small, and
 # everything is looked at only by housekeeping: while nobody is answered, or else this rarely.
-COLLECT = (2_000, 10, 1_000_000)
+COLLECT = (5_000, 1_000_000, 1_000_000)
 COLLECT_ALL_S = 600.0
 KEEP_HOUSE_S = 15.0  # between two rounds of housekeeping
 PRUNE_EVERY = 240  # rounds: an hour
