@@ -5,7 +5,7 @@ What a press needs to be understood later stands in its value, so that it surviv
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from adapters.rendering import SLACK, fit, render, sources
@@ -19,11 +19,14 @@ _TITLE_CHARS: Final = 24  # surfaces/modals: of a title
 _ROW: Final = 25  # blocks/actions-block: elements; most platforms' people see five
 _VIEW_SECTIONS: Final = 40  # surfaces/modals: at most 100 blocks
 _MOST_PASSAGES: Final = 100  # block-elements/static-select: options
+_MOST_BUTTONS: Final = 5  # more choices than these, or longer ones, are read and made in a modal
+_MOST_CHOICES: Final = 50  # each is a block of the modal
 
 PRESS: Final = "press"
 FEEDBACK: Final = "feedback"
 THUMBS: Final = "context_actions"  # the type of the block that holds them
 PASSAGE: Final = "passage"
+CHOOSE: Final = "choose"
 FORGET: Final = "forget"
 EVENT_TYPE: Final = "frontdesk_message"
 
@@ -102,6 +105,14 @@ def _sources(citations: Sequence[Citation]) -> list[Block]:
 
 
 def _choices(message: Message, thread: str) -> list[Block]:
+    if len(message.buttons) > _MOST_BUTTONS or any(len(button.label) > _LABEL_CHARS for button in message.buttons):
+        choose: Block = {
+            "type": "button",
+            "action_id": CHOOSE,
+            "text": _plain("Choose…", _LABEL_CHARS),
+            "value": _value(message.id, thread, ""),
+        }
+        return [{"type": "actions", "elements": [choose]}]
     elements: list[Block] = [
         {
             "type": "button",
@@ -153,6 +164,42 @@ def passage_view(passage: Passage) -> Block:
         "close": _plain("Close", _TITLE_CHARS),
         "blocks": blocks,
     }
+
+
+def choice_view(message: Message, channel: str, thread: str) -> Block:
+    """A modal with every choice in full, one of which is made."""
+    buttons = message.buttons[:_MOST_CHOICES]
+    listed = [
+        _section(render(f"{number}. {button.label}", SLACK)[:TEXT_CHARS]) for number, button in enumerate(buttons, 1)
+    ]
+    options = [
+        {"text": _plain(f"{number}. {button.label}", _LABEL_CHARS), "value": str(number - 1)}
+        for number, button in enumerate(buttons, 1)
+    ]
+    select: Block = {"type": "static_select", "action_id": CHOOSE, "options": options}
+    return {
+        "type": "modal",
+        "callback_id": CHOOSE,
+        "private_metadata": json.dumps({"m": message.id, "t": thread, "c": channel}, separators=(",", ":")),
+        "title": _plain("Choose", _TITLE_CHARS),
+        "submit": _plain("Choose", _TITLE_CHARS),
+        "close": _plain("Close", _TITLE_CHARS),
+        "blocks": [
+            *listed,
+            {"type": "input", "block_id": CHOOSE, "label": _plain("Your choice", _LABEL_CHARS), "element": select},
+        ],
+    }
+
+
+def chosen(view: Mapping[str, Any]) -> tuple[Pressed, int] | None:
+    """What was chosen in that modal: the message, with the channel in place of the choice, and which of its buttons. None for another
+    modal."""
+    try:
+        option = view["state"]["values"][CHOOSE][CHOOSE]["selected_option"]
+        found = pressed(str(view["private_metadata"]))
+        return None if found is None else (found, int(option["value"]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def notice_view(text: str) -> Block:

@@ -18,10 +18,12 @@ from bot.model import (
     FeedbackGiven,
     ForgetRequested,
     Identity,
+    Message,
     MessageId,
     MessageReceived,
     PassageId,
     PersonRequested,
+    Seq,
 )
 
 log = logging.getLogger(__name__)
@@ -72,10 +74,39 @@ class Surfaces:
         team = next(filter(None, teams), self._in.me.team)
         if not self._in.admits(person, team, channel, directly=not channel or is_direct(channel)):
             return ""
+        if text_of(body, "type") == "view_submission":
+            await self._take_choice(dict_of(body, "view"), person, team)
         for action in body.get("actions") or ():
             if isinstance(action, Mapping):
                 await self._take_one(body, action, person, channel)
         return ""
+
+    async def _take_choice(self, view: Json, person: str, team: str) -> None:
+        """A choice that was made in a modal is a press of that button."""
+        found = blocks.chosen(view)
+        if found is None or text_of(view, "callback_id") != blocks.CHOOSE:
+            return
+        asked, index = found
+        if not self._in.admits(person, team, asked.choice, directly=is_direct(asked.choice)):
+            return
+        message = await self._message(self._in.address(asked.choice, asked.thread), asked.message)
+        if message is not None and index < len(message.buttons):
+            choice = blocks.Pressed(asked.message, asked.thread, message.buttons[index].id)
+            await self._take_press(blocks.PRESS, person, asked.choice, choice)
+
+    async def _message(self, at: Address, id_: MessageId) -> Message | None:
+        found = await self._in.host.history(at, Seq(0))
+        return next((message for message in found.messages if message.id == id_), None)
+
+    async def _show_choices(self, trigger: str, channel: str, pressed: blocks.Pressed) -> None:
+        message = await self._message(self._in.address(channel, pressed.thread), pressed.message)
+        if message is None:
+            return
+        try:
+            view = blocks.choice_view(message, channel, pressed.thread)
+            await self._in.api.call("views_open", trigger_id=trigger, view=view)
+        except CallFailed as failed:
+            log.info("choices could not be shown: %s", failed)
 
     async def _take_one(self, body: Json, action: Json, person: str, channel: str) -> None:
         kind = text_of(action, "action_id").partition(":")[0]
@@ -85,9 +116,13 @@ class Surfaces:
         elif kind == blocks.FORGET:
             await self._forget(person)
             self._in.spawn(self._show_home, person)
-        elif kind in (blocks.PRESS, blocks.FEEDBACK):
+        elif kind in (blocks.PRESS, blocks.FEEDBACK, blocks.CHOOSE):
             pressed = blocks.pressed(text_of(action, "value"))
-            if pressed is not None and channel:
+            if pressed is None or not channel:
+                return
+            if kind == blocks.CHOOSE:
+                self._in.spawn(self._show_choices, text_of(body, "trigger_id"), channel, pressed)
+            else:
                 await self._take_press(kind, person, channel, pressed)
 
     async def _take_press(self, kind: str, person: str, channel: str, pressed: blocks.Pressed) -> None:

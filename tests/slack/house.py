@@ -21,6 +21,7 @@ from bot.model import (
     Event,
     Identity,
     IdentityId,
+    Message,
     MessageId,
     MessageReceived,
     Passage,
@@ -49,6 +50,7 @@ class OneHouse:
         self.passages: dict[str, Passage] = {}
         self.open_cases: list[CaseSummary] = []
         self.known: set[Address] = set()
+        self.said: list[Message] = []  # what the history of a known address holds
         self.receipts: set[str] = set()  # ids that are known as those of parts
         self.talks: list[Recent] = []
         self.blobs: dict[str, bytes] = {}
@@ -97,7 +99,8 @@ class OneHouse:
         if at not in self.known:
             return Transcript(None, ())
         return Transcript(
-            Conversation(ConversationId("c"), at, "main", "agent", 1, Seq(1), CaseId(""), IdentityId("i")), ()
+            Conversation(ConversationId("c"), at, "main", "agent", 1, Seq(1), CaseId(""), IdentityId("i")),
+            tuple(self.said),
         )
 
     async def passage(self, passage: PassageId) -> Passage:

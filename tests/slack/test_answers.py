@@ -89,6 +89,25 @@ async def test_a_button_is_pressed_and_heard_with_its_message(rig: Rig) -> None:
     )
 
 
+async def test_choices_that_are_too_long_for_buttons_are_read_and_made_in_a_modal(rig: Rig) -> None:
+    """Nothing of them is cut, and a choice is the press of that button."""
+    long = "Send it back in its box, and have the money on the card that it was paid with within ten days"
+    message = rig.message("How?", id=MessageId("q"), buttons=(Button("keep", "Keep it"), Button("back", long)))
+    rig.house.known, rig.house.said = {rig.direct()}, [message]
+    await rig.adapter.send(rig.direct(), message)
+    (post,) = rig.ours()
+    assert blockkit.labels_of(post.all_blocks()) == ["Choose…"]
+    await rig.people.press(rig.anna, post, "Choose…")
+    await until(lambda: bool(rig.space.views))
+    (view,) = rig.space.views.values()
+    assert long in str(view.body["blocks"])
+    option = view.body["blocks"][-1]["element"]["options"][1]
+    await rig.people.submit(view, {"choose": {"choose": {"type": "static_select", "selected_option": option}}})
+    await until(lambda: len(rig.house.of(ButtonPressed)) == 1)
+    (pressed,) = rig.house.of(ButtonPressed)
+    assert (pressed.message, pressed.button, pressed.at) == ("q", "back", rig.direct())
+
+
 async def test_a_verdict_names_its_message(rig: Rig) -> None:
     await rig.adapter.send(rig.direct(), rig.message("An answer.", id=MessageId("a")))
     await rig.people.rate(rig.anna, rig.ours()[0], "down")
