@@ -25,10 +25,10 @@ import bot.assembly
 import bot.host
 from adapters.web import Settings
 from adapters.web.adapter import WebAdapter
+from bot.accepting import Stored, bookmarked
 from bot.agent.journal import Step
 from bot.config import find_settings, load
 from bot.host import Door, House
-from bot.intake import Stored, bookmarked
 from bot.late import LateKnowledge
 from bot.model import Accepted, Address, Bookmark, Event, Found, Message, MessageId, MessageReceived, Seq
 from bot.ports import Adapter, ChatRequest, Chunk, Cursor, Finished, Receipt, TextDelta, ToolCall

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from bot.accepting import change_message, change_of
 from bot.agent.loop import Agent
 from bot.config import schema
 from bot.conversations import Conflict, Conversations
-from bot.intake import change_message, change_of
 from bot.llm.offline import OfflineModel
 from bot.model import Address, Identity, MessageDeleted, MessageEdited
 from bot.ports import ChatModel, ChatRequest, Chunk, Finished, TextDelta, ToolCall, Usage

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bot.accepting import SOLVED_ASK
 from bot.errors import SendRefused, SendUncertain, WindowClosed
-from bot.intake import SOLVED_ASK
 from bot.model import (
     Address,
     ContactChoice,

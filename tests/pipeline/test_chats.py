@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.accepting import CHOICE_REPLIES, SOLVED_ASK
 from bot.delivery import HOLE_NOTICE, SEND_S
 from bot.errors import Refused, SendRefused, SendUncertain, WindowClosed
-from bot.intake import CHOICE_REPLIES, SOLVED_ASK
 from bot.model import (
     PERSON_BUTTON,
     Accepted,
