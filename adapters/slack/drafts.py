@@ -198,9 +198,13 @@ class Drafts:
 
     def _may_begin(self, draft: Draft) -> bool:
         """What is begun has to be ended by one more call of a kind that is counted for the whole workspace: it is begun only where the
-        minute has one left for that. Asked again with each piece; an answer that never begins is posted whole."""
-        budget = self._starts if self._may_stream(draft.to) and not draft.is_editing else self._edits
-        return bool(draft.ts) or budget.take(self._host.clock.monotonic())
+        minute has one left for that, as a stream or else as a post that is edited. Asked again with each piece; an answer that never
+        begins is posted whole."""
+        now = self._host.clock.monotonic()
+        if draft.ts or (self._may_stream(draft.to) and not draft.is_editing and self._starts.take(now)):
+            return True
+        draft.is_editing = self._edits.take(now)
+        return draft.is_editing
 
     def _make_room(self) -> None:
         """The oldest draft is left as it is shown; its answer comes all the same."""

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -36,6 +37,7 @@ _HEARD = {
     "video/webm",
 }
 TYPES = frozenset(_SHOWN | _HEARD)
+PIXELS_MOST = 50_000_000  # of a picture: what takes it apart needs memory for each
 ORPHAN_S = 3600.0  # a file has its row long before
 
 
@@ -106,6 +108,8 @@ class Blobs:
         try:
             size, digest, head = await self._receive(data, file)
             media_type = type_of(head)
+            if media_type.startswith("image/"):
+                await _on_disk(_check_pixels, partial)
             await _on_disk(_settle, file, partial, path_of(self._folder, blob_id))
         except BaseException:
             partial.unlink(missing_ok=True)
@@ -148,6 +152,22 @@ def path_of(folder: Path, blob_id: str) -> Path:
 
 def add(cursor: Cursor, row: dict[str, Value]) -> None:
     cursor.execute(records.ADD_BLOB, row)
+
+
+def _check_pixels(picture: Path) -> None:
+    """Looks at the picture's header alone. Raises Refused("too_large")."""
+    import imagesize  # with the first upload
+
+    try:
+        width, height = imagesize.get(picture)
+    except (ValueError, struct.error, OverflowError):  # its header is cut off or false: whoever shows it will say so
+        return
+    with picture.open("rb") as file:
+        is_gif = file.read(3) == b"GIF"
+    if is_gif:  # whose sizes are read as if they had a sign
+        width, height = width % 65_536, height % 65_536
+    if width * height > PIXELS_MOST:
+        raise Refused("too_large", f"The picture is too large: at most {PIXELS_MOST // 1_000_000} million pixels.")
 
 
 def type_of(head: bytes) -> str:
