@@ -135,7 +135,7 @@ def _language(info: str) -> str:
 
 
 class _Line:
-    """Inline nodes while they are read. What is open beyond the deepest style puts its words where they stand."""
+    """Inline nodes while they are read. What is open beyond the deepest style, or leads nowhere, puts its words where they stand."""
 
     def __init__(self) -> None:
         self._open: list[tuple[Token, list[Inline]]] = []
@@ -152,9 +152,12 @@ class _Line:
     def add(self, node: Inline) -> None:
         self._nodes.append(node)
 
+    def picture(self, url: str, children: tuple[Inline, ...]) -> None:
+        self._nodes += (Link(url, children),) if url else children
+
     def open(self, token: Token) -> None:
         self._open.append((token, self._nodes))
-        if len(self._open) <= _DEEPEST_STYLE or token.type == "link_open":
+        if token.attrs.get("href") if token.type == "link_open" else len(self._open) <= _DEEPEST_STYLE:
             self._nodes = []
 
     def close(self) -> None:
@@ -177,7 +180,7 @@ def _inlines(tokens: Sequence[Token]) -> tuple[Inline, ...]:
         elif token.type == "code_inline":
             line.add(Code(token.content))
         elif token.type == "image":
-            line.add(Link(str(token.attrs["src"]), _inlines(token.children or ())))
+            line.picture(str(token.attrs["src"]), _inlines(token.children or ()))
         else:
             line.words(token.content if token.type == "text" else "\n")
     return line.nodes()

@@ -57,6 +57,14 @@ def test_f104_no_combination_is_a_call(tokens: list[str], size: int) -> None:
         assert not calls_on_discord(render(text, DISCORD)), combination
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"), [("[<]()", "&lt;"), ("[a]()", "a"), ("[]()", ""), ("![*a* <@U1>]() b", "_a_ &lt;@U1&gt; b")]
+)
+def test_an_address_that_is_not_there_makes_no_link(text: str, shown: str) -> None:
+    """Only the words remain."""
+    assert render(text, SLACK) == shown
+
+
 @given(
     st.lists(
         st.sampled_from([*TOKENS, "[", "](", ")", "https://", "x.test", "**", "~~", " ", "\n", "```\n", "\u200b"]),
