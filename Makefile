@@ -4,15 +4,21 @@ VENV ?= .venv
 PYTHON ?= python3
 CONFIG ?= config.toml
 CYCLES ?= 2000
+ALONE := tests/kill tests/actions/test_kill.py
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: run test bench chaos chaos-models screenshots format clean debian-packages
+.PHONY: run demo test bench chaos chaos-models screenshots format clean debian-packages
 
 run: $(VENV)/.installed
 	@exec $(BIN)/frontdesk serve --config $(CONFIG)
 
-# Every check runs even when an earlier one failed; the tests come last, so that their summary stands at the end.
+# The example shop with its Frontdesk: examples/store/README.md.
+demo: $(VENV)/.installed
+	@exec $(BIN)/python -m examples.store.demo
+
+# Every check runs even when an earlier one failed; the tests come last, so that their summaries stand at the end. What kills processes by the
+# clock runs with nothing beside it.
 test: $(VENV)/.installed-test debian-packages
 	@failed=; \
 	check() { echo "$$*"; $(BIN)/"$$@" || failed="$$failed, $$1"; }; \
@@ -20,7 +26,8 @@ test: $(VENV)/.installed-test debian-packages
 	check ruff check --quiet .; \
 	check mypy; \
 	check lint-imports --no-logo; \
-	check pytest -q; \
+	check pytest -q -n 2 --dist loadfile $(patsubst %,--ignore=%,$(ALONE)); \
+	check pytest -q $(ALONE); \
 	[ -z "$$failed" ] || { echo "Failed: $${failed#, }"; exit 1; }
 
 bench: $(VENV)/.installed-test

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import channels, chats, models, restart
+from benchmarks import acting, channels, chats, models, restart
 from benchmarks.load import closed_loop
 from benchmarks.report import Report, folder, latency
 from benchmarks.servers import Server, pin_load
@@ -141,6 +141,7 @@ async def main(given: argparse.Namespace) -> int:
         "visible": lambda: models.first_visible(report),
         "webhooks": lambda: channels.webhooks(report, given.rounds, given.seconds),
         "slack-burst": lambda: channels.slack_burst(report, given.people),
+        "actions": lambda: acting.calls(report, given.rounds),
     }
     for name, part in parts.items():
         if not given.only or name in given.only:

@@ -38,10 +38,12 @@ from bot.model import (
 )
 from bot.ports import Cursor, Value
 from bot.store import records
+from bot.store.actions import decide_by_press
 from bot.store.blobs import shown_name
 from bot.store.records import Inbound
 from bot.store.steps import END_STEPS_OF
 from bot.text import clean
+from bot.tools.consent import decision_of
 
 T = TypeVar("T")
 
@@ -145,7 +147,7 @@ def addressed(cursor: Cursor, arrival: Arrival) -> Stored:
     message = records.message_of(
         cursor.fetch(records.MESSAGE_BY_ID, {"id": arrival.message, "conversation": conversation.id})[0]
     )
-    inbound = Inbound(message, sent_ms=arrival.sent_ms)
+    inbound = Inbound(message, sent_ms=arrival.sent_ms, identity=arrival.identity)
     return Stored(Accepted(message.id, message.seq, message.case), conversation, inbound, is_stale=True)
 
 
@@ -230,12 +232,19 @@ def say(
 
 
 def press(cursor: Cursor, event: ButtonPressed, arrival: Arrival) -> Stored:
-    """Appends the button's label as the person's message, once for each button."""
+    """Appends the button's label as the person's message, once for each button. What it agrees to is agreed to in the same unit."""
     rows = cursor.fetch(records.MESSAGE_BY_ID, {"id": event.message, "conversation": arrival.conversation})
     buttons = records.message_of(rows[0]).buttons if rows else ()
     label = next((button.label for button in buttons if button.id == event.button), None)
     if label is None:
         raise Refused("no_message", "That button is no longer there.")
+    decision = decision_of(event.button)
+    if decision is not None and not cursor.fetch(records.MESSAGE_KEY, {"id": arrival.message}):
+        if cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": arrival.conversation})[0][0] != AGENT_OWNER:
+            raise Refused(
+                "with_person", "A colleague is taking care of this now. Please tell them whether you want it."
+            )
+        decide_by_press(cursor, *decision, arrival.identity, arrival.conversation, arrival.now_ms)
     return append(cursor, event, arrival, label)
 
 
@@ -283,7 +292,8 @@ def append(
     }
     if not cursor.execute(records.ADD_INBOUND, row):
         return Stored(known_before(cursor, arrival))
-    inbound = Inbound(message, arrival.kind.partition("press:")[2], sent_ms=arrival.sent_ms, changed_ms=changed_ms)
+    button = arrival.kind.partition("press:")[2]
+    inbound = Inbound(message, button, sent_ms=arrival.sent_ms, changed_ms=changed_ms, identity=arrival.identity)
     accepted = Accepted(message.id, message.seq, message.case)
     released = 0
     if arrival.has_window and not is_new:

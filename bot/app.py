@@ -27,8 +27,9 @@ from bot.clock import SystemClock
 from bot.commands import reports
 from bot.config import Config, changed_keys, find_settings, load
 from bot.conversations import Conversations
+from bot.deciding import Deciding
 from bot.delivery import Delivery
-from bot.errors import ConfigError, DataError, FrontdeskError
+from bot.errors import ConfigError, DataError, FrontdeskError, Refused
 from bot.files import Files
 from bot.hearing import Hearing
 from bot.host import House
@@ -58,6 +59,9 @@ from bot.watchdog import Systemd, Watchdog
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from bot.tools.acting import Acting
+    from bot.tools.catalogue import Catalogue
+
 log = logging.getLogger(__name__)
 
 # The collector's thresholds. A collection stops the loop for as long as it looks at objects, so the young generations stay small, and
@@ -66,6 +70,7 @@ COLLECT = (5_000, 1_000_000, 1_000_000)
 COLLECT_ALL_S = 600.0
 KEEP_HOUSE_S = 15.0  # between two rounds of housekeeping
 PRUNE_EVERY = 240  # rounds: an hour
+CONSENT_KEY = "consent"
 EXIT_CONFIG, EXIT_DATA = 2, 4
 AT_ONCE = ("channels.", "models.", "roles.", "limits.person_cost_per_day", "limits.cost_per_day")  # by a reload
 
@@ -96,6 +101,8 @@ class App:
         self._make_adapters = adapters
         self._logs = logs
         self._outbox: dict[str, int] = {}
+        self._catalogue: Catalogue | None = None
+        self._acting: Acting | None = None
         self._systemd = Systemd()
         self._stopping = asyncio.Event()
         self._started = self.clock.monotonic()
@@ -127,6 +134,7 @@ class App:
 
     async def _serve(self, data: Path) -> None:
         self._build(data)
+        await self._open_actions()
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(part, name=name) for name, part in self._parts().items()]
@@ -145,6 +153,8 @@ class App:
                     task.cancel()
         finally:
             await self.listeners.stop(1.0)
+            if self._catalogue is not None:
+                await self._catalogue.close()
             await self.fetcher.close()
             await self.assembly.close()
         await self.turns.pay()
@@ -249,6 +259,7 @@ class App:
             channels,
             self.delivery,
         )
+        self.deciding = Deciding(self.store, self.clock, self.conversations, self.scheduler, self._people)
         host_limits = HostLimits(**{name: getattr(limits, name) for name in HostLimits.__dataclass_fields__})
         self.fetcher = Fetcher(Perimeter(config.network.allow), self.clock, limits.upload_bytes)
         self.house = House(
@@ -268,6 +279,23 @@ class App:
         }
         self.listeners = self._listeners([route for key in self.supervisors for route in self._routes(key)])
         self._read_gauges()
+
+    async def _open_actions(self) -> None:
+        """What agents can do, and the one way in which it is done; loaded only where there is something."""
+        config = self.config
+        if not config.actions:
+            return
+        from bot.tools.acting import Acting
+        from bot.tools.catalogue import Catalogue
+
+        self._catalogue = Catalogue(config, self.fetcher, self.clock)
+        await self._catalogue.open()
+        self._acting = Acting(self.store, self.clock, self._catalogue, lambda: self.house.secret(CONSENT_KEY))
+        self.assembly.give_actions(self._catalogue, self._acting)
+
+    def _people(self) -> dict[str, str]:
+        """The operators of the config, with their roles."""
+        return {each.name: each.role for each in self.config.operators.people}
 
     def _accounts(self, config: Config) -> dict[str, tuple[str, str, BaseModel]]:
         """Every account that is to run, by its key: the channel, the account, its settings."""
@@ -508,9 +536,37 @@ class App:
                 return await self.assembly.report()
             case "models try":
                 return await self._try_model(str(arguments.get("name", "")), str(arguments.get("text", "")))
+            case "consent approve" | "consent refuse" | "queue happened" | "queue did-not" | "queue mine":
+                return await self._decision(account, command, arguments)
+            case "action call":
+                return await self._call_action(account, arguments)
             case "status":
                 return await reports.status(self.store.read) | self._vitals()
         return await reports.answer(self.store.read, command, arguments)
+
+    async def _decision(self, account: str, command: str, arguments: Mapping[str, Any]) -> str:
+        """What an operator decides about an action."""
+        kind, _, decision = command.partition(" ")
+        id_, name, why = (str(arguments.get(each, "")) for each in ("id", "name", "why"))
+        try:
+            if kind == "consent":
+                is_yes = decision == "approve"
+                return await self.deciding.consent(id_, is_yes=is_yes, name=name, account=account, why=why)
+            return await self.deciding.unknown(id_, decision, name=name, account=account, why=why)
+        except Refused as error:
+            raise reports.NoSuchReport(error.detail) from error
+
+    async def _call_action(self, account: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """A call from the command line, entered with the local account."""
+        name, text, person = (str(arguments.get(each, "")) for each in ("name", "arguments", "person"))
+        action = self._catalogue.get(name) if self._catalogue is not None else None
+        if action is None or self._acting is None:
+            raise reports.NoSuchReport(f'there is no action "{name}" here. See: frontdesk action list')
+        now = self.clock.now_ms()
+        audit: dict[str, Value] = {"id": ids.new_id(now), "actor": f"local:{account}", "action": "action call"}
+        await self.store.run(lambda cursor: cursor.execute(records.ADD_AUDIT, {**audit, "subject": name, "now": now}))
+        output = await self._acting.by_hand(action, text, person, account, self.config.limits.turn_s)
+        return {"text": output.text, "is_error": output.is_error, "is_uncertain": output.is_uncertain}
 
     async def _try_model(self, name: str, text: str) -> dict[str, Any]:
         if name not in self.config.models:

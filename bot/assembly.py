@@ -25,6 +25,8 @@ from bot.tools.search import SearchKnowledge
 if TYPE_CHECKING:
     from bot.llm.clients import Clients
     from bot.llm.content import ReadBlob
+    from bot.tools.acting import Acting
+    from bot.tools.catalogue import Catalogue
 
 MICROS = 1_000_000
 _PROVIDERS = {"anthropic": ("bot.llm.anthropic", "AnthropicModel"), "openai": ("bot.llm.openai", "OpenAIModel")}
@@ -91,6 +93,11 @@ class Assembly:
             for name in sorted(named):
                 transcribers[name] = Kind(name, config.models[name], self._shared_clients(), self._clock)
         self.ears.take(transcribers, chains)
+
+    def give_actions(self, catalogue: "Catalogue", acting: "Acting") -> None:
+        """What each agent may do besides talking, from the next turn on."""
+        for key, agent in self.agents.items():
+            agent.give_actions(catalogue.of(key), acting)
 
     async def warm(self) -> None:
         """Imports what the models need, in threads, so that the first question need not wait for it."""

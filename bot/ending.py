@@ -15,11 +15,12 @@ from bot.agent.router import Attempt
 from bot.conversations import Conflict
 from bot.model import Conversation, Message, MessageId, Seq, TurnId, Visibility
 from bot.ports import Cursor, Value
-from bot.store import records
+from bot.store import actions, records
 from bot.store.records import Inbound
 from bot.store.steps import add_spend, attempt_json, end_steps, record_attempts
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+NOT_MADE = "Something went wrong on our side before it was made. Nothing was done."
 _PLAIN = frozenset({"answered", "tools"})
 
 
@@ -45,6 +46,9 @@ class Ending:
     attempts: Sequence[Attempt] = ()  # model calls whose cost is not on record yet
     has_steps: bool = False
     may_have_draft: bool = False  # on a channel where a draft has a row
+    has_actions: bool = False  # the agent can act
+    told: Sequence[str] = ()  # actions of which it has told what became of them
+    held: str = ""  # why an answer was held back, and a person is to look
 
 
 @dataclass(slots=True)
@@ -122,6 +126,10 @@ def append_reply(cursor: Cursor, ending: Ending) -> Ended:
     conversation = ending.conversation
     if ending.has_steps:
         end_steps(cursor, reply_id(ending.first_id), ending.turn, conversation.id, ending.now_ms)
+    if ending.has_actions:
+        actions.end_turn(cursor, conversation.id, ending.told, ending.now_ms)
+    if ending.held:
+        actions.queue(cursor, "held", ending.turn, conversation.id, ending.held, ending.now_ms)
     owner, version, last_seq = cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": conversation.id})[0]
     is_owned = (owner, version) == (conversation.owner, conversation.version)
     reply = None
@@ -175,6 +183,9 @@ def fail(cursor: Cursor, ending: Ending, reason: str, tries: int) -> Ended | Non
     dead = cursor.execute(records.GIVE_UP, {**rows, "now": ending.now_ms, "turn": ending.turn, "tries": tries})
     if not dead:
         return None
+    if ending.has_actions:
+        voided: dict[str, Value] = {"conversation": ending.conversation.id, "result": NOT_MADE, "now": ending.now_ms}
+        cursor.execute(actions.VOID_APPROVED, voided)
     records.add_incident(
         cursor,
         ending.turn,

@@ -9,6 +9,9 @@
     ├── FetchError             something outside could not be read; says whether to repeat
     ├── ChannelFault           a channel cannot work until a person changes something; says what
     ├── ModelError             a model call failed; its fault says what may help
+    ├── ActionError            an action was not carried out, or perhaps not
+    │   ├── NotSent            it certainly was not
+    │   └── Uncertain          it may or may not have been
     └── SendError              a platform did not take a message
         ├── SendRefused        it certainly did not arrive; says whether and when to repeat
         │   └── WindowClosed   the person has not written for too long to be written to
@@ -139,6 +142,22 @@ class ModelError(FrontdeskError):
         self.fault = fault
         self.retry_after_s = retry_after_s
         self.has_begun = has_begun
+
+
+class ActionError(FrontdeskError):
+    """An action has no outcome that its endpoint vouches for. The text is for operators and holds no secret."""
+
+
+class NotSent(ActionError):
+    """Certainly nothing has happened. `is_retryable`: another try may do better."""
+
+    def __init__(self, detail: str, *, is_retryable: bool = True) -> None:
+        super().__init__(detail)
+        self.is_retryable = is_retryable
+
+
+class Uncertain(ActionError):
+    """It may or may not have been carried out."""
 
 
 class SendError(FrontdeskError):

@@ -55,9 +55,10 @@ class OutboxState(StrEnum):
 
 
 class ToolCallState(StrEnum):
-    """What is known of one tool call."""
+    """What is known of one tool call. `proposed`: somebody has to agree first; the ledger of actions tells what became of it."""
 
     INTENDED = "intended"
+    PROPOSED = "proposed"
     SUCCEEDED = "succeeded"
     REFUSED = "refused"
     UNKNOWN = "unknown"
@@ -115,10 +116,11 @@ class Citation:
 
 @value
 class Button:
-    """A choice offered under a message."""
+    """A choice offered under a message. `code`: on a channel without buttons, only these digits choose it."""
 
     id: str
     label: str
+    code: str = ""
 
 
 PERSON_BUTTON = Button("person", "Talk to a person")

@@ -26,6 +26,7 @@ from bot.model import (
     Blob,
     BlobId,
     Bookmark,
+    Button,
     CaseId,
     CaseSummary,
     Event,
@@ -386,7 +387,8 @@ class ToolResult:
     """What a call gave. `text` is what the model reads; `found` are the passages in it, numbered from `first_number`.
     `is_unusable`: the call itself was wrong (unknown tool, bad arguments), nothing was run. `is_uncertain`: nobody
     knows whether its effect was carried out. `is_person_wished`: the user has asked for
-    a person, which is to be put on record."""
+    a person, which is to be put on record. `is_waiting`: somebody has to agree first, and is shown `card` and `buttons`, if it is the
+    person who speaks. `deed`: what was done, in words that an answer may use of it."""
 
     call: str
     text: str
@@ -396,6 +398,10 @@ class ToolResult:
     is_unusable: bool = False
     is_person_wished: bool = False
     is_uncertain: bool = False
+    is_waiting: bool = False
+    card: str = ""
+    buttons: tuple[Button, ...] = ()
+    deed: str = ""
 
 
 @value

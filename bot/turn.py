@@ -39,6 +39,8 @@ from bot.store.records import Inbound
 from bot.store.steps import BEGUN, FOR_OPERATORS, StoredSteps
 from bot.telemetry.logs import bind
 from bot.telemetry.metrics import Metrics
+from bot.tools import Caller
+from bot.tools.consent import is_decision
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ SIGN_S = 0.5  # longest wait for a channel to show it: the next draft is looked 
 GRACE_S = 5.0  # an agent ends its answer by itself in time; one that does not is ended so much later
 TYPING_AFTER_S = 0.25  # an answer that begins sooner needs no typing sign
 COMMIT_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # an answer that cost a model call is not thrown away for a busy disk
+HELD = "The agent claimed twice to have done what no action has done; its answer was held back."
 APOLOGY = (
     "I am sorry: something went wrong on our side, and I could not answer your last message. It is kept for our team to look at. "
     "You can go on asking me."
@@ -278,7 +281,23 @@ class Turns:
         journal = StoredSteps(
             self._store, self._clock, batch.reply_id, turn, conversation.id, conversation.identity, steady
         )
-        return Asked(conversation.id, working.past, batch.joined, draft, conversation.identity, journal, is_again)
+        asked = Asked(conversation.id, working.past, batch.joined, draft, conversation.identity, journal, is_again)
+        asked.caller = partial(self._caller, turn, batch)
+        asked.is_decision = all(is_decision(inbound.button) for inbound in batch.read)
+        return asked
+
+    def _caller(self, turn: TurnId, batch: Batch) -> Caller:
+        """On whose behalf the turn calls now: with every message that joins it, this may change."""
+        conversation = batch.conversation
+        speakers = {inbound.identity for inbound in batch.read}
+        return Caller(
+            conversation.id,
+            batch.last.message.case or conversation.case,
+            speakers.pop() if len(speakers) == 1 else "",
+            batch.reply_id,
+            turn,
+            conversation.agent,
+        )
 
     async def _act(
         self, turn: TurnId, working: Working, batch: Batch, draft: Draft, asked: Asked, started_ms: int
@@ -318,7 +337,7 @@ class Turns:
     async def _answer(
         self, turn: TurnId, working: Working, batch: Batch, draft: Draft, asked: Asked, started_ms: int
     ) -> Ending:
-        agent = self._agents.get(batch.conversation.agent) or self._agents["main"]
+        agent = self._agent(batch.conversation)
         self._acting[draft] = None
         batch.reading.interrupt = draft.end
         try:
@@ -334,10 +353,14 @@ class Turns:
             del self._acting[draft]
         if answer.first_token_s is not None:
             self._metrics.first_token_seconds.observe(answer.first_token_s)
-        reply = self._reply(batch, working, answer, Author.AGENT, agent.rules.signature)
+        author, name = (Author.SYSTEM, "") if answer.is_card else (Author.AGENT, agent.rules.signature)
+        reply = self._reply(batch, working, answer, author, name)
         return self._ending(
             turn, working, batch, reply, outcome_of(answer), started_ms, answer, asked.attempts, asked.on_record
         )
+
+    def _agent(self, conversation: Conversation) -> Agent:
+        return self._agents.get(conversation.agent) or self._agents["main"]
 
     def _reply(self, batch: Batch, working: Working, answer: Answer, author: Author, name: str = "") -> Message:
         return Message(
@@ -384,6 +407,9 @@ class Turns:
             attempts=attempts[on_record:],
             has_steps=batch.reply_id in self._begun,
             may_have_draft=not self._is_deduped(batch.conversation),
+            has_actions=self._agent(batch.conversation).dispatcher.has_actions,
+            told=answer.told if answer is not None else (),
+            held=HELD if answer is not None and answer.is_held else "",
         )
 
     def _is_deduped(self, conversation: Conversation) -> bool:

@@ -148,9 +148,14 @@ class Drafts:
             draft.changed.set()
 
     def step(self, to: Address, message: MessageId, step: Progress) -> bool:
-        """A step as a card of the stream. False where there can be none."""
+        """A step as a card of the stream. False where there can be none: then nothing is shown, which is remembered, so that nobody has to
+        look for it before the answer is posted."""
         draft = self._drafts.get(message)
-        if draft.is_editing if draft else not self._may_stream(to):
+        if draft is None and self._tasks is not None:
+            self._make_room()
+            draft = self._drafts[message] = Draft(to, message)
+        is_begun = draft is not None and draft.worker is not None
+        if draft is None or (draft.is_editing if is_begun else not self._may_stream(to)):
             return False
         draft = self._of(to, message)
         if draft is not None:

@@ -86,9 +86,13 @@ def _joined(pieces: Sequence[str], under: Sequence[str]) -> list[str]:
 
 
 def _quick_reply(buttons: Sequence[Button], settings: Account) -> str:
-    """The template that can show these buttons, "" for none."""
+    """The template that can show these buttons, "" for none. A code is typed, never tapped."""
     labels = {button.label for button in buttons}
-    is_fit = len(labels) == len(buttons) and all(0 < len(label) <= _TITLE_CHARS for label in labels)
+    is_fit = (
+        len(labels) == len(buttons)
+        and not any(button.code for button in buttons)
+        and all(0 < len(label) <= _TITLE_CHARS for label in labels)
+    )
     fits = is_fit and not any(map(_UNFIT.search, labels))
     return settings.buttons_template.get(str(len(buttons)), "") if fits else ""
 

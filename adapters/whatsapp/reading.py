@@ -1,10 +1,11 @@
 """From a person's message to the one event that it is, and into the house."""
 
 import logging
+import re
 from typing import Final
 
 from adapters.admission import Gate, Speaker
-from adapters.rendering import chosen
+from adapters.rendering import chosen, coded
 from adapters.whatsapp import Account
 from adapters.whatsapp.inbound import Inbound, contact_choice, verdict
 from adapters.whatsapp.memory import Memory, Offer
@@ -32,6 +33,7 @@ UNREADABLE: Final = (
     "This kind of message cannot be read here. Please write it as text, or send a picture or a document."
 )
 _LOOK_BACK: Final = 50  # messages in which a button is looked for
+_CODE: Final = re.compile("[0-9]{6}")
 _SECOND_MS: Final = 1_000  # Twilio's lists tell time in whole seconds
 _READ: Final = "read"  # the bookmark of what was no message
 _MOST_READ: Final = 100  # Sids in it
@@ -134,7 +136,16 @@ class Reading:
         offer = await self._offer(at)
         is_later = not inbound.sent_at_ms or inbound.sent_at_ms + _SECOND_MS > offer.at_ms  # of a gap, it may be older
         button = chosen(inbound.text, offer.buttons) if offer.buttons and is_later else None
-        return (offer.message, button.id) if button else None
+        return (offer.message, button.id) if button else await self._coded(inbound, at)
+
+    async def _coded(self, inbound: Inbound, at: Address) -> tuple[MessageId, str] | None:
+        """A code counts whatever was said since it was given."""
+        if not _CODE.fullmatch(inbound.text.strip()):
+            return None
+        for message in reversed(await self._messages(at)):
+            if button := coded(inbound.text, message.buttons):
+                return message.id, button.id
+        return None
 
     async def _tapped(self, inbound: Inbound, at: Address) -> tuple[MessageId, str] | None:
         """The newest button with that label, in the message that was answered where that is known."""

@@ -5,6 +5,7 @@ is being written, so that it is not even shown.
 """
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 
 _DONE = (
@@ -46,6 +47,25 @@ _CITATION = re.compile(r"\[\d")
 _END = re.compile(r"(?:[.!?]+|\n)(?=\s*[^\s\[.!?])")  # of a sentence, with the citation after its full stop
 
 
+def is_backed(claim: str, deeds: Sequence[str]) -> bool:
+    """Whether one of the deeds, each told by the name and the description of its tool, is what the claim is about: its verb must stand
+    there, or, for a verb that fits any deed, its thing."""
+    words = _WORD.findall(claim.casefold())
+    verbs = [word for word in words if _VERB.fullmatch(word)]
+    tellable = [word for word in verbs if word not in _ANY_DEED] or [
+        word for word in words if len(word) > 3 and word not in _ANY_DEED and not _SMALL.fullmatch(word)
+    ]
+    for deed in deeds:
+        told = {_stem(word) for word in _WORD.findall(deed.casefold().replace("_", " "))}
+        if any(_stem(word) in told for word in tellable):
+            return True
+    return False
+
+
+def _stem(word: str) -> str:
+    return _IRREGULAR.get(word, word.replace("-", ""))[:5]
+
+
 def find_claim(text: str, *, is_person_wished: bool) -> str:
     """The words that claim a deed, or "". What is cited, denied, or stands under a condition claims nothing. `is_person_wished`: the wish for
     a person is on record, so saying that it was passed on is true."""
@@ -66,13 +86,54 @@ def _sentences(text: str) -> list[str]:
     return [text[start:end] for start, end in pairwise(ends)]
 
 
+_WORD = re.compile(r"[^\W\d_][\w-]*")
+_VERB = re.compile(rf"{_DONE}|{_PASSED_ON}|{_GETAN}|{_WEITERGEGEBEN}")
+_ANY_DEED = frozenset(
+    [
+        "issued",
+        "updated",
+        "changed",
+        "created",
+        "processed",
+        "submitted",
+        "applied",
+        "placed",
+        "registered",
+        "geändert",
+        "aktualisiert",
+        "angelegt",
+        "erstellt",
+        "veranlasst",
+    ]
+)
+_SMALL = re.compile(
+    "i've|have|been|just|already|successfully|your|their|this|that|with|wurde|wurden|habe|haben|ihre|ihren|eine|einen"
+)
+_IRREGULAR = {
+    "sent": "send",
+    "paid": "pay",
+    "reset": "reset",
+    "mailed": "email",
+    "emailed": "email",
+    "gesendet": "send",
+    "geschickt": "send",
+    "gebucht": "book",
+    "erstattet": "refund",
+    "storniert": "cancel",
+    "gekündigt": "cancel",
+    "bestellt": "order",
+    "bezahlt": "pay",
+}
+
+
 class ClaimWatch:
     """Reads an answer piece by piece, and holds back a sentence that looks like a claim until it is whole and can be judged."""
 
-    __slots__ = ("_held", "_is_holding", "_pattern", "_sentence", "claim")
+    __slots__ = ("_deeds", "_held", "_is_holding", "_pattern", "_sentence", "claim")
 
-    def __init__(self, *, is_person_wished: bool) -> None:
+    def __init__(self, *, is_person_wished: bool, deeds: Sequence[str] = ()) -> None:
         self.claim = ""
+        self._deeds = deeds
         self._pattern = _BUT_PASSING_ON if is_person_wished else _ANY
         self._sentence = ""  # the last one as far as it has come
         self._held = ""  # what of it is not shown yet
@@ -103,5 +164,6 @@ class ClaimWatch:
         return shown
 
     def _judge(self, sentence: str) -> bool:
-        self.claim = _claim(sentence, self._pattern)
+        claim = _claim(sentence, self._pattern)
+        self.claim = "" if claim and is_backed(claim, self._deeds) else claim
         return bool(self.claim)

@@ -1,11 +1,13 @@
 """The loop: model, tools, model, until there is an answer. No unit of work is open meanwhile."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable, Container, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from itertools import takewhile
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.agent import context
 from bot.agent.checks import ClaimWatch
@@ -28,9 +30,14 @@ from bot.ports import (
     ToolResult,
 )
 from bot.text import clean
-from bot.tools import Tool
-from bot.tools.dispatcher import Dispatcher
+from bot.tools import Caller, Tool
+from bot.tools.action import Action
+from bot.tools.consent import ONE_AT_A_TIME, WAITS_OPERATOR
+from bot.tools.dispatcher import Dispatcher, result_of
 from bot.tools.names import SEARCH_KNOWLEDGE
+
+if TYPE_CHECKING:
+    from bot.tools.acting import Acting, Told
 
 ANSWER_CHARS = 40_000  # longer answers are cut
 CALLS_MOST = 8  # of one answer are made
@@ -98,7 +105,7 @@ Joined = Callable[[], Sequence[Message]]
 class Asked:
     """What a turn asks of its agent. `joined()` gives every message the turn covers, asked anew before each model call, so that what
     arrived meanwhile is read too. `attempts` are all model calls, also those of a turn that fails; the first `on_record` of them have
-    been committed with their cost."""
+    been committed with their cost. `caller()`: on whose behalf it calls."""
 
     conversation: str
     past: context.Past
@@ -110,6 +117,8 @@ class Asked:
     has_steps: bool = False  # this one has
     attempts: list[Attempt] = field(default_factory=list)
     on_record: int = 0
+    caller: Callable[[], Caller] | None = None
+    is_decision: bool = False  # the turn was begun by a decision on an action, and by nothing else
 
 
 @dataclass(slots=True)
@@ -128,6 +137,9 @@ class Answer:
     calls: list[dict[str, Any]] = field(default_factory=list)  # JSON for the trace
     steps: int = 0
     first_token_s: float | None = None
+    told: list[str] = field(default_factory=list)  # actions of which the agent knows by now what became of them
+    is_card: bool = False  # the text is what a person is asked to agree to, and no model's
+    is_held: bool = False  # an answer was held back, since it claimed what was not done
 
 
 class Agent:
@@ -146,6 +158,7 @@ class Agent:
         self.rules = rules
         self.chain = chain
         self.resort = resort
+        self._tools = tools
         self.dispatcher = Dispatcher(tools, clock)
         self.clock = clock
         self.local = local
@@ -156,6 +169,10 @@ class Agent:
     def ask(self, chain: Chain, local: Container[str]) -> None:
         """Other models from the next call on."""
         self.chain, self.local = chain, local
+
+    def give_actions(self, actions: Sequence[Action], acting: "Acting") -> None:
+        """What it may do, from the next turn on."""
+        self.dispatcher = Dispatcher(self._tools, self.clock, actions, acting)
 
     async def answer(self, asked: Asked) -> Answer:
         """Runs the loop. Raises ModelError when not even the last resort answers; StoreUnavailable when a step cannot be kept."""
@@ -177,15 +194,20 @@ class _Run:
         self._ids: set[str] = set()
         self._unusable = 0
         self._corrected = 0
-        self._has_acted = False  # a tool with an effect has done its work
+        self._deeds: list[str] = []  # what tools with an effect have done, in words that an answer may use of it
+        self._decided: list[str] = []  # what came of actions that people decided on, in plain words
+        self._card: ToolResult | None = None  # what a person is asked to agree to
         self._has_shown = False  # something of this answer stands on the page
         self._is_stale = False  # ... and does not count any more
 
     async def answer(self) -> Answer:
+        await self._open()
+        if self._asked.is_decision and not self._decided and self._agent.dispatcher.has_actions:
+            return self._say(WAITS_OPERATOR)
         if self._asked.is_again and self._asked.journal is not None:
             for taken in await self._asked.journal.recall():
                 await self._take_up(taken)
-        while not (cap := self._cap()):
+        while self._card is None and not (cap := self._cap()):
             self._answer.steps += 1
             said = await self._call_model()
             if said.calls:
@@ -198,7 +220,34 @@ class _Run:
                 raise ModelError("the model gave an empty answer", Fault.MALFORMED)
             else:
                 self._answer.is_last_resort = True
-        return await self._stop(cap)
+        return await self._stop(cap) if self._card is None else await self._ask_consent(self._card)
+
+    # --- what is known before the model is asked -----------------------------------------------------------------------
+
+    async def _open(self) -> None:
+        """What is on record of the person, and what has become of actions since the agent last spoke. Carried out here is what a person
+        has agreed to: it was entered before, so a rerun finds its outcome."""
+        caller, dispatcher = self._caller(), self._agent.dispatcher
+        if caller is None or not dispatcher.has_actions:
+            return
+        for name, output in await dispatcher.opening(caller.agent, caller, self._left_s()):
+            call = ToolCall(f"profile_{name}", name, "{}")
+            self._exchange.append(ChatMessage(Author.AGENT, calls=(call,)))
+            self._exchange.append(ChatMessage(Author.SYSTEM, results=(result_of(call.id, output),)))
+        for told in await dispatcher.decided(caller.conversation, self._left_s()):
+            call = ToolCall(f"decided_{told.entry.id}", told.entry.name, told.entry.arguments)
+            result = result_of(call.id, told.output)
+            self._exchange.append(ChatMessage(Author.AGENT, calls=(call,)))
+            self._exchange.append(ChatMessage(Author.SYSTEM, results=(result,)))
+            self._answer.told.append(told.entry.id)
+            self._note(call, result)
+            self._decided.append(_plainly(told))
+
+    def _caller(self) -> Caller | None:
+        return self._asked.caller() if self._asked.caller is not None else None
+
+    def _left_s(self) -> float:
+        return self._deadline - self._agent.clock.monotonic()
 
     # --- the model -----------------------------------------------------------------------------------------------------
 
@@ -242,10 +291,10 @@ class _Run:
         said.begin_again()
         answer.model = began.model
         self._is_stale = self._has_shown
-        if began.model in self._agent.local or self._has_acted:  # it quotes and never invents; a deed may be told of
+        if began.model in self._agent.local:  # it quotes and never invents
             said.watch = None
         else:
-            said.watch = ClaimWatch(is_person_wished=answer.is_person_wished)
+            said.watch = ClaimWatch(is_person_wished=answer.is_person_wished, deeds=self._deeds)
         if began.is_last_resort and not answer.is_last_resort:
             answer.is_last_resort = True
         said.opening = self._opening()
@@ -300,13 +349,25 @@ class _Run:
             asked.has_steps = True
             await journal.intend(Step(step.number, step.model, step.text, step.reasoning, step.calls, unrecorded))
             asked.on_record = len(asked.attempts)
-        results = []
-        for number, call in enumerate(step.calls):
-            result, state = await self._call_tool(call) if number < CALLS_MOST else self._refuse(call, TOO_MANY)
-            if journal is not None:
-                await journal.settle(step.number, result, state)
-            results.append(result)
-        self._add(step, results)
+        self._add(step, await self._results(step, journal))
+
+    async def _results(self, step: Step, journal: Journal | None) -> list[ToolResult]:
+        """Of the calls in their order: reads of actions side by side, everything else one after another."""
+        results: list[ToolResult] = []
+        dispatcher, left = self._agent.dispatcher, list(step.calls)
+        while left:
+            beside = list(takewhile(lambda call: dispatcher.goes_beside(call.name), left[: CALLS_MOST - len(results)]))
+            together = beside or left[:1]
+            left = left[len(together) :]
+            if len(results) >= CALLS_MOST:
+                made = [self._refuse(call, TOO_MANY) for call in together]
+            else:
+                made = await asyncio.gather(*map(self._call_tool, together))
+            for result, state in made:
+                if journal is not None:
+                    await journal.settle(step.number, result, state)
+                results.append(result)
+        return results
 
     def _named_apart(self, calls: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
         """Some servers use an id again, in another step or even in the same one."""
@@ -326,26 +387,25 @@ class _Run:
         is_read = dispatcher.is_read(call.name)
         if self._count(call) > (self._rules.same_calls if is_read else 1):
             return self._refuse(call, REPEATED)
-        left_s = self._deadline - self._agent.clock.monotonic()
+        if self._card is not None and not is_read:
+            return self._refuse(call, ONE_AT_A_TIME)
+        left_s = self._left_s()
         if left_s <= 0:
             return self._refuse(call, NO_TIME)
         result = await self._run_tool(call, left_s)
         self._note(call, result)
-        if result.is_unusable:
-            return result, ToolCallState.REFUSED
-        if result.is_uncertain:
-            return result, ToolCallState.UNKNOWN
-        self._has_acted |= not is_read
-        return result, ToolCallState.SUCCEEDED
+        if not is_read and not dispatcher.is_entered(call.name) and not result.is_error:
+            self._deeds.append(dispatcher.told(call.name))
+        return result, _state_of(result)
 
     async def _run_tool(self, call: ToolCall, left_s: float) -> ToolResult:
         """Runs it, and tells the person meanwhile."""
         dispatcher, page = self._agent.dispatcher, self._asked.page
         title = dispatcher.title(call.name)
         if not title:
-            return await dispatcher.run(call, len(self._answer.found) + 1, left_s)
+            return await dispatcher.run(call, len(self._answer.found) + 1, left_s, self._caller())
         await page.step(Progress(call.id, title, ProgressState.RUNNING))
-        result = await dispatcher.run(call, len(self._answer.found) + 1, left_s)
+        result = await dispatcher.run(call, len(self._answer.found) + 1, left_s, self._caller())
         state = ProgressState.FAILED if result.is_error else ProgressState.DONE
         await page.step(Progress(call.id, title, state))
         return result
@@ -365,6 +425,10 @@ class _Run:
         self._unusable += result.is_unusable
         self._answer.found.extend(result.found)
         self._answer.is_person_wished |= result.is_person_wished
+        if result.is_waiting:
+            self._card = result
+        if result.deed:
+            self._deeds.append(result.deed)
         self._answer.calls.append({"name": call.name, "arguments": call.arguments, "is_error": result.is_error})
 
     def _add(self, step: Step, results: Sequence[ToolResult]) -> None:
@@ -381,12 +445,14 @@ class _Run:
         self._ids.update(call.id for call in step.calls)
         for call in step.calls:
             result = taken.results.get(call.id)
+            is_entered = self._agent.dispatcher.is_entered(call.name)
             is_read = self._agent.dispatcher.is_read(call.name)
-            if result is not None:
+            if result is not None and not is_entered:
                 self._count(call)
                 self._note(call, result)
-                self._has_acted |= not (is_read or result.is_error)
-            elif is_read:
+                if not (is_read or result.is_error):
+                    self._deeds.append(self._agent.dispatcher.told(call.name))
+            elif is_read or is_entered:
                 result, state = await self._call_tool(call)
                 await self._settle(step.number, result, state)
             else:
@@ -422,12 +488,24 @@ class _Run:
             return f"{rules.turn_s:g} s in one turn"
         return ""
 
+    async def _ask_consent(self, card: ToolResult) -> Answer:
+        """Ends with what a person is asked to agree to: nothing that a model wrote stands beside it."""
+        if self._has_shown:
+            await self._asked.page.void()
+        return self._say(card.card, card.buttons)
+
+    def _say(self, text: str, buttons: tuple[Button, ...] = ()) -> Answer:
+        answer = self._answer
+        answer.text, answer.buttons, answer.is_card = text, buttons, True
+        return answer
+
     async def _stop(self, cap: str) -> Answer:
         """Ends without an answer of the model's: a plain sentence, and the offer of a person."""
         answer = self._answer
         if self._has_shown:
             await self._asked.page.void()
         answer.stopped = cap
+        answer.is_held = self._corrected > 1
         answer.text = STOPPED
         answer.is_answered = False
         answer.buttons = (PERSON_BUTTON,)
@@ -445,8 +523,10 @@ class _Run:
             answer.is_answered = False
         elif end.reason == "length":
             text = f"{text}\n\n{CUT_OFF}"
-        answer.text = said.opening + text
         is_local = answer.model in self._agent.local
+        if is_local and self._decided:
+            text = " ".join(self._decided)  # it quotes documents, and knows nothing of actions
+        answer.text = said.opening + text
         has_searched = any(call["name"] == SEARCH_KNOWLEDGE for call in answer.calls)
         answer.is_answered = answer.is_answered and end.is_answered
         if not is_local and has_searched and not answer.citations:
@@ -489,6 +569,24 @@ class _Said:
         self.calls.clear()
         self.reasoning.clear()
         self.end = _NOT_YET
+
+
+def _state_of(result: ToolResult) -> ToolCallState:
+    """What the journal keeps of it."""
+    if result.is_waiting:
+        return ToolCallState.PROPOSED
+    if result.is_uncertain:
+        return ToolCallState.UNKNOWN
+    return ToolCallState.REFUSED if result.is_unusable else ToolCallState.SUCCEEDED
+
+
+def _plainly(told: "Told") -> str:
+    """For a person, where no model tells them."""
+    if told.output.deed:
+        return f"Done: {told.title}."
+    if told.output.is_uncertain:
+        return f"{told.title}: I am checking with a colleague whether it was done."
+    return f"{told.title}: it was not done."
 
 
 def citations(text: str, found: Sequence[Found]) -> tuple[Citation, ...]:

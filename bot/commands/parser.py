@@ -53,6 +53,8 @@ def build() -> argparse.ArgumentParser:
     _add_outbox(commands)
     _add_keeping(commands)
     _add_evaluation(commands)
+    _add_actions(commands)
+    _add_decisions(commands)
     return parser
 
 
@@ -127,6 +129,45 @@ def _add_evaluation(commands: "Commands") -> None:
     compare.add_argument("before", metavar="BEFORE", type=Path, help="a saved result")
     compare.add_argument("after", metavar="AFTER", type=Path, help="a later one")
     compare.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_actions(commands: "Commands") -> None:
+    inner = _group(commands, "action", "what the agents can do besides talking: list, show, try, draft")
+    _as_listing(_command(inner, "list", "action:run_list", "list every action, its rules and who may use it"))
+    show = _as_listing(_command(inner, "show", "action:run_show", "everything about one action, as the model sees it"))
+    show.add_argument("name", metavar="NAME", help="an action of the config")
+    call = _as_listing(_command(inner, "call", "action:run_call", "call one action, or show what would be sent"))
+    call.add_argument("name", metavar="NAME", help="an action of the config")
+    call.add_argument("--arg", metavar="K=V", action="append", default=[], help="an argument; may be repeated")
+    call.add_argument("--dry-run", action="store_true", help="check it and show what would be sent; send nothing")
+    call.add_argument("--as-person", metavar="ID", default="", help="the person that it is done for")
+    call.add_argument("--yes", action="store_true", help="carry out an action that has an effect")
+    draft = _command(inner, "draft", "action:run_draft", "let a model propose an action, for you to paste")
+    draft.add_argument("words", metavar="WORDS", nargs="+", help="what the action shall do")
+    draft.add_argument("--url", metavar="URL", default="", help="the address that it calls")
+
+
+def _add_decisions(commands: "Commands") -> None:
+    inner = _group(commands, "consent", "what waits for a person's agreement")
+    _as_listing(_command(inner, "list", "consent:run_list", "list what waits for agreement"))
+    _decides(_command(inner, "approve", "consent:run_approve", "agree to it"), has_why=False)
+    _decides(_command(inner, "refuse", "consent:run_refuse", "refuse it"))
+    inner = _group(commands, "queue", "calls of which nobody knows what became of them")
+    _as_listing(_command(inner, "list", "queue:run_list", "list what a person must find out"))
+    _decides(_command(inner, "happened", "queue:run_happened", "it was carried out"))
+    _decides(_command(inner, "did-not", "queue:run_did_not", "it was not carried out"))
+    _decides(_command(inner, "mine", "queue:run_mine", "take it on yourself"), has_why=False)
+    audit = _as_listing(_command(commands, "audit", "audit:run", "who did what, when, and who agreed"), limit=50)
+    audit.add_argument("--conversation", metavar="ID", default="", help="only of this conversation")
+    audit.add_argument("--action", metavar="NAME", default="", help="only of this action")
+    audit.add_argument("--csv", metavar="FILE", type=Path, help="write it there, for a spreadsheet: a new file")
+
+
+def _decides(parser: argparse.ArgumentParser, *, has_why: bool = True) -> None:
+    parser.add_argument("id", metavar="ID", help="an id from the list")
+    parser.add_argument("--as", dest="by", metavar="NAME", required=True, help="who you are, of [[operators.people]]")
+    if has_why:
+        parser.add_argument("--why", metavar="TEXT", default="", help="the reason, for the record")
 
 
 def _group(commands: "Commands", name: str, what: str) -> "Commands":

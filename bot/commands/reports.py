@@ -10,7 +10,7 @@ from typing import Any
 
 from bot.errors import FrontdeskError
 from bot.ports import Row, Value
-from bot.store import records
+from bot.store import actions, records
 
 Read = Callable[[str, Mapping[str, Value]], Awaitable[list[Row]]]
 Report = dict[str, Any]  # JSON
@@ -37,6 +37,22 @@ async def answer(read: Read, command: str, arguments: Mapping[str, object]) -> o
             return await outbox(read, _limit(arguments))
         case "incidents":
             return await incidents(read, _limit(arguments))
+    return await _answer_on_actions(read, command, arguments)
+
+
+async def _answer_on_actions(read: Read, command: str, arguments: Mapping[str, object]) -> object:
+    match command:
+        case "consents":
+            return await consents(read, arguments.get("now_ms"))
+        case "consent":
+            return await consent(read, str(arguments.get("id", "")))
+        case "queue":
+            return await queue(read, _limit(arguments))
+        case "queue entry":
+            return await queue_entry(read, str(arguments.get("id", "")))
+        case "audit":
+            conversation, name = (str(arguments.get(each, "")) for each in ("conversation", "action"))
+            return await audit(read, conversation, name, _limit(arguments))
     raise NoSuchReport(f"there is no report {command}. frontdesk --help lists the commands")
 
 
@@ -174,6 +190,99 @@ async def _tool_calls(read: Read, turn: str, reply: str) -> list[Report]:
         FROM tool_calls WHERE reply_id = :reply OR turn_id = :turn ORDER BY step, place"""
     names = ("step", "name", "arguments", "state", "result", "started_ms", "ended_ms", "run")
     return _named(names, await read(sql, {"reply": reply, "turn": turn}))
+
+
+# --- actions ---------------------------------------------------------------------------------------------------------
+
+
+async def consents(read: Read, now_ms: object) -> list[Report]:
+    """What operators can agree to at `now_ms`, oldest first, with the whole text of it, and who has agreed to it so far."""
+    if not isinstance(now_ms, int):
+        raise NoSuchReport("consents are reported for a time, in milliseconds")
+    names = ("consent", "kind", "text", "action", "conversation", "created_ms", "expires_ms", "action_id")
+    found = _named(names, await read(actions.OPEN_CONSENTS, {"now": now_ms}))
+    sql = """
+        SELECT action_id, kind, decided_by FROM consents
+        WHERE state = 'given' AND action_id IN (SELECT action_id FROM consents WHERE state = 'open') ORDER BY decided_ms, id"""
+    agreed: dict[str, list[Report]] = {}
+    for action, kind, by in await read(sql, {}):
+        agreed.setdefault(action, []).append({"kind": kind, "by": by})
+    return [{**each, "agreed": agreed.get(each["action_id"], [])} for each in found]
+
+
+async def consent(read: Read, id_: str) -> Report:
+    """One consent for operators, and how its action stands. `id_` is its id or the beginning of it; one that is open goes before those
+    that are decided. `waits_for`: which kinds of consent are still missing."""
+    sql = """
+        SELECT c.id, c.state, c.decided_by, a.id, a.name, a.state FROM consents c JOIN actions a ON a.id = c.action_id
+        WHERE c.kind = 'operator' AND c.id >= :low AND c.id < :high
+        ORDER BY c.id <> :low, c.state <> 'open', c.id LIMIT 2"""
+    names = ("consent", "state", "decided_by", "action_id", "action", "action_state")
+    rows = _named(names, await read(sql, _beginning(id_)))
+    found = _one_of(rows, id_, "consent", lambda each: each["state"] == "open")
+    missing = await read(
+        "SELECT kind FROM consents WHERE action_id = :action AND state = 'open' ORDER BY kind, id",
+        {"action": found["action_id"]},
+    )
+    return {**found, "waits_for": [kind for (kind,) in missing]}
+
+
+async def queue(read: Read, limit: int) -> list[Report]:
+    """What a person has to find out or look at, oldest first. `taken_by`: who has said that they do."""
+    names = ("entry", "kind", "subject", "conversation", "detail", "created_ms", "outcome", "taken_by")
+    return _named(names, await read(actions.OPEN_QUEUE, {"limit": limit}))
+
+
+async def queue_entry(read: Read, id_: str) -> Report:
+    """One entry of the queue. `id_` is its id or the beginning of it; one that is open goes before those that are decided."""
+    sql = """
+        SELECT id, kind, subject, conversation_id, outcome, decided_by FROM queue WHERE id >= :low AND id < :high
+        ORDER BY id <> :low, outcome NOT IN ('', 'mine'), id LIMIT 2"""
+    names = ("entry", "kind", "subject", "conversation", "outcome", "decided_by")
+    rows = _named(names, await read(sql, _beginning(id_)))
+    return _one_of(rows, id_, "entry", lambda each: each["outcome"] in ("", "mine"))
+
+
+async def audit(read: Read, conversation: str, name: str, limit: int) -> list[Report]:
+    """Every call of every action, newest first; "" for any conversation or action. `decisions`: what people decided about it. What an
+    endpoint answered is left out."""
+    asked: dict[str, Value] = {"conversation": conversation, "name": name, "limit": limit}
+    names = (
+        *("action_id", "action", "effect", "state", "arguments", "amount", "conversation", "identity", "tries"),
+        *("created_ms", "ended_ms", "result", "detail", "key"),
+    )
+    found = _named(names, await read(actions.AUDIT, asked))
+    chosen = f"SELECT id FROM ({actions.AUDIT})"
+    sql = f"""
+        SELECT action_id, kind, state, decided_by, account, why, decided_ms FROM consents
+        WHERE decided_by <> '' AND action_id IN ({chosen})
+        UNION ALL
+        SELECT subject, kind, outcome, decided_by, account, why, decided_ms FROM queue
+        WHERE kind = 'unknown' AND decided_by <> '' AND subject IN ({chosen})
+        ORDER BY 7, 2"""
+    decisions: dict[str, list[Report]] = {}
+    for action, *row in await read(sql, asked):
+        decisions.setdefault(action, []).append(
+            dict(zip(("kind", "decision", "by", "account", "why", "at_ms"), row, strict=True))
+        )
+    return [
+        {**{key: each[key] for key in names if key != "result"}, "decisions": decisions.get(each["action_id"], [])}
+        for each in found
+    ]
+
+
+def _beginning(id_: str) -> dict[str, Value]:
+    """Bounds of the ids that begin so: they are made of hexadecimal digits, and g follows them all."""
+    return {"low": id_, "high": f"{id_}g" if id_ else ""}
+
+
+def _one_of(rows: list[Report], id_: str, kind: str, is_open: Callable[[Report], bool]) -> Report:
+    """The first of two, unless the second may be meant as well."""
+    if not rows:
+        raise NoSuchReport(f'there is no {kind} "{id_}". See: frontdesk {kind if kind == "consent" else "queue"} list')
+    if len(rows) > 1 and rows[0][kind] != id_ and is_open(rows[0]) == is_open(rows[1]):
+        raise NoSuchReport(f'more than one {kind} begins with "{id_}". Write more of its id')
+    return rows[0]
 
 
 def _named(names: tuple[str, ...], rows: list[Row]) -> list[Report]:

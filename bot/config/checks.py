@@ -7,6 +7,8 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
 from bot.config import schema
+from bot.config.action_checks import check_actions
+from bot.config.action_schema import Action
 from bot.config.lines import Path
 from bot.config.model_checks import OFFLINE, Finding, check_models, nearest
 from bot.net import perimeter
@@ -29,6 +31,7 @@ class Surroundings:
     channels: Callable[[], list[str]]
     has_own_paths: bool  # the owner wrote [knowledge] paths, so each must exist
     broken_models: Collection[str]  # some of their keys are wrong
+    whole_actions: Mapping[int, Action]  # none of their single keys is wrong; by their places in the file
 
 
 def check(config: "Config", around: Surroundings) -> Iterator[Finding]:
@@ -38,6 +41,7 @@ def check(config: "Config", around: Surroundings) -> Iterator[Finding]:
     yield from check_models(config, around.broken_models)
     yield from _agents(config.agents, around)
     yield from _abilities(config.agents, config.knowledge.paths)
+    yield from check_actions(config, around.whole_actions)
     if around.has_own_paths:
         yield from _paths(config.knowledge.paths)
 

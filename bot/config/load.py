@@ -9,11 +9,13 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from bot.config import schema
+from bot.config import action_schema, schema
+from bot.config.action_checks import secret_names, warn_of_actions
 from bot.config.checks import EVERYWHERE, MAIN, Surroundings, check
 from bot.config.keys import lend
 from bot.config.lines import Lines, Path, scan
 from bot.config.model_checks import OFFLINE, warn_of_models
+from bot.config.named_secrets import NamedSecrets
 from bot.config.placeholders import is_placeholder
 from bot.config.refusals import explain, parse, unknown_key
 from bot.config.settings import SECTIONS, Adapters, installed_channels, root
@@ -29,7 +31,8 @@ DEFAULT_CHANNEL = "web"  # on unless switched off, so that an empty config serve
 class Config:
     """All settings, checked. Paths are absolute or relative to the working directory, never to the file any more.
 
-    `channels` holds the settings of enabled channels only. `warnings` are sentences for `check-config` and the log."""
+    `channels` holds the settings of enabled channels only. `secret` gives what `actions` and `mcp` mention by name. `warnings` are
+    sentences for `check-config` and the log."""
 
     file: FilePath
     data: schema.Data
@@ -43,6 +46,10 @@ class Config:
     models: Mapping[str, schema.Model]
     agents: Mapping[str, schema.Agent]
     channels: Mapping[str, BaseModel]
+    operators: action_schema.Operators
+    actions: tuple[action_schema.Action, ...]
+    mcp: Mapping[str, action_schema.Mcp]
+    secret: NamedSecrets = field(default=NamedSecrets(), repr=False, compare=False)
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     def agent_for(self, channel: str) -> str:
@@ -68,7 +75,8 @@ class Config:
 
     def secrets(self) -> list[str]:
         """Every secret value there is: what no log may show."""
-        return list(dict.fromkeys(_secrets([self.models, self.channels])))
+        named = [self.secret(name) for name in secret_names(self)]
+        return list(dict.fromkeys([*_secrets([self.models, self.channels]), *filter(None, named)]))
 
 
 def load(path: FilePath, environ: Mapping[str, str], *, adapters: Adapters) -> Config:
@@ -77,7 +85,7 @@ def load(path: FilePath, environ: Mapping[str, str], *, adapters: Adapters) -> C
     Precedence: `environ`, then systemd credentials, then `.env` beside the file, then the file. Safe to repeat."""
     draft = _Draft(path, adapters)
     draft.layer(environ)
-    config = draft.build()
+    config = draft.build(NamedSecrets(path.parent, environ))
     if draft.problems:
         raise ConfigError(
             sorted(draft.problems, key=lambda problem: (problem.file != str(path), problem.file, problem.line))
@@ -147,6 +155,7 @@ class _Draft:
         self.shape = root(adapters)
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
+        self.places: list[int] = []  # of the actions, as their order in the file
         self.broken: set[Path] = set()  # tables whose values are not all what the owner meant
 
     def layer(self, environ: Mapping[str, str]) -> None:
@@ -155,16 +164,23 @@ class _Draft:
         self.problems += lay_over(self.raw, self.shape, given, self.origins)
         lend(self.raw, given, self.origins)
 
-    def build(self) -> Config:
+    def build(self, secret: NamedSecrets) -> Config:
         self._refuse_unknown()
         has_own_paths = "paths" in _table(self.raw.get("knowledge"))
-        config = self._place(self._validate())
+        config = replace(self._place(self._validate()), secret=secret)
         self._weigh_secrets(config)
         broken = {str(path[1]) for path in self.broken if path[0] == "models"}
-        around = Surroundings(lambda name: self.adapters(name) is not None, self._known_channels, has_own_paths, broken)
+        around = Surroundings(
+            lambda name: self.adapters(name) is not None,
+            self._known_channels,
+            has_own_paths,
+            broken,
+            self._whole_actions(config),
+        )
         for finding in check(config, around):
             self._add(self.origins.problem(*finding))
-        self.warnings += [str(self.origins.problem(*finding)) for finding in warn_of_models(config)]
+        for finding in [*warn_of_models(config), *warn_of_actions(config)]:
+            self.warnings.append(str(self.origins.problem(*finding)))
         if not has_own_paths and not all(path.exists() for path in config.knowledge.paths):
             self.warnings.append("No knowledge: the folder docs does not exist. Set [knowledge] paths.")
             config = replace(config, knowledge=config.knowledge.model_copy(update={"paths": ()}))
@@ -190,7 +206,35 @@ class _Draft:
         models = {OFFLINE: schema.Model(), **self._named("models", schema.Model)}
         agents = {MAIN: schema.Agent(), **self._named("agents", schema.Agent)}
         agents = {name: agent.model_copy(update={"name": agent.name or name}) for name, agent in agents.items()}
-        return Config(file=self.path, models=models, agents=agents, channels=self._channels(), **sections)
+        return Config(
+            file=self.path,
+            models=models,
+            agents=agents,
+            channels=self._channels(),
+            actions=self._actions(),
+            mcp=self._named("mcp", action_schema.Mcp),
+            **sections,
+        )
+
+    def _actions(self) -> tuple[action_schema.Action, ...]:
+        """Those that could be read: with a problem anywhere, none of them is used."""
+        given = self.raw.get("actions", [])
+        if not isinstance(given, list):
+            self._add(
+                self.origins.problem(("actions",), "must be a list of tables", "Write [[actions]] and its keys below.")
+            )
+            return ()
+        found = [self._parse_table(action_schema.Action, raw, ("actions", index)) for index, raw in enumerate(given)]
+        self.places = [index for index, each in enumerate(found) if each is not None]
+        return tuple(each for each in found if each is not None)
+
+    def _whole_actions(self, config: Config) -> dict[int, action_schema.Action]:
+        """By their places in the file: those with nothing wrong in their single keys, so that more can be concluded from them."""
+        return {
+            place: each
+            for place, each in zip(self.places, config.actions, strict=True)
+            if ("actions", place) not in self.broken
+        }
 
     def _named(self, section: str, model: type[S]) -> dict[str, S]:
         tables = self._tables(section)
@@ -268,7 +312,11 @@ class _Draft:
             else agent
             for name, agent in config.agents.items()
         }
-        return replace(config, data=data, knowledge=knowledge, agents=agents)
+        actions = tuple(
+            each.model_copy(update={"openapi": folder / each.openapi.expanduser()}) if each.openapi else each
+            for each in config.actions
+        )
+        return replace(config, data=data, knowledge=knowledge, agents=agents, actions=actions)
 
     def _known_channels(self) -> list[str]:
         return [name for name in installed_channels() if self.adapters(name) is not None]

@@ -105,7 +105,8 @@ def _one_sentence(details: list[ErrorDetails], path: Path, shape: Shape | None) 
 def _sentence(detail: ErrorDetails, path: Path, shape: Shape | None) -> tuple[str, str]:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "missing":
-        return "is missing", f"Set it here, or in the environment as {variable(path)}."
+        is_listed = any(isinstance(part, int) for part in path)  # no variable means a key of a list's tables
+        return "is missing", "Set it here." if is_listed else f"Set it here, or in the environment as {variable(path)}."
     if kind in _TYPES:
         return f"must be {_TYPES[kind]}", _example(path, shape)
     if kind in _BOUNDS:

@@ -8,9 +8,9 @@ from pathlib import PurePath
 
 from pydantic import BaseModel, SecretStr
 
-from bot.config import schema
+from bot.config import action_schema, schema
 from bot.config.lines import Path
-from bot.config.shape import Leaf, Named, Shape, Table, every, names_of, table_of
+from bot.config.shape import Leaf, Named, Shape, Table, every, list_of, names_of, table_of
 
 Adapters = Callable[[str], type[BaseModel] | None]
 
@@ -23,8 +23,9 @@ SECTIONS: dict[str, type[schema.Section]] = {
     "roles": schema.Roles,
     "knowledge": schema.Knowledge,
     "network": schema.Outward,
+    "operators": action_schema.Operators,
 }
-NAMED: dict[str, type[schema.Section]] = {"models": schema.Model, "agents": schema.Agent}
+NAMED: dict[str, type[schema.Section]] = {"models": schema.Model, "agents": schema.Agent, "mcp": action_schema.Mcp}
 
 
 def find_settings(name: str) -> type[BaseModel] | None:
@@ -52,7 +53,7 @@ def root(adapters: Adapters) -> Table:
 
     sections: dict[str, Shape] = {name: table_of(model) for name, model in SECTIONS.items()}
     named: dict[str, Shape] = {name: names_of(model) for name, model in NAMED.items()}
-    return Table({**sections, **named, "channels": Named(channel)})
+    return Table({**sections, **named, "channels": Named(channel), "actions": list_of(action_schema.Action)})
 
 
 def documented_keys(adapters: Adapters = find_settings, channels: list[str] | None = None) -> dict[str, str]:

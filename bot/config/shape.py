@@ -43,7 +43,14 @@ class Named:
     of: "Callable[[str], Shape | None]"
 
 
-Shape = Leaf | Table | Named
+@dataclass(frozen=True, slots=True)
+class Many:
+    """A list of tables that are all alike, such as `[[actions]]`. No variable means a key of theirs: they have no names."""
+
+    of: Table
+
+
+Shape = Leaf | Table | Named | Many
 
 
 def table_of(model: type[BaseModel]) -> Table:
@@ -55,6 +62,11 @@ def names_of(model: type[BaseModel]) -> Named:
     """The shape of `[section.NAME]` tables that all follow `model`."""
     table = table_of(model)
     return Named(lambda name: table)
+
+
+def list_of(model: type[BaseModel]) -> Many:
+    """The shape of `[[section]]` tables that all follow `model`."""
+    return Many(table_of(model))
 
 
 def variable(path: Path) -> str:
@@ -71,6 +83,8 @@ def find(shape: Shape, path: Path) -> Shape | None:
                 at = keys.get(str(part))
             case Named(of):
                 at = of(str(part))
+            case Many(each) if isinstance(part, int):
+                at = each
             case _:
                 return None
     return at
@@ -82,6 +96,9 @@ def unknown(raw: Mapping[str, Any], shape: Shape, at: Path = ()) -> Iterator[tup
         inner = find(shape, (name,))
         if inner is None:
             yield (*at, name), sorted(shape.keys) if isinstance(shape, Table) else []
+        elif isinstance(inner, Many):
+            for index, each in enumerate(value if isinstance(value, list) else ()):
+                yield from unknown(each if isinstance(each, Mapping) else {}, inner.of, (*at, name, index))
         elif isinstance(value, Mapping) and not isinstance(inner, Leaf):
             yield from unknown(value, inner, (*at, name))
 
@@ -101,7 +118,7 @@ def leaves(raw: Mapping[str, Any], shape: Shape, at: Path = ()) -> Iterator[tupl
 def resolve(shape: Shape, rest: str, raw: object) -> Path | None:
     """The key that `rest` (an environment variable without its prefix) means. Names present in `raw` are tried first."""
     match shape:
-        case Leaf():
+        case Leaf() | Many():
             return None
         case Table(keys):
             return _first(keys.items(), rest, raw)
@@ -123,6 +140,8 @@ def every(shape: Shape, names: Mapping[str, list[str]], at: Path = ()) -> Iterat
             for name in names.get(".".join(map(str, at)), ["NAME"]):
                 if (inner_shape := of(name)) is not None:
                     yield from every(inner_shape, names, (*at, name))
+        case Many(of=each):
+            yield from every(each, names, at)
 
 
 def _first(choices: Iterable[tuple[str, Shape]], rest: str, raw: object) -> Path | None:
@@ -154,6 +173,10 @@ def _shape_of(field: FieldInfo) -> Shape:
         inner = get_args(annotation)[1]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             return names_of(inner)
+    if get_origin(annotation) is tuple:
+        inner = get_args(annotation)[0]
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            return list_of(inner)
     default = None if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
     return Leaf(
         default=None if default is PydanticUndefined else default,

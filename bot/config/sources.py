@@ -142,7 +142,8 @@ def _unknown(given: Given, shape: Shape, raw: Mapping[str, Any]) -> Problem:
         for at, value in raw.items()
         if isinstance(find(shape, (at,)), Named) and isinstance(value, dict)
     }
-    known = [variable(path) for path, _ in every(shape, names)]
+    every_name = [variable(path) for path, _ in every(shape, names)]
+    known = [name for name in every_name if resolve(shape, name.removeprefix(PREFIX), raw) is not None]
     near = get_close_matches(given.variable, known, n=1, cutoff=0.7)
     mend = f"Did you mean {near[0]}?" if near else "Remove it; docs/configuration.md lists every key."
     return Problem(given.variable, "means no key of the config", mend, given.file, given.line)

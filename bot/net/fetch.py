@@ -1,8 +1,9 @@
-"""The one client that reads what others keep: files that people sent, documents, whatever a URL names.
+"""The one client of everything outside: it reads what others keep (files that people sent, documents, whatever a URL names), and makes the
+calls of actions.
 
 Promises: http and https alone; only public addresses, and the origins that the config itself names; at most REDIRECTS_MOST redirects, each of
 them checked like the first; headers (credentials) reach no other origin than the one they were given for; nothing is read past the caps of
-size and time, nothing is unpacked, no cookie is kept.
+size and time, nothing is unpacked, no cookie is kept; a call is sent once, and its failure tells whether it may have arrived.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -14,7 +15,8 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.client import ClientTimeout
 from yarl import URL
 
-from bot.errors import FetchError
+from bot.errors import FetchError, NotSent, Uncertain
+from bot.net.calls import FOLLOWING, PIECE_BYTES, Answered, Passage, Request, check_headers, is_put_off, tracing, whole
 from bot.net.connector import GuardedConnector, NotPublic, OutsidePerimeter, PublicConnector
 from bot.net.perimeter import Perimeter
 from bot.ports import Clock, Fetched
@@ -24,7 +26,6 @@ T = TypeVar("T")
 REDIRECTS_MOST = 3
 TOTAL_S = 30.0  # from the request to the last byte
 IDLE_S = 10.0  # without a byte
-PIECE_BYTES = 65_536
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110, section 15.4
 _PASSING = frozenset({408, 425, 429})  # what another try may find otherwise, like every 5xx
@@ -73,6 +74,38 @@ class Fetcher:
         finally:
             response.close()
 
+    async def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        content_type: str = "",
+        most_bytes: int,
+        within_s: float,
+        trusted: Sequence[str] = (),
+        is_read: bool = False,
+    ) -> Answered:
+        """Any whole answer, whatever its status; at most `most_bytes` of it. Redirects are followed for GET and HEAD alone. `is_read`: it may
+        go over a connection that is open already, and leave a second time where that turns out to be closed.
+
+        Raises NotSent when it certainly did not arrive, or was turned away for now (429, 503 with Retry-After), and Uncertain when it may
+        have arrived. Not repeated here."""
+        passage = Passage()
+        try:
+            at = _parsed(url)
+            check_headers(headers)
+            sent = dict(headers) | ({"Content-Type": content_type} if content_type else {})
+            named = frozenset(origin for each in trusted if (origin := _origin(each)) is not None)
+            async with self._clock.timeout(within_s):
+                return await self._call(Request(method, at, sent, body, is_read), named, most_bytes, passage)
+        except FetchError as error:
+            raise passage.failure(str(error), is_retryable=error.is_retryable) from error
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            failure = _failure(error, at)
+            raise passage.failure(str(failure), is_retryable=failure.is_retryable) from error
+
     def connector(self) -> aiohttp.BaseConnector:
         """A pool of its own for an SDK, within the perimeter. The caller closes it."""
         return GuardedConnector(self._perimeter)
@@ -109,6 +142,28 @@ class Fetcher:
             return await patience.wait(lambda: session.get(at, headers=headers, allow_redirects=False))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise _failure(error, at) from error
+
+    async def _call(self, request: Request, named: frozenset[URL], most_bytes: int, passage: Passage) -> Answered:
+        for hop in range(REDIRECTS_MOST + 1):
+            async with self._session_of(request, named) as session, request.sent(session, passage) as response:
+                if request.method not in FOLLOWING or response.status not in _REDIRECTS:
+                    if is_put_off(response):
+                        detail = f"{_shown(request.at)}: answered {response.status}"
+                        raise Uncertain(detail) if hop else NotSent(detail)
+                    return await whole(response, most_bytes)
+                request = request.moved(_target(response, request.at))
+        raise FetchError(f"{_shown(request.at)}: more than {REDIRECTS_MOST} redirects", is_retryable=False)
+
+    @asynccontextmanager
+    async def _session_of(self, request: Request, named: frozenset[URL]) -> AsyncIterator[aiohttp.ClientSession]:
+        """One with connections of its own for what may have an effect: a connection that has been idle may be closed by the time that it is
+        used, and then nobody knows what became of the request."""
+        if request.is_read:
+            yield self._session_for(request.at, named)
+            return
+        kind = GuardedConnector if request.at.origin() in named else PublicConnector
+        async with _session(kind(self._perimeter, self._resolver)) as session:
+            yield session
 
     async def _pieces(self, response: aiohttp.ClientResponse, patience: "_Patience") -> AsyncGenerator[bytes, None]:
         left = self._most_bytes
@@ -160,6 +215,7 @@ def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
         headers=_HEADERS,
         timeout=ClientTimeout(total=None, sock_connect=None),
         trust_env=False,
+        trace_configs=[tracing()],
     )
 
 

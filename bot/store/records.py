@@ -35,13 +35,14 @@ from bot.ports import Cursor, Row, Value
 @value
 class Inbound:
     """One unhandled inbox row with its message. `button` is the id of the button that was pressed, if one was. `changed_ms`: the
-    platform's time of its latest edit or deletion, which grows with each."""
+    platform's time of its latest edit or deletion, which grows with each. `identity`: who wrote it, "" for the house itself."""
 
     message: Message
     button: str = ""
     attempts: int = 0
     sent_ms: int = 0
     changed_ms: int = 0
+    identity: str = ""
 
 
 # --- conversations -------------------------------------------------------------------------------------------------
@@ -196,6 +197,13 @@ ADD_INBOUND = """
             :now, :sent, :changed, :deleted, :external, :kind)
     ON CONFLICT (id) DO NOTHING"""
 
+# What an operator decided wakes the conversation like a message, on behalf of the one who asked, and nobody there reads it.
+ADD_DECISION = """
+    INSERT INTO messages (id, conversation_id, seq, case_id, author, visibility, identity_id, text, created_ms, kind)
+    SELECT :id, c.id, coalesce((SELECT max(seq) FROM messages WHERE conversation_id = c.id), 0) + 1, c.case_id, 'system', 'note', :identity,
+           :text, :now, :kind
+    FROM conversations c WHERE c.id = :conversation"""
+
 ADDRESS_OVERHEARD = """
     UPDATE messages SET kind = :kind, handled_ms = NULL, attachments = :attachments,
                         text = CASE WHEN changed_ms = 0 THEN :text ELSE text END
@@ -265,7 +273,7 @@ def add_message(cursor: Cursor, message: Message, conversation: ConversationId, 
             "text": message.text,
             "attachments": attachments_text(message.attachments) if message.attachments else "",
             "citations": _json([[c.number, c.passage, c.title, c.url] for c in message.citations]),
-            "buttons": _json([[b.id, b.label] for b in message.buttons]),
+            "buttons": _json([[b.id, b.label, b.code] if b.code else [b.id, b.label] for b in message.buttons]),
             "turn": turn,
             "now": message.at_ms,
         },
@@ -293,7 +301,7 @@ def _citations(text: str) -> tuple[Citation, ...]:
 MESSAGE_KEY = "SELECT seq, case_id FROM messages WHERE id = :id"
 
 UNHANDLED = f"""
-    SELECT {_MESSAGE}, m.kind, m.attempts, m.sent_ms FROM messages m
+    SELECT {_MESSAGE}, m.kind, m.attempts, m.sent_ms, m.identity_id FROM messages m
     WHERE m.conversation_id = :conversation AND m.handled_ms IS NULL AND m.dead_ms IS NULL ORDER BY m.seq"""
 
 HANDLE = """
@@ -339,7 +347,12 @@ UNMARK_ALONE = (
 def inbound_of(row: Row) -> Inbound:
     kind: str = row[14]
     return Inbound(
-        message_of(row), kind.removeprefix("press:") if kind.startswith("press:") else "", row[15], row[16], row[12]
+        message_of(row),
+        kind.removeprefix("press:") if kind.startswith("press:") else "",
+        row[15],
+        row[16],
+        row[12],
+        row[17],
     )
 
 

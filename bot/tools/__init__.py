@@ -1,26 +1,47 @@
 """What an agent can do besides talking."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from bot.model import Found
+from bot.model import Button, Found
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a turn calls. `identity`: the one person who speaks in it, "" where several do."""
+
+    conversation: str
+    case: str
+    identity: str
+    reply: str
+    turn: str
+    agent: str
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a tool gave: the text that the model reads, the passages in it, and whether the user has asked for a person."""
+    """What a tool gave: the text that the model reads, the passages in it, and whether the user has asked for a person. `is_waiting`:
+    somebody has to agree first; the person who is asked is shown `card` and `buttons`. `deed`: what was done, in words that an answer may
+    use of it."""
 
     text: str
     found: tuple[Found, ...] = ()
     is_person_wished: bool = False
+    is_error: bool = False
+    is_unusable: bool = False
+    is_uncertain: bool = False
+    is_waiting: bool = False
+    card: str = ""
+    buttons: tuple[Button, ...] = field(default=())
+    deed: str = ""
 
 
 class Tool(Protocol):
-    """One tool. `arguments` is the pydantic model that a call's arguments must pass, and that the model is shown. `is_read`: it leaves
-    no effect, so that a call whose outcome is not known may simply be made again. `title`: what the person is told while it runs; "":
-    nothing."""
+    """One built-in tool. `arguments` is the pydantic model that a call's arguments must pass, and that the model is shown. `is_read`: it
+    leaves no effect, so that a call whose outcome is not known may simply be made again. `title`: what the person is told while it runs;
+    "": nothing."""
 
     name: str
     title: str

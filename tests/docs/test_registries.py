@@ -49,7 +49,7 @@ def test_documents_call_no_command_that_is_not_there() -> None:
         called |= {
             match
             for line in code
-            for match in re.findall(r"(?<![\w-] )(?<!/)\bfrontdesk [a-z][a-z-]+(?: [a-z]+)?", line)
+            for match in re.findall(r"(?<![\w-] )(?<!/)\bfrontdesk [a-z][a-z-]+(?: [a-z][a-z-]*)?", line)
         }
     unknown = {
         call for call in called if not any(f"{one} ".startswith(f"{call} ") for one in known) and call not in known

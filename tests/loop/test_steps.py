@@ -27,7 +27,7 @@ class Nothing(BaseModel):
 class Counted:
     """A tool that counts its runs; `hangs` once it has done its work."""
 
-    description = "Does it."
+    description = "Cancels an order."
     arguments = Nothing
 
     def __init__(self, name: str, *, is_read: bool, hangs: bool = False) -> None:

@@ -169,14 +169,17 @@ async def core(
     other: ListChannel | None = None,
     sends_at_once: int = 200,
     answerer: Agent | None = None,
+    built: Callable[[Core], None] = lambda house: None,
 ) -> AsyncIterator[Core]:
-    """A running core over `folder`, recovered as at a start; leaving it is like a kill: nothing is drained."""
+    """A running core over `folder`, recovered as at a start; leaving it is like a kill: nothing is drained. `built` is called before
+    anything runs."""
     prepare(folder)
     clock = clock or ManualClock()
     store = await SqliteStore.open(folder)
     house = Core(
         store, clock, model or ScriptedModel(), channel or ListChannel(), quiet_s, other, sends_at_once, answerer
     )
+    built(house)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [

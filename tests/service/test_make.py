@@ -61,7 +61,16 @@ def test_every_check_runs_and_a_failure_is_named_last(tmp_path: Path) -> None:
     result = make("test", f"VENV={venv}", path=tmp_path)
     lines = [line for line in result.stdout.splitlines() if not line.startswith(("Installing", "Could not"))]
     assert result.returncode != 0
-    assert [line.split()[0] for line in lines] == ["ruff", "ruff", "mypy", "wrong", "lint-imports", "pytest", "Failed:"]
+    assert [line.split()[0] for line in lines] == [
+        "ruff",
+        "ruff",
+        "mypy",
+        "wrong",
+        "lint-imports",
+        "pytest",
+        "pytest",
+        "Failed:",
+    ]
     assert lines[-1] == "Failed: mypy"
 
 

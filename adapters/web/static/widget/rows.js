@@ -132,7 +132,7 @@ export const makeRows = ({ t, list, template, language, icon, choice, name, file
 			const json = JSON.stringify(message);
 			if (row.json === json) return;
 			update(row, { json, message, seq, author, draft: false });
-			if (announce && author !== "user") announce(`${by(row)}: ${row.body.textContent}`);
+			if (announce && author !== "user") announce(`${by(row)}: ${row.body.innerText}`);
 		},
 
 		pending(message) {

@@ -1,0 +1,1 @@
+"""Whole installations to look at and to start from."""
