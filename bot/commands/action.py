@@ -198,11 +198,7 @@ async def _called(config: "Config", catalogue: "Catalogue", arguments: argparse.
     if arguments.dry_run:
         show_json(await _rehearsed(config, action, whole))
         return 0
-    if not action.is_read:
-        return await _carried_out(config, action, chosen, arguments)
-    reply = await action.endpoint.call(whole, "", action.timeout_s)
-    _show(reply.data, is_json=arguments.json)
-    return 1 if reply.is_refused else 0
+    return await _carried_out(config, action, chosen, arguments)
 
 
 def _chosen(action: "Action", given: list[str]) -> dict[str, Any]:
@@ -260,7 +256,7 @@ async def _rehearsed(config: "Config", action: "Action", arguments: Mapping[str,
 async def _carried_out(
     config: "Config", action: "Action", chosen: Mapping[str, Any], arguments: argparse.Namespace
 ) -> int:
-    if not arguments.yes:
+    if not (action.is_read or arguments.yes):
         say(
             f"{action.name} has an effect ({action.effect.value}), and nothing was sent. Look with --dry-run; do it with --yes."
         )

@@ -15,6 +15,7 @@ from bot.errors import ConfigError
 def run(arguments: argparse.Namespace) -> int:
     try:
         config = load_config(arguments.config, os.environ, adapters=find_settings)
+        _check_actions(config)
     except ConfigError as error:
         for problem in error.problems:
             say(str(problem))
@@ -23,6 +24,19 @@ def run(arguments: argparse.Namespace) -> int:
     for line in summary(config):
         say(f"  {line}")
     return 0 if arguments.peak is None else _weigh(config, arguments)
+
+
+def _check_actions(config: Config) -> None:
+    """The files and functions that actions name are read, as a start would; servers are not asked. Raises ConfigError."""
+    if not config.actions:
+        return
+    from bot.clock import SystemClock
+    from bot.net.fetch import Fetcher
+    from bot.net.perimeter import Perimeter
+    from bot.tools.catalogue import Catalogue
+
+    clock = SystemClock()
+    Catalogue(config, Fetcher(Perimeter(config.network.allow), clock, config.limits.upload_bytes), clock)
 
 
 def summary(config: Config) -> Iterator[str]:
@@ -38,6 +52,8 @@ def summary(config: Config) -> Iterator[str]:
     yield from _models(config)
     yield f"agents    {', '.join(config.agents)}"
     yield f"knowledge {', '.join(map(str, config.knowledge.paths)) or 'none'}"
+    if config.actions:
+        yield f"actions   {', '.join(each.name for each in config.actions)}"
     yield f"data      {config.data.path}"
     if config.network.allow is not None:
         yield f"outward   {', '.join(config.network.allow) or 'nothing but this machine'}"

@@ -10,7 +10,8 @@ from bot.model import Button, Found
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf a turn calls. `identity`: the one person who speaks in it, "" where several do."""
+    """On whose behalf a turn calls. `identity`: the one person who speaks in it, "" where several do.
+    `vouched`: the id of the person as somebody on this machine gives it, where there is no turn."""
 
     conversation: str
     case: str
@@ -18,6 +19,7 @@ class Caller:
     reply: str
     turn: str
     agent: str
+    vouched: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,13 +98,16 @@ class Acting:
             return Output(str(stopped), is_error=True)
 
     async def by_hand(self, action: Action, text: str, person: str, account: str, within_s: float) -> Output:
-        """A call that a local account makes on the command line, in place of the consents; on behalf of the identity `person`, if it is
-        for one. Entered like every other."""
+        """A call that a local account makes on the command line, in place of the consents; for the person of that id, if it is for one.
+        Entered like every other."""
         once = ids.new_id(self._clock.now_ms())
         free = replace(action.allowance, operator_above=None, two_operators_above=None)
-        agreed = replace(action, consent=Consent.NONE, allowance=free)
-        who = person or f"local:{account}"
-        return await self.run(agreed, once, text, Caller("", once, who, once, "", ""), within_s)
+        told = tuple(
+            replace(each, role=Role.PLAIN) if each.role is Role.RECIPIENT else each for each in action.parameters
+        )
+        agreed = replace(action, consent=Consent.NONE, allowance=free, parameters=told)
+        caller = Caller("", once, f"local:{account}", once, "", "", vouched=person)
+        return await self.run(agreed, once, text, caller, within_s)
 
     async def _of_identity(self, action: Action, caller: Caller) -> dict[str, Any]:
         """The arguments that say who it is, which only the channel or the host page can say."""
@@ -113,6 +116,8 @@ class Acting:
             raise _Stopped(SEVERAL)
         if not wanted:
             return {}
+        if caller.vouched:
+            return {each.name: caller.vouched for each in wanted}
         rows = await self._store.read(_WHO, {"id": caller.identity})
         if not rows or not rows[0][1]:
             raise _Stopped(NOT_KNOWN)

@@ -1,12 +1,16 @@
 """Once or asked: what becomes of a call whose answer never came, by effect class."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from bot.errors import Fault, ModelError
 from bot.model import Author
-from bot.tools.action import Allowance, Arguments, Consent, Effect, Reply
+from bot.ports import ChatRequest, Chunk, Finished, TextDelta
+from bot.tools.action import Allowance, Arguments, Consent, Effect, Parameter, Reply
 from tests.actions.shop import Counter, Obedient, Shop, call, counter, for_ever, lost, order, refund, texts, unreachable
 from tests.clock import ManualClock
 
@@ -204,3 +208,96 @@ async def test_f43_an_answer_may_tell_of_what_was_done_and_of_nothing_else(tmp_p
         assert "cancelled your subscription" not in " ".join(texts(desk.sent))
         assert desk.sent[-1].author is Author.AGENT
         assert [row[0] for row in await desk.house.all("SELECT kind FROM queue")] == ["held"]
+
+
+async def test_the_agent_knows_the_record_before_it_is_asked(tmp_path: Path) -> None:
+    """A profile is read on behalf of the person who is signed in, once in a while, and for nobody else."""
+    shop = Shop()
+    profile = replace(
+        order(shop), name="get_profile", parameters=(order(shop).parameters[1],), is_profile=True, keep=()
+    )
+    endpoint = Profile()
+    profile = replace(profile, endpoint=endpoint)
+    async with counter(tmp_path, said, shop, profile) as desk:
+        await desk.say("Hello")
+        assert [result.text for entry in desk.model.requests[0].messages for result in entry.results] == [
+            '{"name":"Ada"}'
+        ]
+        await desk.say("Hello again", event="b")
+        assert endpoint.asked == ["u1"]
+        await desk.say("Hello", person="v:x", event="c")
+        assert endpoint.asked == ["u1"]
+        assert not any(entry.results for entry in desk.model.requests[-1].messages)
+
+
+class Profile:
+    """Who a customer is."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def call(self, arguments: Arguments, key: str, within_s: float) -> Reply:
+        self.asked.append(arguments["customer"])
+        return Reply({"name": "Ada"})
+
+    async def look_up(self, arguments: Arguments, key: str, within_s: float) -> Reply | None:
+        raise AssertionError("a read is not looked up")
+
+
+async def said(request: ChatRequest) -> AsyncIterator[Chunk]:
+    yield TextDelta("Hello!")
+    yield Finished()
+
+
+async def test_reads_of_one_step_run_side_by_side_and_effects_one_after_another(tmp_path: Path) -> None:
+    """Row 40: two reads are in flight at once; of two payments the second begins when the first has ended."""
+    shop = Shop()
+    watched = Watched(shop)
+    reads = replace(order(shop), endpoint=watched)
+    pays = replace(refund(shop, consent=Consent.NONE), endpoint=watched, facts="", fact_fields=(), parameters=PLAIN)
+    both = Obedient(call(id_="c", order="1"), call(id_="d", order="2"))
+    async with counter(tmp_path, both, shop, reads, pays) as desk:
+        await desk.say()
+        assert (watched.most, len(shop.ledger)) == (1, 2)
+        desk.model.script = Obedient(call("get_order", "a", order="1"), call("get_order", "b", order="2"))
+        await desk.say("Where are both?", event="p")
+        assert watched.most == 2
+
+
+PLAIN = (Parameter("order", {"type": "string"}),)
+
+
+class Watched:
+    """Counts what is in flight."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop, self.now, self.most = shop, 0, 0
+
+    async def call(self, arguments: Arguments, key: str, within_s: float) -> Reply:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self.now -= 1
+        return await self.shop.call(arguments, key, within_s) if key else Reply({"order": arguments["order"]})
+
+    async def look_up(self, arguments: Arguments, key: str, within_s: float) -> Reply | None:
+        return await self.shop.look_up(arguments, key, within_s)
+
+
+async def test_f46_with_every_model_down_the_person_is_told_what_was_done(tmp_path: Path) -> None:
+    """The offline answerer quotes documents and knows nothing of actions: code says it."""
+    shop = Shop()
+    async with counter(tmp_path, Obedient(call()), shop) as desk:
+        await desk.say()
+
+        async def down(request: ChatRequest) -> AsyncIterator[Chunk]:
+            if request.messages:
+                raise ModelError("gone", Fault.NOT_FOUND)
+            yield Finished()
+
+        desk.model.script = down
+        await desk.press()
+        await desk.house.rest(10)
+        assert len(shop.ledger) == 1
+        assert "Done: Refund an order." in texts(desk.sent)[-1]

@@ -133,6 +133,19 @@ async def test_a_larger_refund_happens_after_the_yes_of_as_many_colleagues_as_it
     assert await kinds(house) == ["refund"]
 
 
+async def test_a_call_from_the_command_line_is_made_and_entered(house: demo.House) -> None:
+    """For the person who is named: a read, and an effect with the yes of whoever gives the command."""
+    read = await asyncio.to_thread(
+        frontdesk, house, "action", "call", "get_order", "--arg", "order=1001", "--as-person", "c1"
+    )
+    assert "delivered" in read
+    words = ("refund_order", "--arg", "order=1001", "--arg", "amount=100", "--as-person", "c1", "--yes")
+    await asyncio.to_thread(frontdesk, house, "action", "call", *words)
+    assert await kinds(house) == ["refund"]
+    entered = await asyncio.to_thread(frontdesk, house, "audit", "--json")
+    assert [each["action"] for each in json.loads(entered)][:1] == ["refund_order"]
+
+
 async def test_the_page_shows_the_widget_of_this_house(house: demo.House) -> None:
     async with aiohttp.ClientSession() as session, session.get(f"{house.shop}/?customer=c2") as answer:
         text = await answer.text()

@@ -109,6 +109,19 @@ def test_f91_the_check_sees_every_way(text: str) -> None:
     assert set(outward(Running().visit(ast.parse(text))))
 
 
+def test_f103_nothing_but_one_module_calls_an_endpoint() -> None:
+    """A guard that stands on one path is not gone round by another. The rehearsal of the command line sends nothing."""
+    calling = {
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "bot").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("call", "look_up")
+        and ast.unparse(node.value).split(".")[-1] == "endpoint"
+    }
+    assert calling == {"bot/tools/acting.py", "bot/commands/rehearsal.py"}
+
+
 def inward(random_: random.Random) -> str:
     """A URL of an address that is nobody's business, written in one of the ways in which it can be written."""
     network = ipaddress.ip_network(
