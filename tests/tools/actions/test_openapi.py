@@ -1,6 +1,7 @@
 """An operation of an OpenAPI file is called as the file says, or the file is refused."""
 
 import contextlib
+import copy
 import itertools
 import json
 import os
@@ -426,7 +427,7 @@ def test_a_misshapen_file_is_told_and_nothing_worse(tmp_path: Path, data: st.Dat
     whole = yaml.load(SHOP, Loader)
     for _ in range(data.draw(st.integers(1, 3))):
         holder, key = data.draw(st.sampled_from(_spots(whole)))
-        holder[key] = data.draw(st.sampled_from(JUNK))
+        holder[key] = copy.deepcopy(data.draw(st.sampled_from(JUNK)))
     path = tmp_path / "x.json"
     path.write_text(json.dumps(whole))
     os.utime(path, ns=(0, next(TICKS)))  # two writes within one tick of the file system's clock look the same
