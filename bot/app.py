@@ -480,6 +480,7 @@ class App:
             await wake_waiting(self.store, self.scheduler, self.config.limits.tries)
         await self.turns.pay()
         await self.intake.end_idle_cases()
+        await self.deciding.expire()
         counted: dict[str, int] = dict(await self.store.read(records.COUNT_OUTBOX))
         self._outbox = {state: counted.get(state, 0) for state in ("planned", "sending", "unknown")}
         if is_pruning:
@@ -561,7 +562,14 @@ class App:
         name, text, person = (str(arguments.get(each, "")) for each in ("name", "arguments", "person"))
         action = self._catalogue.get(name) if self._catalogue is not None else None
         if action is None or self._acting is None:
-            raise reports.NoSuchReport(f'there is no action "{name}" here. See: frontdesk action list')
+            why = self._catalogue.unavailable().get(name) if self._catalogue is not None else None
+            what = (
+                f"{name} is not available in the daemon: {why}" if why else f'there is no action "{name}" in the daemon'
+            )
+            raise reports.NoSuchReport(f"{what}. After a change of the config, restart it")
+        if arguments.get("version") != action.version:
+            what = "is declared otherwise in the daemon than in the config as it is now"
+            raise reports.NoSuchReport(f"{name} {what}. Nothing was sent: restart the daemon, and look again")
         now = self.clock.now_ms()
         audit: dict[str, Value] = {"id": ids.new_id(now), "actor": f"local:{account}", "action": "action call"}
         await self.store.run(lambda cursor: cursor.execute(records.ADD_AUDIT, {**audit, "subject": name, "now": now}))

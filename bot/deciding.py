@@ -3,7 +3,7 @@
 A decision and the row that wakes its conversation are one unit of work: the agent tells the person what came of it, whatever ends in between.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bot import ids
@@ -52,6 +52,11 @@ class Deciding:
         self._wake(await self._store.run(actions.decide_unknown, id_, found, name, account, why, note, now))
         return found
 
+    async def expire(self) -> None:
+        """Voids what nobody has decided in time; who was promised to hear of a decision hears that."""
+        for conversation in await self._store.run(expire, self._clock.now_ms()):
+            self._wake(conversation)
+
     def _check(self, name: str, roles: frozenset[str]) -> None:
         role = self._people().get(name)
         if role is None:
@@ -74,6 +79,14 @@ def consent(cursor: Cursor, id_: str, is_yes: bool, name: str, account: str, why
     if actions.is_decided(cursor, conversation):
         note(cursor, conversation, str(cursor.fetch(actions.CONSENT, {"id": id_})[0][11]), now_ms)
     return conversation
+
+
+def expire(cursor: Cursor, now_ms: int) -> Sequence[str]:
+    """Returns the conversations that have work now."""
+    promised = actions.expire(cursor, now_ms)
+    for entry in promised:
+        note(cursor, entry.conversation, entry.identity, now_ms)
+    return [entry.conversation for entry in promised]
 
 
 def note(cursor: Cursor, conversation: str, identity: str, now_ms: int) -> None:

@@ -13,7 +13,7 @@ from bot import ids
 from bot.agent.loop import Answer
 from bot.agent.router import Attempt
 from bot.conversations import Conflict
-from bot.model import Conversation, Message, MessageId, Seq, TurnId, Visibility
+from bot.model import AGENT_OWNER, Conversation, Message, MessageId, Seq, TurnId, Visibility
 from bot.ports import Cursor, Value
 from bot.store import actions, records
 from bot.store.records import Inbound
@@ -48,6 +48,8 @@ class Ending:
     may_have_draft: bool = False  # on a channel where a draft has a row
     has_actions: bool = False  # the agent can act
     told: Sequence[str] = ()  # actions of which it has told what became of them
+    is_agents: bool = False  # the reply is what came of the agent's run
+    is_card: bool = False  # ... and asks a person to agree to an action
     held: str = ""  # why an answer was held back, and a person is to look
 
 
@@ -126,12 +128,21 @@ def append_reply(cursor: Cursor, ending: Ending) -> Ended:
     conversation = ending.conversation
     if ending.has_steps:
         end_steps(cursor, reply_id(ending.first_id), ending.turn, conversation.id, ending.now_ms)
-    if ending.has_actions:
-        actions.end_turn(cursor, conversation.id, ending.told, ending.now_ms)
     if ending.held:
         actions.queue(cursor, "held", ending.turn, conversation.id, ending.held, ending.now_ms)
     owner, version, last_seq = cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": conversation.id})[0]
     is_owned = (owner, version) == (conversation.owner, conversation.version)
+    if ending.has_actions:
+        is_heard = is_owned and ending.is_agents
+        end = actions.TurnEnd(
+            reply=reply_id(ending.first_id),
+            conversation=conversation.id,
+            told=ending.told,
+            is_heard=is_heard,
+            is_asking=is_heard and ending.is_card,
+            is_agents=owner == AGENT_OWNER,
+        )
+        actions.end_turn(cursor, end, ending.now_ms)
     reply = None
     if ending.reply is not None:
         last_seq += 1

@@ -1,7 +1,7 @@
 """Forgetting what a person said, when they ask for it. What was counted stays; what was said does not.
 
-Blanked is everything this person said, and, in every case in which they spoke, what the agent, an operator or the house said. What others
-said stays theirs. The rows stay, without text: their ids go on refusing what the platform may deliver again.
+Blanked is everything this person said, and, in every case in which they spoke, what the agent, an operator or the house said; and of the
+actions that they asked for, all but ids, states and amounts. What others said stays theirs. The rows stay, without text: their ids go on refusing what the platform may deliver again.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from bot import ids
 from bot.model import ConversationId, IdentityId
 from bot.ports import Cursor, Value
-from bot.store import records
+from bot.store import actions, records
 
 _CONVERSATIONS = """
     SELECT s.conversation_id, NOT EXISTS (
@@ -70,6 +70,7 @@ def forget(cursor: Cursor, identity: IdentityId, now_ms: int, audit: str) -> Seq
         if is_alone:
             cursor.execute(_END_CASES, {"conversation": conversation, "now": now_ms})
             cursor.execute(records.SET_CASE, {"id": conversation, "case": ""})
+    actions.forget(cursor, identity, [row[0] for row in found], now_ms)
     cursor.execute(_DROP_BLOBS, who)
     for drop in _DROP_NAMES:
         cursor.execute(drop, who)

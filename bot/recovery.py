@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bot import ids
 from bot.ports import Clock, Cursor, Store
 from bot.scheduler import TurnScheduler
-from bot.store import records
+from bot.store import actions, records
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,8 @@ async def stopped_cleanly(store: Store) -> None:
 def take_up(cursor: Cursor, now_ms: int, incident: str, tries: int) -> Recovered:
     was_clean = bool(cursor.fetch(records.GET_META, {"key": CLEAN_STOP}))
     cursor.execute(records.FORGET_META, {"key": CLEAN_STOP})
-    is_backup = bool(cursor.fetch(records.GET_META, {"key": BACKUP}))
+    made = cursor.fetch(records.GET_META, {"key": BACKUP})
+    is_backup = bool(made)
     if was_clean or is_backup:
         cursor.execute(records.UNMARK_ALONE)
     elif not cursor.execute(records.COUNT_ALONE):
@@ -66,9 +67,11 @@ def take_up(cursor: Cursor, now_ms: int, incident: str, tries: int) -> Recovered
     if is_backup:
         cursor.execute(records.FORGET_META, {"key": BACKUP})
         cursor.execute(records.HOLD_ALL)
+        actions.hold_restored(cursor, int(made[0][0]), now_ms)
         cursor.execute(records.SET_META, {"key": HELD, "value": str(now_ms)})
         detail = "This data was restored from a backup. What it had not sent is held: frontdesk outbox list"
         records.add_incident(cursor, incident, "restored", "outbox", detail, now_ms)
+    actions.give_up_by_hand(cursor, now_ms)
     return Recovered(was_clean, bool(cursor.fetch(records.GET_META, {"key": HELD})))
 
 

@@ -35,6 +35,7 @@ from bot.model import (
 )
 from bot.ports import Clock, Cursor, Store
 from bot.preparing import Preparing, is_prepared
+from bot.store.actions import HAS_OPEN
 from bot.store.records import Inbound
 from bot.store.steps import BEGUN, FOR_OPERATORS, StoredSteps
 from bot.telemetry.logs import bind
@@ -116,7 +117,7 @@ class Batch:
 
     def take(self) -> Sequence[Message]:
         """What this turn covers now, in the order in which it was written. What has arrived since it began is left to the next where
-        files have to be fetched first."""
+        files have to be fetched first, and where it decides on an action, which is carried out when a turn begins."""
         self.read = self._working.unhandled[:1] if self._is_alone else self._prepared()
         if len(self.read) == 1:
             return (self.read[0].message,)
@@ -130,7 +131,7 @@ class Batch:
         for place, each in enumerate(unhandled):
             if (each.button == PERSON_BUTTON.id) is not is_wish:
                 return unhandled[:place]
-            if covered and place >= covered and not is_prepared(each.message):
+            if covered and place >= covered and (is_decision(each.button) or not is_prepared(each.message)):
                 return unhandled[:place]
         return list(unhandled)
 
@@ -171,6 +172,7 @@ class Turns:
         self._is_store_doubtful = False  # a unit of work has failed, and none has succeeded since
         self._owed: list[tuple[str, Sequence[Attempt]]] = []
         self._begun: set[str] = set()  # replies whose turns have left steps on disk
+        self._has_open = False  # the last run has left actions, which the config may not name any more
 
     async def run(self, conversation_id: str) -> float | None:
         """One turn. Returns None, or the seconds after which the conversation wants another."""
@@ -186,8 +188,9 @@ class Turns:
             return await self._run_batch(turn, working, Batch(working, self._rules.tries, reading))
 
     async def recover(self) -> None:
-        """At a start, before any turn runs: which turns have left steps."""
+        """At a start, before any turn runs: which turns have left steps, and whether any has left actions."""
         self._begun = {row[0] for row in await self._store.read(BEGUN)}
+        self._has_open = bool(await self._store.read(HAS_OPEN))
 
     async def watch(self) -> None:
         """Shows a typing sign for answers that take their time and ends those that take too long, until cancelled. One look at all
@@ -407,8 +410,10 @@ class Turns:
             attempts=attempts[on_record:],
             has_steps=batch.reply_id in self._begun,
             may_have_draft=not self._is_deduped(batch.conversation),
-            has_actions=self._agent(batch.conversation).dispatcher.has_actions,
+            has_actions=self._has_open or self._agent(batch.conversation).dispatcher.has_actions,
             told=answer.told if answer is not None else (),
+            is_agents=answer is not None,
+            is_card=answer is not None and answer.is_card,
             held=HELD if answer is not None and answer.is_held else "",
         )
 

@@ -37,7 +37,7 @@ from bot.tools.dispatcher import Dispatcher, result_of
 from bot.tools.names import SEARCH_KNOWLEDGE
 
 if TYPE_CHECKING:
-    from bot.tools.acting import Acting, Told
+    from bot.tools.acting import Acting
 
 ANSWER_CHARS = 40_000  # longer answers are cut
 CALLS_MOST = 8  # of one answer are made
@@ -195,18 +195,18 @@ class _Run:
         self._unusable = 0
         self._corrected = 0
         self._deeds: list[str] = []  # what tools with an effect have done, in words that an answer may use of it
-        self._decided: list[str] = []  # what came of actions that people decided on, in plain words
+        self._decided: list[str] = []  # what came of actions, in plain words
         self._card: ToolResult | None = None  # what a person is asked to agree to
         self._has_shown = False  # something of this answer stands on the page
         self._is_stale = False  # ... and does not count any more
 
     async def answer(self) -> Answer:
-        await self._open()
+        recalled = await self._recalled()
+        await self._open({call.id for taken in recalled for call in taken.step.calls})
         if self._asked.is_decision and not self._decided and self._agent.dispatcher.has_actions:
             return self._say(WAITS_OPERATOR)
-        if self._asked.is_again and self._asked.journal is not None:
-            for taken in await self._asked.journal.recall():
-                await self._take_up(taken)
+        for taken in recalled:
+            await self._take_up(taken)
         while self._card is None and not (cap := self._cap()):
             self._answer.steps += 1
             said = await self._call_model()
@@ -224,9 +224,16 @@ class _Run:
 
     # --- what is known before the model is asked -----------------------------------------------------------------------
 
-    async def _open(self) -> None:
+    async def _recalled(self) -> Sequence[Taken]:
+        """The steps of an earlier run of this turn."""
+        if not self._asked.is_again or self._asked.journal is None:
+            return ()
+        return await self._asked.journal.recall()
+
+    async def _open(self, recalled: Container[str]) -> None:
         """What is on record of the person, and what has become of actions since the agent last spoke. Carried out here is what a person
-        has agreed to: it was entered before, so a rerun finds its outcome."""
+        has agreed to: it was entered before, so a rerun finds its outcome. `recalled`: calls of this turn, whose results follow with their
+        steps."""
         caller, dispatcher = self._caller(), self._agent.dispatcher
         if caller is None or not dispatcher.has_actions:
             return
@@ -237,11 +244,13 @@ class _Run:
         for told in await dispatcher.decided(caller.conversation, self._left_s()):
             call = ToolCall(f"decided_{told.entry.id}", told.entry.name, told.entry.arguments)
             result = result_of(call.id, told.output)
+            self._answer.told.append(told.entry.id)
+            self._tell(told.title, result)
+            if told.entry.reply == caller.reply and told.entry.call in recalled:
+                continue
             self._exchange.append(ChatMessage(Author.AGENT, calls=(call,)))
             self._exchange.append(ChatMessage(Author.SYSTEM, results=(result,)))
-            self._answer.told.append(told.entry.id)
             self._note(call, result)
-            self._decided.append(_plainly(told))
 
     def _caller(self) -> Caller | None:
         return self._asked.caller() if self._asked.caller is not None else None
@@ -394,7 +403,10 @@ class _Run:
             return self._refuse(call, NO_TIME)
         result = await self._run_tool(call, left_s)
         self._note(call, result)
-        if not is_read and not dispatcher.is_entered(call.name) and not result.is_error:
+        if dispatcher.is_entered(call.name):
+            if result.deed or result.is_uncertain:
+                self._tell(dispatcher.title(call.name), result)
+        elif not is_read and not result.is_error:
             self._deeds.append(dispatcher.told(call.name))
         return result, _state_of(result)
 
@@ -430,6 +442,17 @@ class _Run:
         if result.deed:
             self._deeds.append(result.deed)
         self._answer.calls.append({"name": call.name, "arguments": call.arguments, "is_error": result.is_error})
+
+    def _tell(self, title: str, result: ToolResult) -> None:
+        """For a person, where no model tells them."""
+        if result.deed:
+            plain = f"Done: {title}."
+        elif result.is_uncertain:
+            plain = f"{title}: I am checking with a colleague whether it was done."
+        else:
+            plain = f"{title}: it was not done."
+        if plain not in self._decided:
+            self._decided.append(plain)
 
     def _add(self, step: Step, results: Sequence[ToolResult]) -> None:
         self._exchange.append(ChatMessage(Author.AGENT, step.text, calls=step.calls, reasoning=step.reasoning))
@@ -506,7 +529,7 @@ class _Run:
             await self._asked.page.void()
         answer.stopped = cap
         answer.is_held = self._corrected > 1
-        answer.text = STOPPED
+        answer.text = " ".join([*self._decided, STOPPED])
         answer.is_answered = False
         answer.buttons = (PERSON_BUTTON,)
         return answer
@@ -578,15 +601,6 @@ def _state_of(result: ToolResult) -> ToolCallState:
     if result.is_uncertain:
         return ToolCallState.UNKNOWN
     return ToolCallState.REFUSED if result.is_unusable else ToolCallState.SUCCEEDED
-
-
-def _plainly(told: "Told") -> str:
-    """For a person, where no model tells them."""
-    if told.output.deed:
-        return f"Done: {told.title}."
-    if told.output.is_uncertain:
-        return f"{told.title}: I am checking with a colleague whether it was done."
-    return f"{told.title}: it was not done."
 
 
 def citations(text: str, found: Sequence[Found]) -> tuple[Citation, ...]:

@@ -13,6 +13,7 @@ from bot.net.control import call, find_socket
 
 if TYPE_CHECKING:
     from bot.config import Config
+    from bot.config.action_schema import Action as Settings
     from bot.tools.action import Action
     from bot.tools.catalogue import Catalogue
 
@@ -34,7 +35,7 @@ CONSENTS: Final = {
 
 def run_list(arguments: argparse.Namespace) -> int:
     config = _load(arguments)
-    rows = asyncio.run(_with(config, lambda catalogue: _rows(config, catalogue), is_open=False))
+    rows = asyncio.run(_with(config, lambda catalogue: _rows(config, catalogue)))
     if arguments.json:
         show_json(rows)
         return 0
@@ -45,7 +46,7 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 def run_show(arguments: argparse.Namespace) -> int:
     config = _load(arguments)
-    found = asyncio.run(_with(config, lambda catalogue: _told(config, catalogue, arguments.name)))
+    found = asyncio.run(_with(config, lambda catalogue: _told(config, catalogue, arguments.name), arguments.name))
     if arguments.json:
         show_json(found)
         return 0
@@ -57,7 +58,7 @@ def run_show(arguments: argparse.Namespace) -> int:
 def run_call(arguments: argparse.Namespace) -> int:
     """A read is made from here; an effect goes through the running daemon, which enters it before it is made."""
     config = _load(arguments)
-    return asyncio.run(_with(config, lambda catalogue: _called(config, catalogue, arguments)))
+    return asyncio.run(_with(config, lambda catalogue: _called(config, catalogue, arguments), arguments.name))
 
 
 def run_draft(arguments: argparse.Namespace) -> int:
@@ -75,8 +76,8 @@ def _load(arguments: argparse.Namespace) -> "Config":
     return load(arguments.config, os.environ, adapters=find_settings)
 
 
-async def _with(config: "Config", use: "Callable[[Catalogue], Awaitable[T]]", *, is_open: bool = True) -> T:
-    """Runs `use` on the catalogue, as the daemon would make it."""
+async def _with(config: "Config", use: "Callable[[Catalogue], Awaitable[T]]", name: str = "") -> T:
+    """Runs `use` on the catalogue, as the daemon would make it; of the MCP servers only that of the action `name` is asked."""
     from bot.clock import SystemClock
     from bot.net.fetch import Fetcher
     from bot.net.perimeter import Perimeter
@@ -87,8 +88,8 @@ async def _with(config: "Config", use: "Callable[[Catalogue], Awaitable[T]]", *,
     try:
         catalogue = Catalogue(config, fetcher, clock)
         try:
-            if is_open:
-                await catalogue.open()
+            if name:
+                await catalogue.open(only=name)
             return await use(catalogue)
         finally:
             await catalogue.close()
@@ -99,12 +100,17 @@ async def _with(config: "Config", use: "Callable[[Catalogue], Awaitable[T]]", *,
 # --- listing and showing ---------------------------------------------------------------------------------------------
 
 
+def _usual(settings: "Settings") -> str:
+    """Who agrees where the config does not say it."""
+    return settings.consent or ("none" if settings.effect == "read" else "user")
+
+
 async def _rows(config: "Config", catalogue: "Catalogue") -> list[dict[str, Any]]:
     return [
         {
             "name": each.name,
             "effect": made.effect.value if made else each.effect or "naked",
-            "consent": _consent_of(made.consent.value if made else each.consent or "user", each.operator_above),
+            "consent": _consent_of(made.consent.value if made else _usual(each), each.operator_above),
             "agents": list(each.agents),
             "origin": made.origin if made else f"MCP {each.mcp}: {each.tool}",
         }
@@ -262,6 +268,7 @@ async def _carried_out(
         )
         return 1
     asked = {"name": action.name, "arguments": json.dumps(chosen), "person": arguments.as_person}
+    asked["version"] = action.version
     within_s = action.timeout_s * action.tries + SPARE_S
     socket = find_socket(config.data.path, os.environ)
     answer = await asyncio.to_thread(call, socket, "action call", asked, within_s)

@@ -24,6 +24,7 @@ ONLY: Final = {  # keys that mean something for some ways alone
     "body": ("url",),
     "look_up": ("url", "openapi"),
     "auth": ("url", "openapi"),
+    "key_header": ("url", "openapi"),
     "url": ("url", "openapi"),
     "operation": ("openapi",),
     "tool": ("mcp",),
@@ -146,12 +147,17 @@ def _reach(at: Path, url: str, auth: Auth | None, config: "Config") -> Iterator[
 
 
 def _effect(at: Path, action: Action) -> Iterator[Finding]:
-    if action.effect == "keyed" and action.is_http and not action.key_header:
+    if action.effect == "keyed" and (action.is_http or action.openapi is not None) and not action.key_header:
         yield (*at, "key_header"), 'is empty, but the effect is "keyed"', "Name the header that takes the key."
+    if action.auth is not None and action.key_header.lower() == action.auth.header.lower():
+        yield (*at, "key_header"), "is the header that carries the secret", "Name another header for the key."
     if action.effect == "checkable" and action.look_up is None and not action.python:
         what = "is missing: nobody could find out what became of a call"
         mend = 'Write look_up = { url = "https://.../refunds?key={key}" }, or effect = "naked".'
         yield (*at, "look_up"), what, mend
+    if action.look_up is not None and KEY not in PLACE.findall(action.look_up.url):
+        what = "has no {key}: an earlier call of the same kind would be taken for this one"
+        yield (*at, "look_up", "url"), what, 'Write one such as "https://.../refunds?key={key}".'
     if action.look_up is not None and action.effect != "checkable":
         yield (*at, "look_up"), 'means nothing unless the effect is "checkable"', 'Write effect = "checkable".'
     if action.cache_s and action.effect != "read":

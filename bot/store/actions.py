@@ -14,9 +14,14 @@ from bot.store import records
 
 USER, OPERATOR = "user", "operator"
 STALE_MS: Final = 3_600_000  # what was agreed to longer ago is not begun any more
+KEY_MS: Final = 72_000_000  # ... and a call is not made again with a key that the other side may have dropped: some keep them for a day
 CALLED_OFF: Final = "The person who was asked said no. Nothing was done."
 TOO_LATE: Final = "The time in which it could be agreed to is over. Nothing was done; ask again if it is still wanted."
 NOT_WANTED: Final = "It was not begun before the turn that wanted it was interrupted. Nothing was done."
+TAKEN_OVER: Final = (
+    "It was not begun before a colleague took over. Nothing was done; they have to do it if it is still wanted."
+)
+RESTORED: Final = "restored from a backup: it may have been carried out after that was made"
 UNCLEAR: Final = (
     "Nobody knows whether this was carried out: a colleague is finding out. Say that you are checking with a colleague. Do not claim that it "
     "happened or that it did not, and do not make the call again."
@@ -111,11 +116,25 @@ BY_ID = f"SELECT {_ENTRY} FROM actions WHERE id = :id"
 
 AWAITING = f"SELECT {_ENTRY} FROM actions WHERE conversation_id = :conversation AND awaits_telling = 1 AND state <> 'proposed' ORDER BY created_ms, id"
 
+# Entered by an earlier run of the same turn, which never came to asking.
+UNASKED = "SELECT id FROM actions WHERE conversation_id = :conversation AND state = 'proposed' AND reply_id = :reply AND id <> :id"
+
+LAPSED = f"""
+    SELECT {_ENTRY} FROM actions
+    WHERE state = 'proposed' AND id IN (SELECT action_id FROM consents WHERE state = 'open' AND expires_ms <= :now) ORDER BY created_ms, id"""
+
+OPEN_EFFECTS = (
+    f"SELECT {_ENTRY} FROM actions WHERE state IN ('proposed', 'approved', 'intended') ORDER BY created_ms, id"
+)
+
+HAS_OPEN = "SELECT 1 FROM actions WHERE state IN ('proposed', 'approved', 'intended') LIMIT 1"
+
 OF_OBJECT = f"SELECT {_ENTRY} FROM actions WHERE object = :object AND state NOT IN ('refused', 'void')"
 
 UNSETTLED_TWIN = f"""
     SELECT {_ENTRY} FROM actions
-    WHERE identity_id = :identity AND name = :name AND arguments = :arguments AND state IN ('intended', 'unknown') AND id <> :id LIMIT 1"""
+    WHERE identity_id = :identity AND name = :name AND arguments IN (:arguments, '') AND state IN ('intended', 'unknown') AND id <> :id
+    LIMIT 1"""
 
 OF_DAY = """
     SELECT count(*), coalesce(sum(amount), 0) FROM actions
@@ -130,6 +149,10 @@ ADD = """
     VALUES (:id, :reply, :call, :turn, :conversation, :case, :identity, :agent, :name, :version, :effect, :arguments,
             :facts, :hash, :key, :object, :amount, :private, :state, :result, :awaits, :now, :ended)
     ON CONFLICT (id) DO NOTHING"""
+
+READ_AFTER_ALL = (
+    "UPDATE actions SET state = 'succeeded', result = :result, ended_ms = :ended WHERE id = :id AND effect = 'read'"
+)
 
 ADD_CONSENT = """
     INSERT INTO consents (id, action_id, kind, asked, hash, text, created_ms, expires_ms)
@@ -164,13 +187,35 @@ SET_STATE = """
     UPDATE actions SET state = :state, result = :result, ended_ms = :ended, approved_ms = coalesce(:approved, approved_ms)
     WHERE id = :id AND state = :was"""
 
+# From here on the agent has to tell of it. What a person has taken over is not begun: they may do it themselves.
 BEGIN = """
-    UPDATE actions SET state = 'intended', tries = tries + 1, intended_ms = :now
-    WHERE id = :id AND (state = 'approved' AND coalesce(approved_ms, created_ms) >= :fresh OR state = 'intended' AND tries > 0)"""
+    UPDATE actions SET state = 'intended', tries = tries + 1, intended_ms = :now, awaits_telling = 1
+    WHERE id = :id AND (state = 'intended' AND tries > 0 AND coalesce(approved_ms, created_ms) >= :valid OR
+        state = 'approved' AND coalesce(approved_ms, created_ms) >= :fresh AND NOT EXISTS (
+            SELECT 1 FROM conversations c WHERE c.id = actions.conversation_id AND c.owner <> 'agent'))"""
 
-SETTLE = "UPDATE actions SET state = :state, result = :result, detail = :detail, ended_ms = :now WHERE id = :id AND state = 'intended'"
+# What was forgotten meanwhile (no arguments any more) keeps no text, and nobody is told of it.
+SETTLE = """
+    UPDATE actions SET state = :state, ended_ms = :now, awaits_telling = CASE arguments WHEN '' THEN 0 ELSE awaits_telling END,
+                       result = CASE arguments WHEN '' THEN '' ELSE :result END, detail = CASE arguments WHEN '' THEN '' ELSE :detail END
+    WHERE id = :id AND state = 'intended'"""
 
 TOLD = "UPDATE actions SET awaits_telling = 0 WHERE id = :id"
+
+TOLD_OF_TURN = """
+    UPDATE actions SET awaits_telling = 0
+    WHERE conversation_id = :conversation AND awaits_telling = 1 AND reply_id = :reply AND tries > 0 AND state <> 'intended'"""
+
+OF_PERSON = "SELECT id, name, amount, key FROM actions WHERE identity_id = :identity"
+
+OF_SEVERAL = "SELECT id, name, amount, key FROM actions WHERE identity_id = '' AND conversation_id = :conversation"
+
+BLANK = (
+    "UPDATE actions SET arguments = '', facts = '', result = '', detail = '', awaits_telling = 0 WHERE id = :id",
+    "UPDATE consents SET text = '', why = '' WHERE action_id = :id",
+)
+
+BLANK_QUEUE = "UPDATE queue SET detail = :detail, why = '' WHERE kind = 'unknown' AND subject = :id"
 
 LEFT_OPEN = f"SELECT {_ENTRY} FROM actions WHERE conversation_id = :conversation AND state = 'intended'"
 
@@ -196,7 +241,13 @@ DECIDE_QUEUE = """
     UPDATE queue SET outcome = :outcome, decided_by = :by, account = :account, why = :why, decided_ms = :now
     WHERE id = :id AND (decided_ms IS NULL OR outcome = 'mine')"""
 
-RESOLVE_UNKNOWN = "UPDATE actions SET state = :state, result = :result, awaits_telling = :awaits, ended_ms = :now WHERE id = :id AND state = 'unknown'"
+MAKE_UNKNOWN = (
+    "UPDATE actions SET state = 'unknown', result = :result, detail = :detail, ended_ms = :now WHERE id = :id"
+)
+
+RESOLVE_UNKNOWN = """
+    UPDATE actions SET state = :state, result = :result, awaits_telling = arguments <> '', ended_ms = :now
+    WHERE id = :id AND state = 'unknown'"""
 
 OPEN_CONSENTS = """
     SELECT c.id, c.kind, c.text, a.name, a.conversation_id, c.created_ms, c.expires_ms, a.id
@@ -223,6 +274,7 @@ def propose(cursor: Cursor, asked: Proposal) -> Verdict:
     known = cursor.fetch(BY_ID, {"id": asked.id})
     if known:
         return _as_it_stands(cursor, entry_of(known[0]))
+    _drop_unasked(cursor, asked.conversation, asked.reply, asked.now_ms, asked.id)
     if stopped := _stopped(cursor, asked):
         return stopped
     needs_user = not asked.is_free or (not asked.operators and _is_tainted(cursor, asked))
@@ -290,7 +342,7 @@ def _stopped(cursor: Cursor, asked: Proposal) -> Verdict | None:
         return Verdict(stopped=UNCLEAR, is_uncertain=True)
     for row in cursor.fetch(OF_OBJECT, {"object": asked.object}) if asked.object else ():
         if not _has_lapsed(cursor, entry_of(row), asked.now_ms):
-            return Verdict(stopped=_second_intent(entry_of(row)))
+            return Verdict(stopped=_second_intent(entry_of(row), asked.identity))
     person: dict[str, Value] = {"identity": asked.identity, "name": asked.name, "day": asked.day_ms}
     calls, amount = cursor.fetch(OF_DAY, person)[0]
     if asked.calls_per_day and calls >= asked.calls_per_day:
@@ -302,10 +354,12 @@ def _stopped(cursor: Cursor, asked: Proposal) -> Verdict | None:
     return None
 
 
-def _second_intent(entry: Entry) -> str:
+def _second_intent(entry: Entry, identity: str) -> str:
     match entry.state:
         case State.SUCCEEDED:
-            return f"This has been done already and is not done again. What came of it then: {entry.result}"
+            is_theirs = entry.identity == identity and entry.result  # what came of it is for the one who asked for it
+            came = f" What came of it then: {entry.result}" if is_theirs else ""
+            return f"This has been done already and is not done again.{came}"
         case State.PROPOSED:
             return "This has been asked for already and waits for consent. It was not asked for again."
         case _:
@@ -319,9 +373,60 @@ def _has_lapsed(cursor: Cursor, entry: Entry, now_ms: int) -> bool:
     waiting = [row for row in cursor.fetch(CONSENTS_OF, {"action": entry.id}) if row[2] == "open"]
     if waiting and min(row[3] for row in waiting) > now_ms:
         return False
-    _end(cursor, entry.id, State.PROPOSED, State.VOID, TOO_LATE, now_ms)
-    cursor.execute(TOLD, {"id": entry.id})
+    _drop(cursor, entry.id, TOO_LATE, now_ms)
     return True
+
+
+def _drop(cursor: Cursor, action: str, why: str, now_ms: int) -> None:
+    """A proposal of which nobody has to be told."""
+    _end(cursor, action, State.PROPOSED, State.VOID, why, now_ms)
+    cursor.execute(TOLD, {"id": action})
+
+
+def _drop_unasked(cursor: Cursor, conversation: str, reply: str, now_ms: int, but: str = "") -> None:
+    for (action,) in cursor.fetch(UNASKED, {"conversation": conversation, "reply": reply, "id": but}):
+        _drop(cursor, action, NOT_WANTED, now_ms)
+
+
+def expire(cursor: Cursor, now_ms: int) -> Sequence[Entry]:
+    """Voids what nobody can agree to any more. Returns what waited for operators, whose decision the person was promised to hear of."""
+    promised = []
+    for entry in map(entry_of, cursor.fetch(LAPSED, {"now": now_ms})):
+        waiting = {row[1] for row in cursor.fetch(CONSENTS_OF, {"action": entry.id}) if row[2] == "open"}
+        if USER in waiting:  # the card says until when
+            _drop(cursor, entry.id, TOO_LATE, now_ms)
+        else:
+            _end(cursor, entry.id, State.PROPOSED, State.VOID, TOO_LATE, now_ms)
+            promised.append(entry)
+    return promised
+
+
+def hold_restored(cursor: Cursor, made_ms: int, now_ms: int) -> None:
+    """After a restore: what was open when the backup was made may have been carried out since, so only a person can say. What had lapsed
+    by then cannot have been."""
+    for entry in map(entry_of, cursor.fetch(OPEN_EFFECTS)):
+        if not _has_lapsed(cursor, entry, made_ms):
+            cursor.execute(EXPIRE_OF, {"action": entry.id, "now": now_ms})
+            cursor.execute(MAKE_UNKNOWN, {"id": entry.id, "result": UNCLEAR, "detail": RESTORED, "now": now_ms})
+            ask_people(cursor, entry, RESTORED, now_ms)
+
+
+def forget(cursor: Cursor, identity: str, conversations: Sequence[str], now_ms: int) -> None:
+    """Nothing of theirs is begun any more. Ids, states and amounts stay, for the audit; texts do not, nor those of reads that were made
+    where several people spoke."""
+    rows = list(cursor.fetch(OF_PERSON, {"identity": identity}))
+    for conversation in conversations:
+        rows += cursor.fetch(OF_SEVERAL, {"conversation": conversation})
+    for action, name, amount, key in rows:
+        void(cursor, action, "", now_ms)
+        for blank in BLANK:
+            cursor.execute(blank, {"id": action})
+        cursor.execute(BLANK_QUEUE, {"id": action, "detail": _forgotten(name, amount, key)})
+
+
+def _forgotten(name: str, amount: int, key: str) -> str:
+    """What an operator can still find it by."""
+    return f"{name}, amount {amount}, key {key}: the person has had the rest forgotten"
 
 
 def _is_tainted(cursor: Cursor, asked: Proposal) -> bool:
@@ -373,6 +478,10 @@ def decide_by_operator(
 
 def _decide(cursor: Cursor, row: Row, is_yes: bool, by: str, account: str, why: str, now_ms: int) -> None:
     consent, action, _, _, agreed, state, expires_ms, action_state, hash_ = row[:9]
+    if state == "expired" and expires_ms <= now_ms:
+        raise Refused(
+            "decided", "The time in which this could be decided is over. Please ask again if you still want it."
+        )
     if state != "open" or action_state != State.PROPOSED:
         raise Refused("decided", "This has been decided already.")
     decided = "given" if is_yes else "refused"
@@ -401,7 +510,8 @@ def begin(cursor: Cursor, action: str, hash_: str, now_ms: int) -> bool:
         return False
     if not all(_is_given(cursor, action, hash_, each) for each in cursor.fetch(GIVEN, {"action": action})):
         return False
-    return cursor.execute(BEGIN, {"id": action, "now": now_ms, "fresh": now_ms - STALE_MS}) == 1
+    times: dict[str, Value] = {"now": now_ms, "fresh": now_ms - STALE_MS, "valid": now_ms - KEY_MS}
+    return cursor.execute(BEGIN, {**times, "id": action}) == 1
 
 
 def _is_given(cursor: Cursor, action: str, hash_: str, consent: Row) -> bool:
@@ -427,7 +537,8 @@ def void(cursor: Cursor, action: str, why: str, now_ms: int) -> None:
 
 
 def ask_people(cursor: Cursor, entry: Entry, detail: str, now_ms: int) -> None:
-    what = f"{entry.name} {entry.arguments}: {detail}"
+    rows = cursor.fetch("SELECT name, amount, key FROM actions WHERE id = :id", {"id": entry.id})
+    what = f"{entry.name} {entry.arguments}: {detail}" if entry.arguments else _forgotten(*rows[0])
     queue(cursor, "unknown", entry.id, entry.conversation, what, now_ms)
     told = f"Nobody knows whether {entry.name} was carried out. See: frontdesk queue list"
     records.add_incident(cursor, f"{entry.id}:unknown", "action", entry.id, told, now_ms, entry.conversation)
@@ -439,18 +550,51 @@ def queue(cursor: Cursor, kind: str, subject: str, conversation: str, detail: st
 
 
 def add_read(cursor: Cursor, asked: Proposal, state: State, result: str, detail: str) -> None:
-    """A read leaves its row when it has been made, for the audit."""
-    cursor.execute(ADD, {**_row(asked), "state": state, "result": result or detail, "awaits": 0, "ended": asked.now_ms})
+    """A read leaves its row when it has been made, for the audit. A rerun that could read what an earlier run could not has read it."""
+    row = {**_row(asked), "state": state, "result": result or detail, "awaits": 0, "ended": asked.now_ms}
+    if not cursor.execute(ADD, row) and state is State.SUCCEEDED:
+        cursor.execute(READ_AFTER_ALL, {name: row[name] for name in ("id", "result", "ended")})
 
 
-def end_turn(cursor: Cursor, conversation: str, told: Sequence[str], now_ms: int) -> None:
-    """A piece of the units that end a turn: the agent has told of these; what was begun and never settled is unknown from now on; what
-    needed nobody's consent, and was not begun before a rerun wanted something else, is not made any more."""
-    for action in told:
-        cursor.execute(TOLD, {"id": action})
-    cursor.execute(VOID_LEFT, {"conversation": conversation, "result": NOT_WANTED, "now": now_ms})
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """How a turn ends. `told`: what had been decided, and the agent knows by now. `is_heard`: the person reads what the agent says;
+    `is_asking`: and it is the card of what was proposed. `is_agents`: the conversation is the agent's still."""
+
+    reply: str
+    conversation: str
+    told: Sequence[str]
+    is_heard: bool
+    is_asking: bool
+    is_agents: bool
+
+
+def end_turn(cursor: Cursor, end: TurnEnd, now_ms: int) -> None:
+    """A piece of the units that end a turn: what the agent has told of is told; what was begun and never settled is unknown from now on;
+    what was not begun before a rerun wanted something else, or a person took over, is not made any more; what nobody was asked is void."""
+    where: dict[str, Value] = {"conversation": end.conversation}
+    if end.is_heard:
+        for action in end.told:
+            cursor.execute(TOLD, {"id": action})
+        cursor.execute(TOLD_OF_TURN, {**where, "reply": end.reply})
+    if not end.is_asking:
+        _drop_unasked(cursor, end.conversation, end.reply, now_ms)
+    cursor.execute(VOID_LEFT, {**where, "result": NOT_WANTED, "now": now_ms})
+    if not end.is_agents:
+        cursor.execute(VOID_APPROVED, {**where, "result": TAKEN_OVER, "now": now_ms})
+    give_up(cursor, end.conversation, "the turn ended in the middle of the call", now_ms)
+
+
+def give_up(cursor: Cursor, conversation: str, why: str, now_ms: int) -> None:
+    """Nobody goes on with what was begun here ("": on the command line)."""
     for row in cursor.fetch(LEFT_OPEN, {"conversation": conversation}):
-        settle(cursor, row[0], State.UNKNOWN, UNCLEAR, "the turn ended in the middle of the call", now_ms)
+        settle(cursor, row[0], State.UNKNOWN, UNCLEAR, why, now_ms)
+
+
+def give_up_by_hand(cursor: Cursor, now_ms: int) -> None:
+    """At a start: calls from the command line that the end of the process cut off belong to no turn."""
+    cursor.execute(VOID_APPROVED, {"conversation": "", "result": NOT_WANTED, "now": now_ms})
+    give_up(cursor, "", "the process ended in the middle of the call", now_ms)
 
 
 def decide_unknown(
@@ -481,9 +625,11 @@ def decide_unknown(
     if kind == "unknown" and outcome in ("happened", "did not"):
         state = State.SUCCEEDED if outcome == "happened" else State.REFUSED
         result = f"A colleague has found out: it {'was' if state is State.SUCCEEDED else 'was not'} carried out. {why}".strip()
-        done: dict[str, Value] = {"id": subject, "state": state, "result": result, "awaits": 1, "now": now_ms}
+        done: dict[str, Value] = {"id": subject, "state": state, "result": result, "now": now_ms}
         if cursor.execute(RESOLVE_UNKNOWN, done):
-            tell(cursor, str(conversation), entry_of(cursor.fetch(BY_ID, {"id": subject})[0]).identity, now_ms)
+            entry = entry_of(cursor.fetch(BY_ID, {"id": subject})[0])
+            if entry.arguments:  # nobody is told of what they wanted forgotten
+                tell(cursor, str(conversation), entry.identity, now_ms)
     records_audit: dict[str, Value] = {
         "id": f"{id_}:{outcome}:{now_ms}",
         "actor": name,

@@ -317,7 +317,7 @@ class Acting:
         """From where the ledger has it to its outcome. `is_fresh`: its facts were read just now."""
         action = self._actions.get(entry.name)
         if entry.state in (State.APPROVED, State.INTENDED):
-            if action is None or action.version != entry.version:
+            if action is None or action.version != entry.version or not entry.arguments:
                 entry = await self._cannot(entry)
             else:
                 entry = await self._carry_out(action, entry, deadline, is_fresh=is_fresh)
@@ -326,9 +326,8 @@ class Acting:
     async def _cannot(self, entry: Entry) -> Entry:
         """What was agreed to is no longer what would be done."""
         if entry.state is State.INTENDED:
-            return await self._settle(
-                entry, State.UNKNOWN, ledger.UNCLEAR, "the action has changed since the call began"
-            )
+            why = "the action has changed since the call began, or that is too long ago for its key"
+            return await self._settle(entry, State.UNKNOWN, ledger.UNCLEAR, why)
         return await self._void(entry)
 
     async def _void(self, entry: Entry) -> Entry:
@@ -480,7 +479,9 @@ def _operators(action: Action, amount: int) -> int:
 def _object(action: Action, arguments: Mapping[str, Any], caller: Caller) -> str:
     if action.once_per:
         named = {name: canonical(value) if not isinstance(value, str) else value for name, value in arguments.items()}
-        return action.once_per.format(**named)
+        return ids.derived_id(
+            "object", action.once_per.format(**named)
+        )  # what it names need not stay when a person is forgotten
     return f"{action.name}:{caller.case}:{ids.derived_id('arguments', canonical(arguments))}"
 
 

@@ -72,15 +72,15 @@ class Catalogue:
         """Why an action of the config is not there, by its name."""
         return dict(self._missing)
 
-    async def open(self) -> None:
+    async def open(self, only: str = "") -> None:
         """Asks each MCP server that an action needs for its tools, side by side; they are pinned from here on. What does not fit is left
-        out with its reason: a server may change at any time, and the rest goes on."""
-        wanted = sorted({each.mcp for each in self._config.actions if each.mcp})
+        out with its reason: a server may change at any time, and the rest goes on. `only`: the one action whose server is asked."""
+        wanted = sorted({each.mcp for each in self._config.actions if each.mcp and only in ("", each.name)})
         await asyncio.gather(*map(self._open, wanted))
         for place, text in self._take(self._of_server).items():
             name = self._config.actions[place].name
             self._missing[name] = text
-        for name, why in self._missing.items():
+        for name, why in self._missing.items() if not only else ():
             log.error("the action %s is not available until a restart: %s", name, why)
 
     async def close(self) -> None:
@@ -128,6 +128,7 @@ class Catalogue:
         from bot.tools.mcp import Server
 
         given = self._config.mcp[name]
+        secrets = [*given.env.values(), *([given.auth.secret] if given.auth is not None else [])]
         return Server(
             name,
             self._clock,
@@ -137,6 +138,7 @@ class Catalogue:
             url=given.url,
             headers=self._header(given.auth) if given.auth is not None else {},
             perimeter=Perimeter(self._config.network.allow),
+            hidden=[self._named(each) for each in secrets],
         )
 
     def _header(self, auth: "Auth") -> dict[str, str]:

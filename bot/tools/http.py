@@ -6,9 +6,8 @@ for, and stands in no answer and no error; a status that says nothing of whether
 
 import json
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bot.errors import NotSent, Uncertain
@@ -29,6 +28,7 @@ from bot.tools.http_request import (
     text_of,
     with_query,
 )
+from bot.tools.schemas import storable, without
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +38,9 @@ MOST_BYTES: Final = 1_048_576
 TEXT_CHARS: Final = 100_000
 REFUSAL_CHARS: Final = 2_000
 SPARE: Final = 0.05  # of the time, so that how a call ended is told here, where it is known
-_DEEPEST: Final = 64
 # RFC 9110, sections 15.5.9 and (RFC 8470) 425: another try may find it otherwise, and says nothing of this one
 _UNSAID: Final = frozenset({408, 425})
+_ACCEPTED: Final = 202  # RFC 9110, section 15.3.3: nothing has been done yet
 _SEE_OTHER: Final = frozenset({302, 303})  # how a form that has been accepted is answered as well
 
 
@@ -137,7 +137,8 @@ class HttpEndpoint:
             raise Uncertain(f"{origin(where.url)}: the look-up answered {answered.status}")
         if where.method == "HEAD":
             return Reply("It was done.")
-        return _found(_decoded(answered, hidden), key, origin(where.url))
+        found = _found(_decoded(answered), key, origin(where.url))
+        return replace(found, data=without(found.data, hidden)) if found is not None else None
 
     # --- asking ------------------------------------------------------------------------------------------------------
 
@@ -183,7 +184,8 @@ class HttpEndpoint:
     def _judged(self, answered: Answered, hidden: str) -> Reply:
         status = answered.status
         if 200 <= status < 300:
-            return self._done(answered, hidden)
+            reply = self._done(answered)
+            return replace(reply, data=without(reply.data, hidden))
         if status >= 500 or status < 200 or status in _UNSAID:
             raise self._unsaid(f"answered {status}")
         if status in _SEE_OTHER and not self._is_read:
@@ -195,12 +197,13 @@ class HttpEndpoint:
             )
         if status in (401, 403):
             log.warning("%s answered %d: is its secret right, and may it do this?", origin(self._shape.url), status)
-        return Reply(_refusal(answered, hidden), is_refused=True)
+        return Reply(without(_refusal(answered), hidden), is_refused=True)
 
-    def _done(self, answered: Answered, hidden: str) -> Reply:
-        text = _decoded(answered, hidden)
+    def _done(self, answered: Answered) -> Reply:
+        text = _decoded(answered)
         if not text.strip():
-            return Reply(None if self._is_read else "It was done.")
+            done = "It was accepted, to be done later." if answered.status == _ACCEPTED else "It was done."
+            return Reply(None if self._is_read else done)
         if not text.lstrip().startswith(("{", "[")) and not _is_json(answered):
             return Reply(text[:TEXT_CHARS])
         if answered.is_cut:
@@ -228,13 +231,12 @@ def _is_json(answered: Answered) -> bool:
     return answered.media_type == "application/json" or answered.media_type.endswith("+json")
 
 
-def _decoded(answered: Answered, hidden: str) -> str:
-    text = answered.data.decode("utf-8-sig", "replace").replace("\0", "")
-    return text.replace(hidden, "***") if hidden else text
+def _decoded(answered: Answered) -> str:
+    return answered.data.decode("utf-8-sig", "replace").replace("\0", "")
 
 
-def _refusal(answered: Answered, hidden: str) -> Any:  # any JSON value
-    text = _decoded(answered, hidden).strip()
+def _refusal(answered: Answered) -> Any:  # any JSON value
+    text = _decoded(answered).strip()
     if not text:
         return f"answered {answered.status}"
     try:
@@ -260,22 +262,6 @@ def _found(text: str, key: str, origin: str) -> Reply | None:
 def _loaded(text: str) -> Any:  # any JSON value
     """What others write, taken as it is where that can be stored; raises ValueError."""
     try:
-        return _clean(json.loads(text, parse_constant=lambda _: None), 0)
+        return storable(json.loads(text, parse_constant=lambda _: None))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-
-
-def _clean(value: Any, depth: int) -> Any:  # any JSON value
-    if depth > _DEEPEST:
-        raise ValueError("nested too deeply")
-    match value:
-        case dict():
-            return {_clean(name, depth): _clean(each, depth + 1) for name, each in value.items()}
-        case list():
-            return [_clean(each, depth + 1) for each in value]
-        case str():
-            return value.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case float():
-            return value if math.isfinite(value) else None
-        case _:
-            return value

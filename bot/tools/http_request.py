@@ -108,9 +108,14 @@ def _segment(template: str, values: Mapping[str, Any]) -> str:
 
 
 def _stepless(text: str, name: str) -> str:
-    """Some servers decode a path before they take it apart."""
+    """Some servers decode a path before they take it apart, and some leave out what stands behind a `;`."""
     steps = [step for read in (unquote(text), unquote(unquote(text))) for step in re.split(r"[/\\]", read)]
-    if not text or any(each in (".", "..") for each in steps) or re.search(r"%[01][0-9A-F]|%7F", text):
+    if (
+        not text
+        or ";" in unquote(unquote(text))
+        or any(each in (".", "..") for each in steps)
+        or re.search(r"%[01][0-9A-F]|%7F", text)
+    ):
         raise ValueError(f"{name} would change the path")
     return text
 

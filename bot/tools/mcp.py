@@ -12,7 +12,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from bot.errors import NotSent, Uncertain
 from bot.net.perimeter import Perimeter
 from bot.ports import Clock
 from bot.tools.action import Arguments, Declared, Effect, Parameter, Reply
+from bot.tools.schemas import storable, without
 
 if TYPE_CHECKING:
     from bot.tools.mcp_wire import Wire
@@ -68,7 +69,8 @@ class Way:
 
 
 class Server:
-    """One MCP server. `run` holds the connection; everything else waits for it, and asks for it if it is down."""
+    """One MCP server. `run` holds the connection; everything else waits for it, and asks for it if it is down. `hidden`: secrets that it is
+    given, which stand in nothing that it says."""
 
     def __init__(
         self,
@@ -81,12 +83,14 @@ class Server:
         url: str = "",
         headers: Mapping[str, str] | None = None,
         perimeter: Perimeter | None = None,
+        hidden: Sequence[str] = (),
     ) -> None:
         if bool(command) == bool(url):
             raise ValueError(f"the MCP server {name} has either a command or a url")
         self.name = name
         self._clock = clock
         self._way = Way(tuple(command), env, folder, url, headers, perimeter or Perimeter(None))
+        self._hidden = tuple(hidden)
         self._wire: Wire | None = None
         self._failure = "it is not connected to yet"
         self._tried = asyncio.Event()  # the outcome of the latest try is known
@@ -161,7 +165,12 @@ class Server:
                 wire = await self._connected()
                 await self._check(wire, tool)
                 has_left = True
-                return await wire.call(tool.name, arguments, key)
+                reply = await wire.call(tool.name, arguments, key)
+            return replace(reply, data=self._cleared(reply.data))
+        except NotSent as error:
+            raise NotSent(self._cleared(str(error)), is_retryable=error.is_retryable) from error
+        except Uncertain as error:
+            raise Uncertain(self._cleared(str(error))) from error
         except TimeoutError as error:
             if has_left:
                 raise Uncertain(f"the MCP server {self.name} did not answer within {within_s:g} s") from error
@@ -187,11 +196,16 @@ class Server:
         except TimeoutError:
             return f"it did not answer within {OPEN_S:g} s"
         except Exception as error:  # noqa: BLE001 - whatever the SDK raises, it is one server that fails
-            return _words(error)
+            return str(self._cleared(_words(error)))
         finally:
             self._wire = None
             self._forget()
         return "the connection was lost"
+
+    def _cleared(self, told: Any) -> Any:  # any JSON value
+        for each in self._hidden:
+            told = without(told, each)
+        return told
 
     async def _pause(self, seconds: float) -> None:
         pause = asyncio.ensure_future(self._clock.sleep(seconds))
@@ -257,6 +271,7 @@ class McpEndpoint:
 
 def _parameters(schema: Mapping[str, Any]) -> tuple[tuple[Parameter, ...], dict[str, Any]]:
     """The arguments of a tool, closed, and the schemas that they refer to."""
+    schema = storable(schema)
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as error:
@@ -308,4 +323,4 @@ def _words(error: BaseException) -> str:
     """What went wrong, of a group of errors the first."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"[:500] if str(error) else type(error).__name__
+    return str(storable(f"{type(error).__name__}: {error}"[:500])) if str(error) else type(error).__name__

@@ -32,6 +32,7 @@ from bot.errors import NotSent, Uncertain
 from bot.net.perimeter import Perimeter
 from bot.tools.action import Arguments, Reply
 from bot.tools.mcp import Tool, Way
+from bot.tools.schemas import storable
 
 CONNECT_S = 10.0
 MOST_BYTES = 4_000_000  # of an answer
@@ -39,6 +40,7 @@ TEXT_CHARS = 100_000
 MOST_PAGES = 50  # of a listing of tools
 KEPT = ("PATH", "HOME", "LANG")
 SAID_CHARS = 500
+UNSHOWN = "It was carried out. Its result cannot be shown."
 
 # Errors of our own, in the place of the server's. Drawn anew by each process, so that no server can name them.
 _UNSENT, _UNSENT_FOR_GOOD, _EXPIRED, _LOST = (secrets.randbelow(10**9) + 10**9 * each for each in (1, 2, 3, 4))
@@ -198,7 +200,7 @@ async def _address(way: Way, ended: asyncio.Event) -> AsyncIterator[_Streams]:
     async with (
         httpx2.AsyncClient(
             transport=_Guard(way.perimeter),
-            headers=dict(way.headers or {}),
+            headers={**(way.headers or {}), "Accept-Encoding": "identity"},
             timeout=httpx2.Timeout(None, connect=CONNECT_S),
             follow_redirects=False,
             trust_env=False,
@@ -263,6 +265,9 @@ class _Guard(httpx2.AsyncHTTPTransport):
             return _answer(request, _UNSENT, f"{url.host}:{port} cannot be connected to: {error}")
         except httpx2.TransportError as error:
             return _answer(request, _LOST, f"the connection was lost: {type(error).__name__}")
+        if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            await response.aclose()
+            return _answer(request, _LOST, "the answer is packed, which was not asked for")
         if request.method == "POST" and 400 <= response.status_code < 500 and response.status_code != 408:
             return await self._turned_away(request, response)
         if response.headers.get("content-type", "").lower().startswith("application/json"):
@@ -323,8 +328,8 @@ def _tool(tool: told.Tool) -> Tool:
     hints = tool.annotations
     return Tool(
         tool.name,
-        tool.title or (hints.title if hints else "") or "",
-        tool.description or "",
+        str(storable(tool.title or (hints.title if hints else "") or "")),
+        str(storable(tool.description or "")),
         tool.input_schema,
         is_read=bool(hints and hints.read_only_hint),
     )
@@ -335,27 +340,38 @@ def _failed(name: str, error: MCPError) -> Reply:
     if error.code in (_UNSENT, _UNSENT_FOR_GOOD, _EXPIRED, *_UNBEGUN, *_IMPOSSIBLE):
         raise NotSent(_said(error), is_retryable=error.code in (_UNSENT, _EXPIRED, *_UNBEGUN)) from error
     if error.code == told.INVALID_PARAMS:
-        return Reply(error.message[:TEXT_CHARS], is_refused=True)
+        return Reply(storable(error.message[:TEXT_CHARS]), is_refused=True)
     raise Uncertain(f"{name}: {_said(error)}") from error
 
 
 def _said(error: MCPError | ValidationError) -> str:
-    return error.message[:SAID_CHARS] if isinstance(error, MCPError) else "an answer that is none of the protocol's"
+    return (
+        str(storable(error.message[:SAID_CHARS]))
+        if isinstance(error, MCPError)
+        else "an answer that is none of the protocol's"
+    )
 
 
 def _reply(result: told.CallToolResult) -> Reply:
     """Structured content if there is any, and else the text; that of a server which writes JSON as text is read."""
-    text = "\n".join(map(_named, result.content))[:TEXT_CHARS]
+    text = str(storable("\n".join(map(_named, result.content))[:TEXT_CHARS]))
     if result.is_error:
         return Reply(text or "it failed", is_refused=True, is_vague=True)  # any exception of a tool comes so
     if result.structured_content is not None:
-        return Reply(result.structured_content)
+        return Reply(_shown(result.structured_content))
     if len(result.content) == 1 and text.startswith(("{", "[")):
         try:
-            return Reply(json.loads(text, parse_constant=_no_number))
+            return Reply(storable(json.loads(text, parse_constant=_no_number)))
         except (ValueError, RecursionError):
             return Reply(text)
     return Reply(text)
+
+
+def _shown(data: Mapping[str, Any]) -> Any:  # any JSON value
+    try:
+        return storable(data)
+    except ValueError:
+        return UNSHOWN
 
 
 def _no_number(name: str) -> None:

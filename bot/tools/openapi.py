@@ -27,7 +27,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _OWN: Final = frozenset(
     {"accept", "content-type", "authorization"}
 )  # https://spec.openapis.org/oas/v3.1.0#parameter-object
-_REFUSED: Final = frozenset(  # RFC 9110, sections 7.2 and 7.6.1, and what says who asks: no argument may choose them
+_REFUSED: Final = frozenset(  # RFC 9110, sections 7.2 and 7.6.1, and what says who asks, for what and how: no argument may choose them
     {
         *(
             "host",
@@ -41,6 +41,15 @@ _REFUSED: Final = frozenset(  # RFC 9110, sections 7.2 and 7.6.1, and what says 
             "expect",
         ),
         *("cookie", "proxy-authorization", "proxy-connection", "forwarded", "x-forwarded-for", "x-forwarded-host"),
+        *(
+            "x-forwarded-proto",
+            "x-forwarded-port",
+            "x-forwarded-prefix",
+            "x-real-ip",
+            "x-original-url",
+            "x-rewrite-url",
+        ),
+        *("x-http-method-override", "x-http-method", "x-method-override"),
     }
 )
 _PLAIN_BODY: Final = frozenset({"type", "properties", "required", "additionalProperties", "title", "description"})
@@ -173,6 +182,8 @@ class _Made:
         return url.rstrip("/")
 
     def _path(self) -> str:
+        if not self._operation.path.startswith("/"):  # it would go on with the host
+            raise ValueError("has a path that does not begin with /. Correct it there")
         path, names = self._operation.path, {wire: name for name, wire in self._at["path"].items()}
         for wire in places(path):
             if wire not in names:

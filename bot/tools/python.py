@@ -4,6 +4,7 @@ What a function takes is read from its types. It is called with values of these 
 asynchronous. Synchronous methods of one object run one after another: such objects are seldom written for several threads.
 """
 
+import asyncio
 import importlib
 import inspect
 import json
@@ -11,7 +12,7 @@ import logging
 import re
 import sys
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from bot.clock import SystemClock
 from bot.errors import NotSent, Refused, Uncertain
 from bot.ports import Clock
 from bot.tools.action import Arguments, Declared, Effect, Reply
+from bot.tools.schemas import storable
 from bot.tools.signature import KEY as KEY
 from bot.tools.signature import SAID_CHARS, Inputs, Target, called, faults
 from bot.tools.threads import in_thread, lane_of
@@ -142,11 +144,11 @@ class PythonEndpoint:
             async with self._clock.timeout(within_s):
                 if inputs.is_async:
                     has_begun = True
-                    return await call()
+                    return await _awaited(call(), inputs.name)
                 await self._lane.acquire()
                 has_begun = True
                 made = await in_thread(call, self._lane, inputs.name)
-                return await made if inspect.isawaitable(made) else made
+                return await _awaited(made, inputs.name) if inspect.isawaitable(made) else made
         except TimeoutError as error:
             if not has_begun:
                 raise NotSent(f"{inputs.name} is still busy with earlier calls") from error
@@ -155,6 +157,18 @@ class PythonEndpoint:
     def _unknown(self, error: Exception) -> Uncertain:
         log.error("the function %s failed", self._inputs.name, exc_info=error)
         return Uncertain(f"{self._inputs.name} failed with {type(error).__name__}; the log has more")
+
+
+async def _awaited(running: Awaitable[Any], name: str) -> Any:
+    """Its result. What would end the process, or pass for the end of the turn that waits, is one call that failed."""
+    try:
+        return await running
+    except asyncio.CancelledError as error:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        raise Uncertain(f"{name} was cancelled from within") from error
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise Uncertain(f"{name} ended with {type(error).__name__}") from error
 
 
 def _look_up_of(target: Target) -> Target | None:
@@ -190,7 +204,7 @@ def _imported(module: str, folder: Path) -> Any:
                     f"there is no Python module {module} in {folder}, nor among what is installed"
                 ) from error
             raise ValueError(f"the Python module {module} cannot be imported: {error}") from error
-        except Exception as error:  # whatever the module does when it is imported
+        except (Exception, SystemExit) as error:  # whatever the module does when it is imported
             log.exception("the Python module %s cannot be imported", module)
             raise ValueError(
                 f"the Python module {module} cannot be imported: {type(error).__name__}: {error}"
@@ -214,16 +228,16 @@ def _is_static(owner: type, found: object) -> bool:
 
 def _refusal(error: ValueError | Refused) -> str:
     if isinstance(error, Refused):
-        return error.detail[:SAID_CHARS]
+        return str(storable(error.detail[:SAID_CHARS]))
     if isinstance(error, ValidationError):
         return faults(error, "")
-    return str(error)[:SAID_CHARS] or "it was refused"
+    return str(storable(str(error)[:SAID_CHARS])) or "it was refused"
 
 
 def _shown(value: object) -> Any:
     """The result as JSON. What JSON has no form for is named by its type."""
     try:
-        return to_jsonable_python(value, bytes_mode="base64", inf_nan_mode="null", fallback=_kind)
+        return storable(to_jsonable_python(value, bytes_mode="base64", inf_nan_mode="null", fallback=_kind))
     except (ValueError, TypeError, RecursionError) as error:
         log.warning("the result of a function cannot be shown: %s", type(error).__name__)
         return UNSHOWN

@@ -22,6 +22,8 @@ from bot.tools.action import Action, Source
 
 ARGUMENT_CHARS: Final = 65_536
 DEEPEST: Final = 16
+TOLD_DEEPEST: Final = 64
+_BITS_MOST: Final = 10_000  # of a whole number; Python writes none that is much longer
 SAID_CHARS: Final = 200
 _KEPT_MOST: Final = 1_000
 _ROOT: Final = "#/$defs/"
@@ -68,6 +70,25 @@ def strict_json(text: str) -> Any:  # any JSON value
     return given
 
 
+def storable(value: Any) -> Any:  # any JSON value
+    """What others tell, taken as it is where that can be stored and shown: a number without an end becomes null, characters that are none are
+    replaced. Raises ValueError for what is too deep or has a number that is too long."""
+    return _storable(value, 0)
+
+
+def without(value: Any, hidden: str) -> Any:  # any JSON value
+    """The same with `***` in the place of a secret, however it was escaped where it came from."""
+    match value:
+        case dict():
+            return {without(name, hidden): without(each, hidden) for name, each in value.items()}
+        case list():
+            return [without(each, hidden) for each in value]
+        case str():
+            return value.replace(hidden, "***") if hidden else value
+        case _:
+            return value
+
+
 # --- JSON ------------------------------------------------------------------------------------------------------------
 
 
@@ -106,6 +127,24 @@ def _check_plain(value: Any, depth: int) -> None:  # any JSON value
         case float():
             if not math.isfinite(value):
                 raise ValueError("they hold a number without an end")
+
+
+def _storable(value: Any, depth: int) -> Any:  # any JSON value
+    if depth > TOLD_DEEPEST:
+        raise ValueError("nested too deeply")
+    match value:
+        case dict():
+            return {_storable(name, depth): _storable(each, depth + 1) for name, each in value.items()}
+        case list():
+            return [_storable(each, depth + 1) for each in value]
+        case str():
+            return value.replace("\0", "").encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case float():
+            return value if math.isfinite(value) else None
+        case int() if value.bit_length() > _BITS_MOST:
+            raise ValueError("a number is too long")
+        case _:
+            return value
 
 
 # --- schemas ---------------------------------------------------------------------------------------------------------

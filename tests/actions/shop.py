@@ -159,6 +159,7 @@ class Counter:
 
     def __init__(self, house: Core, shop: Shop, catalogue: Catalogue, model: ScriptedModel) -> None:
         self.house, self.shop, self.catalogue, self.model = house, shop, catalogue, model
+        self.acting = Acting(house.store, house.clock, catalogue, lambda: b"k" * 32)
 
     @property
     def sent(self) -> list[Message]:

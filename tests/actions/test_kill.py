@@ -30,7 +30,7 @@ async def test_what_was_never_begun_and_is_not_wanted_any_more_makes_room(tmp_pa
     shop.before = [for_ever]
     async with counter(tmp_path, Obedient(call()), shop, *actions, clock=clock) as desk:
         await desk.say()
-        unbegun = "UPDATE actions SET state = 'approved', tries = 0, intended_ms = NULL WHERE state = 'intended'"
+        unbegun = "UPDATE actions SET state = 'approved', tries = 0, intended_ms = NULL, awaits_telling = 0 WHERE state = 'intended'"
         assert await desk.house.store.run(lambda cursor: cursor.execute(unbegun)) == 1
         await desk.house.store.run(lambda cursor: cursor.execute("DELETE FROM tool_calls"))
         await desk.house.store.run(lambda cursor: cursor.execute("DELETE FROM steps"))
@@ -71,7 +71,7 @@ async def test_what_needs_nobody_is_not_done_on_facts_that_have_changed(tmp_path
     shop.before = [for_ever]
     async with counter(tmp_path, Obedient(call()), shop, *actions, clock=clock) as desk:
         await desk.say()
-        unbegun = "UPDATE actions SET state = 'approved', tries = 0, intended_ms = NULL WHERE state = 'intended'"
+        unbegun = "UPDATE actions SET state = 'approved', tries = 0, intended_ms = NULL, awaits_telling = 0 WHERE state = 'intended'"
         assert await desk.house.store.run(lambda cursor: cursor.execute(unbegun)) == 1
     shop.order["status"] = "refunded"
     async with counter(tmp_path, Obedient(call()), shop, *actions, clock=clock) as desk:

@@ -448,8 +448,8 @@ def config(tmp_path: Path) -> Path:
         "day_ms": now - HOUR,
     }
     two = replace(ASKED, is_free=True, operators=2, card=f"**Refund**\n\n- Note: {FORGED}", effect="keyed", **later)
-    lost = replace(ASKED, id="a2", call="c2", name="ship", object="", arguments='{"order":"13"}', **later)
-    read = replace(ASKED, id="a3", call="c3", name="get_order", effect="read", object="", card="", **later)
+    lost = replace(ASKED, id="a2", reply="r2", call="c2", name="ship", object="", arguments='{"order":"13"}', **later)
+    read = replace(ASKED, id="a3", reply="r3", call="c3", name="get_order", effect="read", object="", card="", **later)
     read = replace(read, arguments=json.dumps({"order": FORGED}, ensure_ascii=False), now_ms=now + 1)
 
     async def enter() -> None:

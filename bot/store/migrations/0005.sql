@@ -33,6 +33,8 @@ CREATE TABLE actions (
 );
 CREATE UNIQUE INDEX actions_by_object ON actions (object) WHERE object <> '' AND state NOT IN ('refused', 'void');
 CREATE INDEX actions_awaiting ON actions (conversation_id) WHERE awaits_telling = 1;
+CREATE INDEX actions_proposed ON actions (conversation_id) WHERE state = 'proposed';
+CREATE INDEX actions_approved ON actions (conversation_id) WHERE state = 'approved';
 CREATE INDEX actions_intended ON actions (conversation_id) WHERE state = 'intended';
 CREATE INDEX actions_private ON actions (case_id) WHERE is_private = 1;
 CREATE INDEX actions_by_person ON actions (identity_id, name, created_ms);
