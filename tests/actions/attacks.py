@@ -355,6 +355,8 @@ class Attack:
     ) -> Accepted:
         self._said += 1
         self.siege.note(self.chat, person, "" if text.startswith(">") else text)
+        for heard in before:  # said in the room, if not to the agent: words of their own all the same
+            self.siege.note(self.chat, heard.sender.external_id, heard.text)
         who = Identity("list", "", person, name=name, verified=person.startswith("id:"))
         event = MessageReceived(who, self.at, id_ or f"m{self.number}-{self._said}", text, before=before)
         accepted = await self.house.intake.receive(event)
