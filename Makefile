@@ -42,7 +42,8 @@ chaos-models: $(VENV)/.installed-test
 	@exec $(BIN)/python -m tests.chaos --conversations 10000
 
 screenshots: $(VENV)/.installed-test debian-packages
-	@exec $(BIN)/python -m tests.e2e.screenshots
+	@$(BIN)/python -m tests.e2e.screenshots
+	@exec $(BIN)/python -m tests.browser.console.screenshots
 
 format: $(VENV)/.installed-test
 	@$(BIN)/ruff format .

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import acting, channels, chats, models, restart
+from benchmarks import acting, channels, chats, handoff, models, restart
 from benchmarks.load import closed_loop
 from benchmarks.report import Report, folder, latency
 from benchmarks.servers import Server, pin_load
@@ -142,6 +142,7 @@ async def main(given: argparse.Namespace) -> int:
         "webhooks": lambda: channels.webhooks(report, given.rounds, given.seconds),
         "slack-burst": lambda: channels.slack_burst(report, given.people),
         "actions": lambda: acting.calls(report, given.rounds),
+        "handoff": lambda: handoff.watched(report, given.seconds * 5),
     }
     for name, part in parts.items():
         if not given.only or name in given.only:

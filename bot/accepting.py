@@ -8,6 +8,9 @@ from typing import TypeVar
 from bot import ids
 from bot.delivery import heard_s
 from bot.errors import Refused
+from bot.handoff.blocks import remember_earlier
+from bot.handoff.leaving import user_left
+from bot.handoff.machine import Happening
 from bot.ids import conversation_id, identity_id, message_id
 from bot.model import (
     AGENT_OWNER,
@@ -36,10 +39,13 @@ from bot.model import (
     Seq,
     Visibility,
 )
+from bot.people.graves import Graves
+from bot.people.masking import masked
 from bot.ports import Cursor, Value
-from bot.store import records
+from bot.store import memory, records
 from bot.store.actions import decide_by_press
 from bot.store.blobs import shown_name
+from bot.store.handoffs import open_of
 from bot.store.records import Inbound
 from bot.store.steps import END_STEPS_OF
 from bot.text import clean
@@ -79,6 +85,12 @@ class Arrival:
     case_idle_ms: int
     has_early_changes: bool = False
     has_window: bool = False
+    conversation_kind: str = ""  # "room": what operators write in their room
+    graves: Graves | None = None
+
+    def is_erased(self, cursor: Cursor, message: MessageId) -> bool:
+        """Whether this was here before, and was erased."""
+        return self.graves is not None and self.graves.has(cursor, message)
 
 
 @dataclass(slots=True)
@@ -113,6 +125,8 @@ def bookmarked(
 
 def accept(cursor: Cursor, event: MessageReceived | PersonRequested | ContactChosen, arrival: Arrival) -> Stored:
     """Appends a message, once; before it, what was said there earlier and is not known yet."""
+    if arrival.is_erased(cursor, arrival.message):
+        return Stored(Accepted(arrival.message, is_duplicate=True))
     attachments: tuple[Attachment, ...] = ()
     heard = 0
     if isinstance(event, MessageReceived):
@@ -125,6 +139,8 @@ def accept(cursor: Cursor, event: MessageReceived | PersonRequested | ContactCho
             text, is_deleted, changed_ms = early[0][0], bool(early[0][1]), early[0][2]
             cursor.execute(records.DROP_EARLY_CHANGE, {"id": arrival.message})
     stored = append(cursor, event, arrival, text, () if is_deleted else attachments, changed_ms, is_deleted)
+    if isinstance(event, MessageReceived) and event.is_shared:
+        cursor.execute(memory.SET_SHARED, {"id": arrival.conversation})
     if stored.inbound is None and arrival.kind == "message" and address(cursor, arrival, text, attachments):
         return addressed(cursor, arrival)
     stored.is_stale = heard > 0
@@ -164,7 +180,7 @@ def hear(cursor: Cursor, event: MessageReceived, arrival: Arrival) -> int:
 def hear_one(cursor: Cursor, event: MessageReceived, arrival: Arrival, heard: Heard) -> bool:
     text, raw_hash = cleaned(heard.text[:HEARD_CHARS])
     message = message_id(arrival.conversation, heard.external_id)
-    if not text.strip() or cursor.fetch(records.MESSAGE_KEY, {"id": message}):
+    if not text.strip() or cursor.fetch(records.MESSAGE_KEY, {"id": message}) or arrival.is_erased(cursor, message):
         return False
     early = cursor.fetch(records.EARLY_CHANGE, {"id": message})
     if early and early[0][1]:
@@ -264,7 +280,7 @@ def append(
     message = Message(
         id=arrival.message,
         seq=conversation.last_seq,
-        author=Author.USER,
+        author=Author.OPERATOR if arrival.conversation_kind else Author.USER,
         text=text,
         at_ms=arrival.now_ms,
         name=event.sender.name,
@@ -278,6 +294,7 @@ def append(
         "conversation": conversation.id,
         "seq": message.seq,
         "case": message.case,
+        "author": message.author.value,
         "identity": arrival.identity,
         "name": message.name,
         "text": text,
@@ -312,8 +329,9 @@ def next_seq(cursor: Cursor, event: Said, arrival: Arrival) -> tuple[Conversatio
     case."""
     rows = cursor.fetch(records.NEWEST, {"id": arrival.conversation})
     if not rows:
-        return open_case(cursor, add_conversation(cursor, event, arrival), arrival), True
-    agent, owner, version, case, identity, is_wanted, newest_seq, newest_ms, is_stopped = rows[0]
+        conversation = add_conversation(cursor, event, arrival)
+        return (conversation if arrival.conversation_kind else open_case(cursor, conversation, arrival)), True
+    agent, owner, version, case, identity, is_wanted, newest_seq, newest_ms, is_stopped, kind = rows[0]
     conversation = Conversation(
         arrival.conversation,
         event.at,
@@ -325,10 +343,11 @@ def next_seq(cursor: Cursor, event: Said, arrival: Arrival) -> tuple[Conversatio
         identity,
         bool(is_wanted),
         bool(is_stopped),
+        kind,
     )
     if arrival.identity != identity:
         records.add_identity(cursor, arrival.identity, arrival.user, event.sender, arrival.conversation, arrival.now_ms)
-    if case and arrival.now_ms - newest_ms <= arrival.case_idle_ms:
+    if kind or (case and (owner != AGENT_OWNER or arrival.now_ms - newest_ms <= arrival.case_idle_ms)):
         return conversation, False
     if cursor.fetch(records.MESSAGE_KEY, {"id": arrival.message}):
         return None, False
@@ -348,10 +367,13 @@ def add_conversation(cursor: Cursor, event: Said, arrival: Arrival) -> Conversat
             "thread": at.thread,
             "identity": arrival.identity,
             "agent": arrival.agent,
+            "kind": arrival.conversation_kind,
             "now": arrival.now_ms,
         },
     )
-    return records.new_conversation(arrival.conversation, at, arrival.identity, arrival.agent, CaseId(""))
+    return records.new_conversation(
+        arrival.conversation, at, arrival.identity, arrival.agent, CaseId(""), arrival.conversation_kind
+    )
 
 
 def open_case(cursor: Cursor, conversation: Conversation, arrival: Arrival) -> Conversation:
@@ -369,6 +391,8 @@ def open_case(cursor: Cursor, conversation: Conversation, arrival: Arrival) -> C
         },
     )
     cursor.execute(records.SET_CASE, {"id": conversation.id, "case": case})
+    if conversation.last_seq > 1:
+        remember_earlier(cursor, conversation, case, conversation.last_seq, arrival.now_ms)
     return replace(conversation, case=case, is_person_wanted=False)
 
 
@@ -418,6 +442,7 @@ def end_case(cursor: Cursor, conversation: ConversationId, now_ms: int, asks_wit
     found = records.conversation_of(rows[0]) if rows else None
     if found is None or not found.case:
         return Accepted()
+    user_left(cursor, conversation, Happening.USER_LEFT, now_ms)
     close_case(cursor, found, now_ms, "ended by the user", asks_within_s)
     return Accepted(case=found.case)
 
@@ -433,7 +458,8 @@ def end_idle_case(
     """Ends a case if nothing has been said in it meanwhile. Returns it, or "" where it goes on."""
     found = records.conversation_of(cursor.fetch(records.CONVERSATION_BY_ID, {"id": conversation})[0])
     newest_ms = cursor.fetch(records.NEWEST, {"id": conversation})[0][7]
-    if found.case != case or now_ms - newest_ms < idle_ms or found.owner != AGENT_OWNER:
+    is_awaited = open_of(cursor, conversation) is not None
+    if found.case != case or now_ms - newest_ms < idle_ms or found.owner != AGENT_OWNER or is_awaited:
         return CaseId("")
     close_case(cursor, found, now_ms, "idle", asks_within_s)
     return case
@@ -465,16 +491,17 @@ class Change:
     is_deleted: bool
     changed_ms: int
     now_ms: int
+    graves: Graves | None = None
 
 
-def change_of(event: MessageEdited | MessageDeleted, now_ms: int) -> Change:
+def change_of(event: MessageEdited | MessageDeleted, now_ms: int, graves: Graves | None = None) -> Change:
     conversation = conversation_id(event.at)
     message = message_id(conversation, event.external_id)
     match event:
         case MessageEdited():
-            return Change(message, conversation, clean(event.text), False, event.edited_at_ms, now_ms)
+            return Change(message, conversation, masked(clean(event.text)), False, event.edited_at_ms, now_ms, graves)
         case MessageDeleted():
-            return Change(message, conversation, "", True, event.deleted_at_ms, now_ms)
+            return Change(message, conversation, "", True, event.deleted_at_ms, now_ms, graves)
 
 
 def change_message(cursor: Cursor, change: Change) -> bool:
@@ -490,14 +517,19 @@ def change_message(cursor: Cursor, change: Change) -> bool:
         if not cursor.execute(records.CHANGE_MESSAGE, values):
             return False
         cursor.execute(END_STEPS_OF, {"conversation": change.conversation, "now": change.now_ms})
+        memory.changed(cursor, change.message)
         return True
-    cursor.execute(records.ADD_EARLY_CHANGE, values | {"now": change.now_ms})
+    if change.graves is None or not change.graves.has(cursor, change.message):
+        cursor.execute(records.ADD_EARLY_CHANGE, values | {"now": change.now_ms})
     return False
 
 
 def cleaned(text: str) -> tuple[str, str]:
-    """The text fit to keep, and the SHA-256 of how it came when that differs."""
+    """The text fit to keep, and the SHA-256 of how it came when that differs. Where a card number or a secret was taken out there is none:
+    of so few digits, one could find out by trying."""
     fit = clean(text)
+    if (safe := masked(fit)) != fit:
+        return safe, ""
     if fit == text:
         return fit, ""
     return fit, hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

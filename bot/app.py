@@ -27,7 +27,6 @@ from bot.clock import SystemClock
 from bot.commands import reports
 from bot.config import Config, changed_keys, find_settings, load
 from bot.conversations import Conversations
-from bot.deciding import Deciding
 from bot.delivery import Delivery
 from bot.errors import ConfigError, DataError, FrontdeskError, Refused
 from bot.files import Files
@@ -35,16 +34,20 @@ from bot.hearing import Hearing
 from bot.host import House
 from bot.intake import OLDEST_MS, Intake
 from bot.intake import Rules as IntakeRules
-from bot.late import LateKnowledge
+from bot.memory.making import remembering
+from bot.model import Address, ConversationId
 from bot.net.control import ControlServer, socket_path
 from bot.net.fetch import Fetcher
 from bot.net.listeners import ListenerConfig, ListenerLimits, Listeners
 from bot.net.perimeter import Perimeter
-from bot.ports import Adapter, ChannelState, ChatModel, Clock, Cursor, Health, HostLimits, Route, Value, Vitals
+from bot.people.graves import Graves
+from bot.people.wiring import People
+from bot.ports import Adapter, ChannelState, ChatModel, Clock, Cursor, Health, HostLimits, Route, Vitals
 from bot.preparing import Preparing
 from bot.recovery import discard, recover, release, stopped_cleanly, wake_waiting
 from bot.scheduler import TurnScheduler
-from bot.store import records
+from bot.staff import Core, Staff
+from bot.store import audit, handoffs, records
 from bot.store.blobs import Blobs
 from bot.store.folder import BLOBS, INDEX, Lock, prepare
 from bot.store.sqlite import SqliteStore
@@ -71,8 +74,18 @@ COLLECT_ALL_S = 600.0
 KEEP_HOUSE_S = 15.0  # between two rounds of housekeeping
 PRUNE_EVERY = 240  # rounds: an hour
 CONSENT_KEY = "consent"
+ERASURE_KEY = "erasure"
 EXIT_CONFIG, EXIT_DATA = 2, 4
-AT_ONCE = ("channels.", "models.", "roles.", "limits.person_cost_per_day", "limits.cost_per_day")  # by a reload
+AT_ONCE = (
+    "channels.",
+    "models.",
+    "roles.",
+    "operators.",
+    "handoff.",
+    "retention.",
+    "limits.person_cost_per_day",
+    "limits.cost_per_day",
+)  # by a reload
 
 AT_START = (".enabled", ".mode")  # of a channel: which accounts and routes there are
 
@@ -140,6 +153,7 @@ class App:
                 running = [tasks.create_task(part, name=name) for name, part in self._parts().items()]
                 self.assembly.spending.load(await self.store.read(SPEND_OF_DAY, {"day": day_of(self.clock.now_ms())}))
                 await self.turns.recover()
+                await self.staff.start()
                 await recover(self.store, self.scheduler, self.clock, self.config.limits.tries)
                 await self.delivery.recover()
                 await self.intake.recall()
@@ -248,6 +262,11 @@ class App:
             round(limits.case_idle_s * 1000),
             config.agent_for,
             lambda channel: quiet.get(channel, 0.0),
+            self._is_room,
+            self._touched,
+            self._changed_hands,
+            self._typed,
+            self._disliked,
         )
         self.intake = Intake(
             self.store,
@@ -259,7 +278,6 @@ class App:
             channels,
             self.delivery,
         )
-        self.deciding = Deciding(self.store, self.clock, self.conversations, self.scheduler, self._people)
         host_limits = HostLimits(**{name: getattr(limits, name) for name in HostLimits.__dataclass_fields__})
         self.fetcher = Fetcher(Perimeter(config.network.allow), self.clock, limits.upload_bytes)
         self.house = House(
@@ -273,6 +291,12 @@ class App:
             self.fetcher,
             self.health,
         )
+        self.staff = Staff(config, self._core())
+        self.turns.handing = self.staff.handing
+        self.intake.graves = Graves(self.house.secret(ERASURE_KEY))
+        self.people = People(config, self._core(), self.store, data, self.intake.graves, self._touched)
+        self.keeper, self.turns.memory = remembering(config, self._core(), self.intake.receive)
+        self.house.owner_name = self.staff.signs.owner_name
         self.supervisors = {
             key_of(adapter.name, adapter.account): self._supervisor(adapter)
             for adapter in self._load_adapters(accounts)
@@ -293,9 +317,35 @@ class App:
         self._acting = Acting(self.store, self.clock, self._catalogue, lambda: self.house.secret(CONSENT_KEY))
         self.assembly.give_actions(self._catalogue, self._acting)
 
-    def _people(self) -> dict[str, str]:
-        """The operators of the config, with their roles."""
-        return {each.name: each.role for each in self.config.operators.people}
+    def _is_room(self, at: Address) -> bool:
+        return self.staff.is_room(at.channel, at.account, at.chat)
+
+    def _touched(self, conversation: str) -> None:
+        self.staff.feed.touch(conversation)
+
+    def _changed_hands(self, conversation: str) -> None:
+        self.staff.feed.touch(conversation, is_handoff=True)
+
+    def _typed(self, conversation: str) -> None:
+        self.staff.console().user_is_typing(conversation)
+
+    async def _disliked(self, conversation: ConversationId) -> None:
+        await self.staff.handing.disliked(conversation)
+
+    def _core(self) -> Core:
+        return Core(
+            self.store,
+            self.clock,
+            self.conversations,
+            self.scheduler,
+            self.delivery,
+            self.channels,
+            self.assembly,
+            self.blobs,
+            self.metrics,
+            self.house.secret,
+            self.assembly.knowledge.passage,
+        )
 
     def _accounts(self, config: Config) -> dict[str, tuple[str, str, BaseModel]]:
         """Every account that is to run, by its key: the channel, the account, its settings."""
@@ -353,7 +403,7 @@ class App:
             public=ListenerConfig(config.server.host, config.server.port, "server"),
             private=ListenerConfig(config.admin.host, config.admin.port, "admin"),
             routes=routes,
-            private_routes=(),
+            private_routes=self.staff.routes(),
             health=lambda: (200, {"status": "alive"}),
             ready=self._readiness,
             metrics=self.metrics.render,
@@ -384,7 +434,9 @@ class App:
             "housekeeping": self._keep_house(),
             "signals": self._listen_for_signals(),
         }
-        parts["knowledge"] = self._know()
+        parts |= self.staff.parts()
+        parts["memory"] = self.keeper.run()
+        parts |= {"knowledge": self._know(), "sources": self._fetch_sources()}
         for key, supervisor in self.supervisors.items():
             parts[f"channel {key}"] = supervisor.run()
         return parts
@@ -393,8 +445,11 @@ class App:
         """Loading and indexing begin after ready: a start does not wait for them, a question does."""
         await self.ready.wait()
         await self.assembly.warm()
-        if isinstance(self.assembly.knowledge, LateKnowledge):
-            await self.assembly.knowledge.run()
+        await self.assembly.knowledge.run()
+
+    async def _fetch_sources(self) -> None:
+        await self.ready.wait()
+        await self.assembly.sources.run()
 
     # --- while it runs ---------------------------------------------------------------------------------------------
 
@@ -408,12 +463,12 @@ class App:
             while True:
                 await reloads.wait()
                 reloads.clear()
-                self.reread_config()
+                await self.reread_config()
         finally:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
-    def reread_config(self) -> None:
+    async def reread_config(self) -> None:
         """SIGHUP: new secrets and channel settings bite at once; a config with problems is refused and the old one stays."""
         if self._reload is None:
             return
@@ -423,15 +478,17 @@ class App:
         except ConfigError as error:
             log.error("the new config is not used: %s", error)
         else:
-            self._apply(fresh)
+            await self._apply(fresh)
         self._systemd.ready(f"Answering at {self._address()}")
 
-    def _apply(self, fresh: Config) -> None:
+    async def _apply(self, fresh: Config) -> None:
         changed = changed_keys(self.config, fresh)
         if self._logs is not None:
             self._logs.set_secrets(fresh.secrets())
         self._take_accounts(fresh)
         self.assembly.take(fresh)
+        await self.staff.take(fresh)
+        self.people.take(fresh)
         restart = [
             key for key in changed if not (key.startswith(AT_ONCE) or ".roles." in key) or key.endswith(AT_START)
         ]
@@ -480,7 +537,8 @@ class App:
             await wake_waiting(self.store, self.scheduler, self.config.limits.tries)
         await self.turns.pay()
         await self.intake.end_idle_cases()
-        await self.deciding.expire()
+        await self.staff.deciding.expire()
+        await self.people.keep_house()
         counted: dict[str, int] = dict(await self.store.read(records.COUNT_OUTBOX))
         self._outbox = {state: counted.get(state, 0) for state in ("planned", "sending", "unknown")}
         if is_pruning:
@@ -541,6 +599,9 @@ class App:
                 return await self._decision(account, command, arguments)
             case "action call":
                 return await self._call_action(account, arguments)
+            case str() if command.startswith(("handoff ", "operator ", "user ")):
+                own = self.people if command.startswith("user ") else self.staff
+                return await own.answer(account, command, arguments)
             case "status":
                 return await reports.status(self.store.read) | self._vitals()
         return await reports.answer(self.store.read, command, arguments)
@@ -552,8 +613,8 @@ class App:
         try:
             if kind == "consent":
                 is_yes = decision == "approve"
-                return await self.deciding.consent(id_, is_yes=is_yes, name=name, account=account, why=why)
-            return await self.deciding.unknown(id_, decision, name=name, account=account, why=why)
+                return await self.staff.deciding.consent(id_, is_yes=is_yes, name=name, account=account, why=why)
+            return await self.staff.deciding.unknown(id_, decision, name=name, account=account, why=why)
         except Refused as error:
             raise reports.NoSuchReport(error.detail) from error
 
@@ -571,8 +632,7 @@ class App:
             what = "is declared otherwise in the daemon than in the config as it is now"
             raise reports.NoSuchReport(f"{name} {what}. Nothing was sent: restart the daemon, and look again")
         now = self.clock.now_ms()
-        audit: dict[str, Value] = {"id": ids.new_id(now), "actor": f"local:{account}", "action": "action call"}
-        await self.store.run(lambda cursor: cursor.execute(records.ADD_AUDIT, {**audit, "subject": name, "now": now}))
+        await self.store.run(audit.append, f"local:{account}", "action call", name, now)
         output = await self._acting.by_hand(action, text, person, account, self.config.limits.turn_s)
         return {"text": output.text, "is_error": output.is_error, "is_uncertain": output.is_uncertain}
 
@@ -585,16 +645,9 @@ class App:
 
     async def _decide(self, account: str, command: str, unit: Callable[[Cursor], int]) -> int:
         now = self.clock.now_ms()
-        audit: dict[str, Value] = {
-            "id": ids.new_id(now),
-            "actor": f"local:{account}",
-            "action": command,
-            "subject": "outbox",
-            "now": now,
-        }
 
         def decide(cursor: Cursor) -> int:
-            cursor.execute(records.ADD_AUDIT, audit)
+            audit.append(cursor, f"local:{account}", command, "outbox", now)
             return unit(cursor)
 
         count = await self.store.run(decide)
@@ -625,8 +678,9 @@ async def _gone(request: "web.Request") -> "web.StreamResponse":
 
 
 def prune(cursor: Cursor, before_ms: int) -> None:
-    """Drops changes whose messages never came."""
+    """Drops changes whose messages never came, and keys of commands that nobody sends again."""
     cursor.execute(records.PRUNE_EARLY_CHANGES, {"before": before_ms})
+    cursor.execute(handoffs.PRUNE_DONE, {"before": before_ms})
 
 
 def _shown(host: str) -> str:

@@ -2,20 +2,19 @@
 
 import asyncio
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.agent.ears import Ears, Transcriber
 from bot.agent.loop import Agent, Rules
-from bot.agent.router import Router
+from bot.agent.router import Chain, Router
 from bot.agent.spending import Spending
 from bot.config import Config, schema
 from bot.config.checks import MAIN, OFFLINE
-from bot.late import LateKnowledge, LateOffline
-from bot.model import Passage, PassageId
+from bot.late import LateKnowledge, LateOffline, LateSources, Plan
 from bot.net.perimeter import Perimeter
-from bot.ports import ChatModel, Clock, Knowledge
+from bot.ports import ChatModel, Clock
 from bot.telemetry.metrics import Metrics
 from bot.tools import Tool
 from bot.tools.names import REQUEST_HUMAN, SEARCH_KNOWLEDGE
@@ -23,23 +22,16 @@ from bot.tools.person import RequestHuman
 from bot.tools.search import SearchKnowledge
 
 if TYPE_CHECKING:
+    from bot.knowledge.embeddings import Embedder
+    from bot.knowledge.opening import Endpoint
     from bot.llm.clients import Clients
     from bot.llm.content import ReadBlob
+    from bot.llm.embed import EndpointEmbedder
     from bot.tools.acting import Acting
     from bot.tools.catalogue import Catalogue
 
 MICROS = 1_000_000
 _PROVIDERS = {"anthropic": ("bot.llm.anthropic", "AnthropicModel"), "openai": ("bot.llm.openai", "OpenAIModel")}
-
-
-class NoKnowledge:
-    """Stands in for knowledge where none is configured."""
-
-    async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> tuple[()]:
-        return ()
-
-    async def passage(self, passage: PassageId) -> Passage | None:
-        return None
 
 
 class Assembly:
@@ -59,8 +51,11 @@ class Assembly:
         self._given = dict(given or {})
         self._clients: Clients | None = None
         self._perimeter = Perimeter(config.network.allow)
+        self._embedder: EndpointEmbedder | None = None
         limits = config.limits
-        self.knowledge = self._knowledge(config, index)
+        plan = self._plan(config, index)
+        self.knowledge = LateKnowledge(plan)
+        self.sources = LateSources(plan, self._perimeter, config.secret)
         prices = {name: each.prices for name, each in config.models.items()}
         self.spending = Spending(clock, prices, per_person=limits.person_cost_per_day, per_day=limits.cost_per_day)
         self.models = self._models(config)
@@ -74,6 +69,10 @@ class Assembly:
             circuit_s=limits.circuit_s,
         )
         self.agents = {key: self._agent(config, key, settings) for key, settings in config.agents.items()}
+        self.proposers = {
+            key: self._agent(config, key, settings, is_proposing=True) for key, settings in config.agents.items()
+        }
+        self.background = self._background(config)
         self.ears = Ears(self.router)
         self._give_ears(config)
 
@@ -93,6 +92,18 @@ class Assembly:
             for name in sorted(named):
                 transcribers[name] = Kind(name, config.models[name], self._shared_clients(), self._clock)
         self.ears.take(transcribers, chains)
+
+    def _background(self, config: Config) -> dict[str, Chain]:
+        """Who works for each agent beside conversations; no entry: nobody."""
+        chains = {key: config.chain("background", key) for key in config.agents}
+        return {key: self.router.chain(chain) for key, chain in chains.items() if chain}
+
+    def give_memory(
+        self, tools: Sequence[Tool], agents: Collection[str], allowed: Mapping[str, Collection[str]]
+    ) -> None:
+        """What the agents that remember note with, as far as each is allowed to."""
+        for key in agents:
+            self.agents[key].give_tools([tool for tool in tools if tool.name in allowed[key]])
 
     def give_actions(self, catalogue: "Catalogue", acting: "Acting") -> None:
         """What each agent may do besides talking, from the next turn on."""
@@ -115,7 +126,12 @@ class Assembly:
         self.router.take(self.models, fresh.models)
         for key in self.agents.keys() & fresh.agents.keys():
             self.agents[key].ask(self.router.chain(fresh.chain("answer", key)), _local(fresh))
+            self.proposers[key].ask(self.router.chain(fresh.chain("answer", key)), _local(fresh))
+        self.background.clear()
+        self.background.update(self._background(fresh))
         self._give_ears(fresh)
+        if self._embedder is not None and self._embedded_by in fresh.models:
+            self._embedder.take(fresh.models[self._embedded_by])
 
     async def report(self) -> list[dict[str, Any]]:
         """Every model with its circuit, limits and spend, and whether its server can be reached now."""
@@ -132,16 +148,29 @@ class Assembly:
         return await reach(settings, self._shared_clients(), self._clock)
 
     async def close(self) -> None:
-        if isinstance(self.knowledge, LateKnowledge):
-            await self.knowledge.close()
+        await self.sources.close()
+        await self.knowledge.close()
         if self._clients is not None:
             await self._clients.close()
 
     # --- building --------------------------------------------------------------------------------------------------------
 
-    def _knowledge(self, config: Config, index: Path) -> Knowledge:
-        paths = config.knowledge.paths
-        return LateKnowledge(index, paths, self._clock, config.knowledge.poll_s) if paths else NoKnowledge()
+    def _plan(self, config: Config, index: Path) -> Plan:
+        return Plan(index, config.data.path, config.knowledge, self._clock, self._endpoint(config))
+
+    def _endpoint(self, config: Config) -> "Endpoint | None":
+        """Makes what asks the model of [roles] embed for embeddings; None where none is named."""
+        if not config.roles.embed:
+            return None
+        name = self._embedded_by = config.roles.embed[0]
+
+        def make() -> "Embedder":
+            from bot.llm.embed import EndpointEmbedder
+
+            self._embedder = EndpointEmbedder(name, self._in_use[name], self._shared_clients(), self._clock)
+            return self._embedder
+
+        return make
 
     def _models(self, config: Config) -> dict[str, ChatModel]:
         self._in_use = config.models
@@ -164,7 +193,8 @@ class Assembly:
             self._clients = Clients(self._perimeter)
         return self._clients
 
-    def _agent(self, config: Config, key: str, settings: schema.Agent) -> Agent:
+    def _agent(self, config: Config, key: str, settings: schema.Agent, *, is_proposing: bool = False) -> Agent:
+        """`is_proposing`: it can search, and do nothing else."""
         limits = config.limits
         rules = Rules(
             name=settings.name,
@@ -177,13 +207,16 @@ class Assembly:
             turn_s=limits.turn_s,
         )
         chain = self.router.chain(config.chain("answer", key))
-        return Agent(rules, chain, self.router.chain([OFFLINE]), self._tools(settings), self._clock, _local(config))
+        tools = self._tools(settings)
+        if is_proposing:
+            tools = [tool for tool in tools if tool.name == SEARCH_KNOWLEDGE]
+        return Agent(rules, chain, self.router.chain([OFFLINE]), tools, self._clock, _local(config))
 
     def _tools(self, settings: schema.Agent) -> list[Tool]:
         tools: list[Tool] = []
         if settings.knowledge and SEARCH_KNOWLEDGE in settings.tools:
             within = () if isinstance(settings.knowledge, bool) else settings.knowledge
-            tools.append(SearchKnowledge(self.knowledge, within))
+            tools.append(SearchKnowledge(self.knowledge.seen_by(settings.audiences, settings.language), within))
         if REQUEST_HUMAN in settings.tools:
             tools.append(RequestHuman())
         return tools

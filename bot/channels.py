@@ -6,11 +6,13 @@ from bot.model import Address
 from bot.ports import (
     Adapter,
     Drafts,
+    HasRoom,
     Limits,
     OpensFiles,
     Reconciles,
     SendsTemplates,
     ShowsCase,
+    ShowsOwner,
     ShowsProgress,
     Splits,
     Typing,
@@ -31,6 +33,8 @@ class Channel:
     shows_case: ShowsCase | None
     files: OpensFiles | None
     templates: SendsTemplates | None
+    shows_owner: ShowsOwner | None
+    has_room: HasRoom | None
 
     @classmethod
     def of(cls, adapter: Adapter) -> "Channel":
@@ -46,6 +50,8 @@ class Channel:
             shows_case=able if isinstance(able, ShowsCase) else None,
             files=able if isinstance(able, OpensFiles) else None,
             templates=able if isinstance(able, SendsTemplates) else None,
+            shows_owner=able if isinstance(able, ShowsOwner) else None,
+            has_room=able if isinstance(able, HasRoom) else None,
         )
 
 

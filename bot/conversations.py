@@ -14,11 +14,12 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
-from bot.agent.context import Past
+from bot.agent.context import Block, Past
 from bot.errors import FrontdeskError
 from bot.model import Conversation, ConversationId, Message, Seq
 from bot.ports import Store
 from bot.store import records
+from bot.store.handoffs import BLOCKS_OF_CASE
 from bot.store.records import Inbound
 
 
@@ -202,7 +203,8 @@ class Conversations:
         # A reply may stand after the first unhandled message, which arrived while it was written: it belongs to the past.
         waiting_ids = {inbound.message.id for inbound in unhandled}
         past = [message for row in reversed(rows) if (message := records.message_of(row)).id not in waiting_ids]
-        return Working(found, unhandled, Past(past))
+        blocks = await self._store.read(BLOCKS_OF_CASE, {"conversation": conversation, "case": found.case})
+        return Working(found, unhandled, Past(past, [Block(*row) for row in blocks]))
 
     def _keep(self, working: Working) -> None:
         self._known[working.conversation.id] = working

@@ -3,25 +3,32 @@
 A decision and the row that wakes its conversation are one unit of work: the agent tells the person what came of it, whatever ends in between.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from bot import ids
 from bot.conversations import Conversations
 from bot.errors import Refused
 from bot.model import ConversationId
+from bot.operators.operator import Operator
+from bot.operators.roles import Right, roles_with
 from bot.ports import Clock, Cursor, Scheduler, Store
 from bot.store import actions, records
 from bot.tools.consent import DECIDED
 
-MAY_CONSENT: Final = frozenset({"approver", "admin"})
-MAY_LOOK_AFTER: Final = frozenset({"agent", "approver", "admin"})
 OUTCOMES: Final = {"happened": "happened", "did-not": "did not", "mine": "mine"}
 
 
+class Knows(Protocol):
+    """Who the operators are (`bot.operators.people.Operators`)."""
+
+    async def by_name(self, name: str) -> Operator | None: ...
+
+    async def all(self) -> list[Operator]: ...
+
+
 class Deciding:
-    """Takes decisions of the people of the config, who are named by the command and recorded with the local account that gave it.
-    `people()`: their roles by name."""
+    """Takes decisions of operators, who are named, and recorded with the local account where the command line gave it."""
 
     def __init__(
         self,
@@ -29,24 +36,24 @@ class Deciding:
         clock: Clock,
         conversations: Conversations,
         scheduler: Scheduler,
-        people: Callable[[], Mapping[str, str]],
+        operators: Knows,
     ) -> None:
         self._store = store
         self._clock = clock
         self._conversations = conversations
         self._scheduler = scheduler
-        self._people = people
+        self._operators = operators
 
     async def consent(self, id_: str, *, is_yes: bool, name: str, account: str, why: str) -> str:
         """What became of it: "given", "refused", or "expired" where it came too late. Raises Refused."""
-        self._check(name, MAY_CONSENT)
+        await self._check(name, Right.DECIDE_CONSENT)
         conversation = await self._store.run(consent, id_, is_yes, name, account, why, self._clock.now_ms())
         self._wake(conversation)
         return str((await self._store.read(actions.CONSENT, {"id": id_}))[0][5])
 
     async def unknown(self, id_: str, outcome: str, *, name: str, account: str, why: str) -> str:
         """Raises Refused."""
-        self._check(name, MAY_LOOK_AFTER)
+        await self._check(name, Right.DECIDE_UNKNOWN)
         found = OUTCOMES[outcome]
         now = self._clock.now_ms()
         self._wake(await self._store.run(actions.decide_unknown, id_, found, name, account, why, note, now))
@@ -57,13 +64,15 @@ class Deciding:
         for conversation in await self._store.run(expire, self._clock.now_ms()):
             self._wake(conversation)
 
-    def _check(self, name: str, roles: frozenset[str]) -> None:
-        role = self._people().get(name)
-        if role is None:
-            known = ", ".join(self._people()) or "nobody"
-            raise Refused("no_person", f"There is no {name} in [[operators.people]] (there is: {known}).")
-        if role not in roles:
-            raise Refused("not_allowed", f"{name} is {role}; this takes one of: {', '.join(sorted(roles))}.")
+    async def _check(self, name: str, right: Right) -> None:
+        operator = await self._operators.by_name(name)
+        if operator is None or operator.is_disabled:
+            known = ", ".join(each.name for each in await self._operators.all() if not each.is_disabled) or "nobody"
+            raise Refused("no_person", f"There is no operator {name} (there is: {known}).")
+        if not operator.may(right):
+            raise Refused(
+                "not_allowed", f"{name} is {operator.role}; this takes one of: {', '.join(roles_with(right))}."
+            )
 
     def _wake(self, conversation: str) -> None:
         self._conversations.forget(conversation)
@@ -100,6 +109,7 @@ def note(cursor: Cursor, conversation: str, identity: str, now_ms: int) -> None:
         {
             "id": id_,
             "conversation": conversation,
+            "author": "system",
             "identity": identity,
             "text": "A decision was made.",
             "now": now_ms,

@@ -28,6 +28,7 @@ from bot.errors import Overloaded, SendError, SendRefused, SendUncertain, StoreU
 from bot.ids import conversation_id
 from bot.model import (
     AGENT_OWNER,
+    QUEUE_OWNER,
     Address,
     Author,
     Conversation,
@@ -109,6 +110,7 @@ class Delivery:
         self._metrics = metrics
         self._at_once = at_once
         self._lanes: dict[str, TurnScheduler] = {}
+        self.on_shown: Callable[[str], None] = lambda room: None  # something stands in an operators' room now
         self._lookups = Counter[tuple[MessageId, int]]()  # that have failed, of parts whose fate is unknown
 
     async def planned(self, conversation: Conversation, message: Message) -> None:
@@ -211,7 +213,9 @@ class Delivery:
         if part.state is not OutboxState.PLANNED:
             return await self._reconcile(channel, conversation, part)
         age_s = (self._clock.now_ms() - part.message.at_ms) / 1000
-        is_fresh = part.attempts or part.was_held or part.part == HOLE_PART or part.message.replaces
+        is_fresh = (
+            part.attempts or part.was_held or part.part == HOLE_PART or part.message.replaces or conversation.kind
+        )
         if age_s > channel.limits.max_age_s and not is_fresh:
             await self._give_up(
                 conversation, part, f"older than {channel.limits.max_age_s:.0f} s when it could be sent"
@@ -238,6 +242,8 @@ class Delivery:
             await self._mark(part, OutboxState.SENDING, OutboxState.UNKNOWN, WAITS_S[0], str(error))
             return False
         await self._record(sent, part, receipt, self._clock.now_ms())
+        if conversation.kind:
+            self.on_shown(conversation.id)
         return True
 
     async def _may_not(self, channel: Channel, conversation: Conversation, part: Part, may: May) -> None:
@@ -370,6 +376,8 @@ class Delivery:
             await self._store.run(execute, records.DRAFT_FOUND, {**part.key, "external": receipt.external_id})
             return False
         await self._store.run(sent, part, receipt, self._clock.now_ms())
+        if conversation.kind:
+            self.on_shown(conversation.id)
         return True
 
     async def _absent(self, conversation: Conversation, part: Part) -> None:
@@ -451,7 +459,7 @@ def begin(cursor: Cursor, conversation: ConversationId, part: Part, now_ms: int,
     found = records.conversation_of(one(cursor, conversation))
     if part.role != "choice" and found.is_stopped:
         return May.UNWANTED
-    if part.message.author is Author.AGENT and found.owner != AGENT_OWNER:
+    if part.message.author is Author.AGENT and found.owner not in (AGENT_OWNER, QUEUE_OWNER):
         return May.TAKEN_OVER
     if part.message.is_deleted:
         return May.FORGOTTEN

@@ -6,21 +6,27 @@ or nothing is.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bot import ids
 from bot.agent.loop import Answer
 from bot.agent.router import Attempt
 from bot.conversations import Conflict
-from bot.model import AGENT_OWNER, Conversation, Message, MessageId, Seq, TurnId, Visibility
+from bot.handoff.brief import brief_of
+from bot.handoff.hearing import heard
+from bot.handoff.requests import Ask, Begun, begin
+from bot.handoff.rules import Rules
+from bot.model import AGENT_OWNER, CaseId, Conversation, Message, MessageId, Seq, TurnId, Visibility
 from bot.ports import Cursor, Value
 from bot.store import actions, records
+from bot.store.handoffs import Record
 from bot.store.records import Inbound
 from bot.store.steps import add_spend, attempt_json, end_steps, record_attempts
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 NOT_MADE = "Something went wrong on our side before it was made. Nothing was done."
+UNSTAFFED = Rules()
 _PLAIN = frozenset({"answered", "tools"})
 
 
@@ -51,14 +57,25 @@ class Ending:
     is_agents: bool = False  # the reply is what came of the agent's run
     is_card: bool = False  # ... and asks a person to agree to an action
     held: str = ""  # why an answer was held back, and a person is to look
+    ask: Ask | None = None  # a person is to be asked for
+    is_wish: bool = False  # ... which is all that there is to say: no other reply goes out with it
+    hears: Sequence[Inbound] | None = (
+        None  # what was read while a person is awaited or has the conversation, or leaves a contact
+    )
+    rules: Rules = UNSTAFFED
+    is_deduped: bool = False
 
 
 @dataclass(slots=True)
 class Ended:
-    """What it did."""
+    """What it did. `reply`: what the user reads of the turn's own; `said`: what the house says besides; `is_late`: the reply has become a
+    note, since a person had taken over; `begun`: the handoff that began."""
 
     conversation: Conversation
     reply: Message | None
+    said: Sequence[Message] = ()
+    is_late: bool = False
+    begun: Record | None = None
 
 
 def outcome_of(answer: Answer) -> str:
@@ -130,10 +147,11 @@ def append_reply(cursor: Cursor, ending: Ending) -> Ended:
         end_steps(cursor, reply_id(ending.first_id), ending.turn, conversation.id, ending.now_ms)
     if ending.held:
         actions.queue(cursor, "held", ending.turn, conversation.id, ending.held, ending.now_ms)
-    owner, version, last_seq = cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": conversation.id})[0]
+    owner, version, before = cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": conversation.id})[0]
     is_owned = (owner, version) == (conversation.owner, conversation.version)
+    wish = _begin(cursor, ending) if is_owned and ending.is_wish else None
     if ending.has_actions:
-        is_heard = is_owned and ending.is_agents
+        is_heard = is_owned and ending.is_agents and wish is None
         end = actions.TurnEnd(
             reply=reply_id(ending.first_id),
             conversation=conversation.id,
@@ -143,21 +161,60 @@ def append_reply(cursor: Cursor, ending: Ending) -> Ended:
             is_agents=owner == AGENT_OWNER,
         )
         actions.end_turn(cursor, end, ending.now_ms)
-    reply = None
-    if ending.reply is not None:
-        last_seq += 1
-        visibility = Visibility.PUBLIC if is_owned else Visibility.NOTE
-        reply = ending.reply.placed(Seq(last_seq), visibility)
-        records.add_message(cursor, reply, conversation.id, ending.turn)
-        if is_owned:
-            records.add_outbox(cursor, reply, conversation.id, conversation.address.channel, ending.parts)
-    if ending.may_have_draft and (reply is None or not is_owned):
+    last_seq = before if wish is None else before + 1  # the announcement
+    reply = _add_reply(cursor, ending, last_seq, is_public=is_owned and wish is None, is_wish=wish is not None)
+    is_public = reply is not None and reply.visibility is Visibility.PUBLIC
+    if ending.may_have_draft and not is_public:
         cursor.execute(records.WITHDRAW_DRAFT, {"message": reply_id(ending.first_id), "now": ending.now_ms})
+    begun = wish or (_begin(cursor, ending) if is_owned and not ending.is_wish else None)
+    said = [begun.announcement] if begun is not None and begun.announcement is not None else []
+    if ending.hears is not None and (is_owned or not ending.is_agents):
+        said += _hear(cursor, ending, ending.hears, is_owned=is_owned)
     if ending.wants_person:
         cursor.execute(records.WANT_PERSON, {"id": conversation.id})
         cursor.execute(records.CASE_WANTS_PERSON, {"id": ending.case, "now": ending.now_ms})
     add_turn(cursor, ending)
-    return Ended(conversation.advanced(Seq(last_seq)), reply if is_owned else None)
+    last = max((before, *(each.seq for each in (reply, *said) if each is not None)))
+    return Ended(
+        conversation.advanced(Seq(last)),
+        reply if is_public else None,
+        said,
+        is_late=ending.reply is not None and not is_owned,
+        begun=begun.record if begun is not None else None,
+    )
+
+
+def _begin(cursor: Cursor, ending: Ending) -> Begun | None:
+    """A person is asked for, if that is what came of the turn."""
+    ask, found = ending.ask, ending.conversation
+    if ask is None:
+        return None
+    ask = replace(ask, brief=brief_of(cursor, found.id, ending.case, ask.reason))
+    of_case = replace(found, case=CaseId(ending.case))
+    return begin(cursor, of_case, ask, ending.rules, ending.now_ms, ending.first_id, is_deduped=ending.is_deduped)
+
+
+def _add_reply(cursor: Cursor, ending: Ending, last_seq: int, *, is_public: bool, is_wish: bool) -> Message | None:
+    """The turn's reply, or the note that has become of it. What only passes on a wish says nothing beside the announcement."""
+    given, conversation = ending.reply, ending.conversation
+    if given is None or (is_wish and ending.outcome == "wish"):
+        return None
+    if not is_public:
+        given = replace(given, id=MessageId(ids.derived_id("late", given.id, ending.turn)), buttons=())
+    reply = given.placed(Seq(last_seq + 1), Visibility.PUBLIC if is_public else Visibility.NOTE)
+    records.add_message(cursor, reply, conversation.id, ending.turn)
+    if is_public:
+        records.add_outbox(cursor, reply, conversation.id, conversation.address.channel, ending.parts)
+    return reply
+
+
+def _hear(cursor: Cursor, ending: Ending, read: Sequence[Inbound], *, is_owned: bool) -> list[Message]:
+    """Raises Conflict where the owner has changed: whoever has the conversation now has to look at what was written."""
+    if not is_owned:
+        raise Conflict("the conversation has changed hands since the turn read it")
+    found = replace(ending.conversation, case=CaseId(ending.case))
+    told = heard(cursor, found, read, ending.rules, ending.now_ms, is_deduped=ending.is_deduped)
+    return [told] if told is not None else []
 
 
 def pay(cursor: Cursor, owed: Sequence[tuple[str, Sequence[Attempt]]]) -> None:

@@ -7,9 +7,11 @@ actions that they asked for, all but ids, states and amounts. What others said s
 from collections.abc import Sequence
 
 from bot import ids
+from bot.handoff.leaving import user_left
+from bot.handoff.machine import Happening
 from bot.model import ConversationId, IdentityId
 from bot.ports import Cursor, Value
-from bot.store import actions, records
+from bot.store import actions, audit, handoffs, memory, records
 
 _CONVERSATIONS = """
     SELECT s.conversation_id, NOT EXISTS (
@@ -56,7 +58,7 @@ _DROP_NAMES = (
 )
 
 
-def forget(cursor: Cursor, identity: IdentityId, now_ms: int, audit: str) -> Sequence[ConversationId]:
+def forget(cursor: Cursor, identity: IdentityId, now_ms: int) -> Sequence[ConversationId]:
     """Returns the conversations that have changed."""
     who: dict[str, Value] = {"identity": identity}
     found = cursor.fetch(_CONVERSATIONS, who)
@@ -68,14 +70,16 @@ def forget(cursor: Cursor, identity: IdentityId, now_ms: int, audit: str) -> Seq
         for turn in turns - {""}:
             cursor.execute(_BLANK_TURN, {"turn": turn})
         if is_alone:
+            user_left(cursor, conversation, Happening.FORGOTTEN, now_ms)
+            handoffs.forget(cursor, conversation, now_ms)
             cursor.execute(_END_CASES, {"conversation": conversation, "now": now_ms})
             cursor.execute(records.SET_CASE, {"id": conversation, "case": ""})
     actions.forget(cursor, identity, [row[0] for row in found], now_ms)
+    memory.forget_of(cursor, identity, now_ms)
     cursor.execute(_DROP_BLOBS, who)
     for drop in _DROP_NAMES:
         cursor.execute(drop, who)
-    entry: dict[str, Value] = {"id": audit, "actor": identity, "action": "forget", "subject": identity, "now": now_ms}
-    cursor.execute(records.ADD_AUDIT, entry)
+    audit.append(cursor, identity, "forget", identity, now_ms)
     return [ConversationId(row[0]) for row in found]
 
 

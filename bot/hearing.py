@@ -15,6 +15,7 @@ from bot.files import Place, is_missing, renewed, settle
 from bot.llm.content import ReadBlob, kind
 from bot.llm.transcribe import is_heard
 from bot.model import Attachment, Message, MessageId, value
+from bot.people.masking import masked
 from bot.ports import Clock, Cursor, Store
 from bot.store.steps import record_attempts
 
@@ -119,7 +120,7 @@ class Hearing:
             conversation=listener.conversation,
             payer=listener.payer,
         )
-        return replace(was, transcript=text) if text else replace(was, problem=SILENT)
+        return replace(was, transcript=masked(text)) if text else replace(was, problem=SILENT)
 
 
 def is_prepared(message: Message) -> bool:

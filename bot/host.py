@@ -5,7 +5,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from bot.model import (
     Bookmark,
     CaseId,
     CaseSummary,
+    Conversation,
     DeliveryReported,
     DraftPosted,
     Event,
@@ -68,6 +69,7 @@ class House:
         self.blobs = blobs
         self.knowledge = knowledge
         self.fetcher = fetcher
+        self.owner_name: Callable[[Conversation], Awaitable[str]] = nobody
         self._data = data
         self._health = health
         self._is_open = True
@@ -96,6 +98,11 @@ class House:
             writer.flush()
             os.fsync(writer.fileno())
         return path.read_bytes()
+
+
+async def nobody(conversation: Conversation) -> str:
+    """Where there are no operators."""
+    return ""
 
 
 class Door:
@@ -172,12 +179,14 @@ class Door:
         if not found:
             return Transcript(None, ())
         values: dict[str, Value] = {"conversation": conversation, "after": after, "limit": limit + 1}
+        stands = records.conversation_of(found[0])
+        name = await self._house.owner_name(stands)
         if after:
             rows = await read(records.MESSAGES_AFTER, values)
-            return Transcript(records.conversation_of(found[0]), tuple(map(records.message_of, rows[:limit])))
+            return Transcript(stands, tuple(map(records.message_of, rows[:limit])), owner_name=name)
         rows = await read(records.MESSAGES_NEWEST, {"conversation": conversation, "limit": limit + 1})
         messages = tuple(map(records.message_of, reversed(rows[:limit])))
-        return Transcript(records.conversation_of(found[0]), messages, has_earlier=len(rows) > limit)
+        return Transcript(stands, messages, len(rows) > limit, name)
 
     async def passage(self, passage: PassageId) -> Passage:
         found = await self._house.knowledge.passage(passage)

@@ -4,11 +4,10 @@ Promise: `receive` returns after the commit, and the same event again changes no
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from bot import ids
 from bot.accepting import (
     SOLVED,
     Arrival,
@@ -33,10 +32,10 @@ from bot.channels import Channel, channel_at
 from bot.conversations import Conversations
 from bot.delivery import Delivery
 from bot.errors import Overloaded, Refused, StoreUnavailable
-from bot.forgetting import forget
 from bot.ids import conversation_id, identity_id, message_id
 from bot.model import (
     PERSON_BUTTON,
+    ROOM,
     Accepted,
     Address,
     Bookmark,
@@ -58,6 +57,8 @@ from bot.model import (
     Seq,
     TypingSeen,
 )
+from bot.people import keeping, linking
+from bot.people.graves import Graves
 from bot.ports import Clock, Scheduler, Store
 from bot.store import records
 from bot.telemetry.instruments import Counter
@@ -82,6 +83,11 @@ class Rules:
     case_idle_ms: int
     agent_for: Callable[[str], str]  # channel -> agent
     quiet_s: Callable[[str], float]  # channel -> seconds of quiet that end a burst
+    is_room: Callable[[Address], bool] = lambda at: False  # an operators' room
+    touch: Callable[[str], None] = lambda conversation: None  # something was committed
+    changed_hands: Callable[[str], None] = lambda conversation: None  # ... that may have to do with a handoff
+    typed: Callable[[str], None] = lambda conversation: None  # the user is typing
+    disliked: Callable[[ConversationId], Awaitable[None]] | None = None  # an answer was of no use
 
 
 @dataclass(slots=True)
@@ -91,6 +97,7 @@ class _Facts:
     agent: str
     quiet_s: float
     has_window: bool
+    may_have_room: bool
     accepted: Counter
     duplicates: Counter
 
@@ -122,6 +129,7 @@ class Intake:
         self._has_early_changes = True  # until `recall` has looked
         self._facts: dict[str, _Facts] = {}
         self._left: set[asyncio.Task[None]] = set()  # what callers have left behind
+        self.graves: Graves | None = None
 
     async def receive(self, event: Event, bookmark: Bookmark | None = None) -> Accepted:
         """Takes one event; a bookmark is committed with it, or, where nothing is, by itself. A caller may give up waiting: what is
@@ -159,6 +167,7 @@ class Intake:
                 return self._delivered(at, seq)
             case TypingSeen(at):
                 self._scheduler.wait_longer(conversation_id(at), self._of(at).quiet_s)
+                self._rules.typed(conversation_id(at))
                 return Accepted()
             case ButtonPressed():
                 return await self._pressed(event, bookmark)
@@ -172,7 +181,7 @@ class Intake:
             case ContactChosen():
                 return await self._chosen(event, bookmark)
             case FeedbackGiven():
-                return await self._run(event.at, bookmark, rate, event, conversation_id(event.at))
+                return await self._rated(event, bookmark)
             case CaseEnded(_, at):
                 return await self._case_ended(at, bookmark)
             case MessageEdited() | MessageDeleted():
@@ -201,6 +210,8 @@ class Intake:
     async def recall(self) -> None:
         """At a start: whether edits wait for messages that have not come yet; where none do, nobody looks for them."""
         self._has_early_changes = bool(await self._store.read(records.HAS_EARLY_CHANGES))
+        if self.graves is not None:
+            await self.graves.recall(self._store.read)
 
     async def record_receipts(self) -> None:
         """Writes receipts down in batches, forever; nobody waits for them, and a lost one is only sent again."""
@@ -231,8 +242,25 @@ class Intake:
         text, raw_hash = cleaned(event.text)
         if not text.strip() and not event.attachments and not event.files:
             raise Refused("empty", "The message is empty.")
+        wish = None if self._rules.is_room(event.at) else linking.wish_of(text)
+        if wish is not None:
+            text, raw_hash = wish.text, raw_hash if wish.text == text else ""
         arrival = self._arrival(event, "message", text, raw_hash, event.sent_at_ms)
+        if wish is not None:
+            return await self._link(event, arrival, wish, bookmark)
         return await self._store_message(accept, event, arrival, bookmark)
+
+    async def _link(
+        self, event: MessageReceived, arrival: Arrival, wish: linking.Wish, bookmark: Bookmark | None
+    ) -> Accepted:
+        """A message about the person's accounts: it is answered at once, and no model reads it."""
+        done = await self._run(event.at, bookmark, linking.take, event, arrival, wish, linking.new_code())
+        for at in {event.at, done.told.address if done.told is not None else event.at}:
+            self._conversations.changed(conversation_id(at))
+            self._rules.touch(conversation_id(at))
+            if self._delivery is not None:
+                self._delivery.wake(at)
+        return done.stored.accepted
 
     async def _pressed(self, event: ButtonPressed, bookmark: Bookmark | None) -> Accepted:
         if event.button in SOLVED:
@@ -268,6 +296,8 @@ class Intake:
             self._rules.case_idle_ms,
             self._has_early_changes,
             facts.has_window,
+            ROOM if facts.may_have_room and self._rules.is_room(event.at) else "",
+            self.graves,
         )
 
     def _of(self, at: Address) -> "_Facts":
@@ -277,7 +307,8 @@ class Intake:
             rules, metrics, channel = self._rules, self._metrics, self._channels.get(key)
             accepted, duplicates = metrics.accepted.of(at.channel), metrics.duplicates.of(at.channel)
             has_window = channel is not None and channel.limits.window_s > 0
-            facts = _Facts(rules.agent_for(key), rules.quiet_s(key), has_window, accepted, duplicates)
+            has_room = channel is not None and channel.has_room is not None
+            facts = _Facts(rules.agent_for(key), rules.quiet_s(key), has_window, has_room, accepted, duplicates)
             self._facts[key] = facts
         return facts
 
@@ -295,10 +326,19 @@ class Intake:
         if stored.is_stale:
             self._conversations.forget(arrival.conversation)
         facts.accepted.inc()
-        self._scheduler.wake(arrival.conversation, facts.quiet_s)
+        self._scheduler.wake(arrival.conversation, 0.0 if arrival.conversation_kind else facts.quiet_s)
+        self._rules.touch(arrival.conversation)
         if stored.has_released and self._delivery is not None:
             self._delivery.wake(event.at)
         return stored.accepted
+
+    async def _rated(self, event: FeedbackGiven, bookmark: Bookmark | None) -> Accepted:
+        conversation = conversation_id(event.at)
+        accepted = await self._run(event.at, bookmark, rate, event, conversation)
+        self._rules.touch(conversation)
+        if event.value == "down" and accepted.message and self._rules.disliked is not None:
+            await self._rules.disliked(conversation)
+        return accepted
 
     def _delivered(self, at: Address, seq: Seq) -> Accepted:
         conversation = conversation_id(at)
@@ -323,6 +363,7 @@ class Intake:
 
     async def _ended(self, at: Address, case: CaseId) -> None:
         self._conversations.forget(conversation_id(at))
+        self._rules.changed_hands(conversation_id(at))
         channel = self._channels.get(channel_at(at))
         if not case or channel is None:
             return
@@ -347,7 +388,7 @@ class Intake:
 
     async def _changed(self, event: MessageEdited | MessageDeleted, bookmark: Bookmark | None) -> Accepted:
         self._has_early_changes = True
-        change = change_of(event, self._clock.now_ms())
+        change = change_of(event, self._clock.now_ms(), self.graves)
         async with self._conversations.changing(change.conversation):
             try:
                 is_changed = await self._run(event.at, bookmark, change_message, change)
@@ -356,19 +397,21 @@ class Intake:
                 raise
             if is_changed:
                 self._conversations.changed(change.conversation)
+                self._rules.touch(change.conversation)
         return Accepted(change.message)
 
     async def _forget(self, event: ForgetRequested) -> None:
-        """Everything this identity said is blanked; a turn that has read it ends."""
+        """Everything this identity said is blanked, unless it must be kept, and then used for nothing; a turn that has read it ends."""
         who = event.sender
         identity = identity_id(who.channel, who.account, who.external_id)
         now = self._clock.now_ms()
         try:
-            changed = await self._store.run(forget, identity, now, ids.new_id(now))
+            changed = await self._store.run(keeping.forget_unless_held, identity, now)
         except asyncio.CancelledError:
             self._conversations.changed_all()  # the unit is not undone by it
             raise
         for conversation in changed:
             self._conversations.changed(conversation)
-            if self._delivery is not None:
-                self._delivery.wake_id(event.at, conversation)
+            self._rules.changed_hands(conversation)
+        if self._delivery is not None:
+            await self._delivery.take_up()

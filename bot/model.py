@@ -66,6 +66,7 @@ class ToolCallState(StrEnum):
 
 AGENT_OWNER = "agent"
 QUEUE_OWNER = "queue"
+ROOM = "room"
 
 
 @value
@@ -178,7 +179,8 @@ class Conversation:
     case: CaseId  # "" when the last case has ended: the next message opens a new one
     identity: IdentityId  # the first speaker
     is_person_wanted: bool = False
-    is_stopped: bool = False  # the person does not want to be written to
+    is_stopped: bool = False  # the person does not want to be written to, or an operator has blocked them
+    kind: str = ""  # "room": an operators' room, or one of its threads
 
     def advanced(self, last_seq: Seq) -> "Conversation":
         """The same with more messages."""
@@ -193,16 +195,19 @@ class Conversation:
             self.identity,
             self.is_person_wanted,
             self.is_stopped,
+            self.kind,
         )
 
 
 @value
 class Transcript:
-    """A stretch of a conversation, oldest first, with the conversation as it stands (None before its first message)."""
+    """A stretch of a conversation, oldest first, with the conversation as it stands (None before its first message). `owner_name`: of the
+    operator who has it."""
 
     conversation: Conversation | None
     messages: tuple[Message, ...]
     has_earlier: bool = False
+    owner_name: str = ""
 
 
 # --- events: anything an adapter reports -------------------------------------------------------------------------
@@ -233,7 +238,7 @@ class Heard:
 class MessageReceived:
     """A person wrote. `external_id` dedupes at its address; `sent_at_ms` is the platform's time (0: unknown). `attachments` are
     blobs already, `files` are still to be fetched: a platform is not kept waiting for a download. `before`: what was said there
-    earlier, oldest first; what is known already is not stored again."""
+    earlier, oldest first; what is known already is not stored again. `is_shared`: others read along there, or may."""
 
     sender: Identity
     at: Address
@@ -243,6 +248,7 @@ class MessageReceived:
     sent_at_ms: int = 0
     files: tuple[RemoteFile, ...] = ()
     before: tuple[Heard, ...] = ()
+    is_shared: bool = False
 
 
 @value
@@ -454,11 +460,12 @@ class Passage:
 @value
 class Found:
     """A passage that a search found. `score` is higher for better; `coverage` (0 to 1) is the share of the query's
-    informative words that the passage holds."""
+    informative words that the passage holds; `likeness` how alike they are in meaning, the cosine of their embeddings; None: not compared."""
 
     passage: Passage
     score: float
     coverage: float
+    likeness: float | None = None
 
 
 @value

@@ -255,6 +255,30 @@ class ShowsCase(Protocol):
     async def case_ended(self, to: Address, case: CaseId) -> None: ...
 
 
+@runtime_checkable
+class ShowsOwner(Protocol):
+    """Can show who answers from now on. Best effort, and never waits. `owner` is "agent", "queue" or "operator"."""
+
+    async def owner_changed(self, to: Address, owner: str, name: str) -> None: ...
+
+    async def queued(self, to: Address, position: int, wait_s: int | None) -> None:
+        """The place in the queue for a person, and the expected wait, where there are figures for one."""
+        ...
+
+    async def typing_as(self, to: Address, name: str) -> None:
+        """A person is typing."""
+        ...
+
+
+@runtime_checkable
+class HasRoom(Protocol):
+    """Can carry an operators' room: a chat in which only operators are, with a thread for each card that is posted there. What a person
+    writes there comes in as messages at those addresses: thread "" for the room, else the platform's id of the card."""
+
+    @property
+    def room(self) -> Address | None: ...
+
+
 class ChannelState(StrEnum):
     """How a channel stands. The adapter reports the first two."""
 
@@ -505,8 +529,8 @@ class Knowledge(Protocol):
     """What the company knows."""
 
     async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> Sequence[Found]:
-        """The best passages first; empty when nothing fits. `within`: only of these files and folders (none: all). Never blocks
-        the loop."""
+        """The best passages first, of documents that the asker may use; empty when nothing fits. `within`: only of these files and
+        folders (none: all). Never blocks the loop."""
         ...
 
     async def passage(self, passage: PassageId) -> Passage | None: ...

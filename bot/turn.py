@@ -20,11 +20,18 @@ from bot.channels import Channel, channel_at
 from bot.conversations import Conflict, Conversations, Reading, Working
 from bot.delivery import Delivery, announce
 from bot.draft import Draft
-from bot.ending import Ended, Ending, fail, finish, mark_alone, outcome_of, pay, reply_id, trace
+from bot.ending import UNSTAFFED, Ended, Ending, fail, finish, mark_alone, outcome_of, pay, reply_id, trace
 from bot.errors import ModelError, Overloaded, StoreUnavailable
+from bot.handoff.handing import Handing
+from bot.handoff.orders import RETURNED
+from bot.handoff.requests import Ask, Origin
+from bot.handoff.triggers import contact_in
+from bot.handoff.words import CANCEL
+from bot.memory.memory import Memory
 from bot.model import (
     AGENT_OWNER,
     PERSON_BUTTON,
+    ROOM,
     Author,
     Conversation,
     ConversationId,
@@ -32,6 +39,7 @@ from bot.model import (
     MessageId,
     Seq,
     TurnId,
+    Visibility,
 )
 from bot.ports import Clock, Cursor, Store
 from bot.preparing import Preparing, is_prepared
@@ -51,6 +59,7 @@ SIGN_S = 0.5  # longest wait for a channel to show it: the next draft is looked 
 GRACE_S = 5.0  # an agent ends its answer by itself in time; one that does not is ended so much later
 TYPING_AFTER_S = 0.25  # an answer that begins sooner needs no typing sign
 COMMIT_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # an answer that cost a model call is not thrown away for a busy disk
+_ALONE = frozenset({PERSON_BUTTON.id, CANCEL, RETURNED})
 HELD = "The agent claimed twice to have done what no action has done; its answer was held back."
 APOLOGY = (
     "I am sorry: something went wrong on our side, and I could not answer your last message. It is kept for our team to look at. "
@@ -63,13 +72,19 @@ class Action(Enum):
 
     ANSWER = auto()
     NOTE_WISH = auto()  # the person asked for a person by the button
-    RECORD = auto()  # nothing to say: a person owns the conversation, wants no messages, or everything was deleted
+    HEAR = auto()  # a person is awaited, or has the conversation
+    COMMAND = auto()  # it was written in an operators' room
+    RECORD = auto()  # nothing to say: the person wants no messages, or everything was deleted
 
 
 def route(conversation: Conversation, unhandled: Sequence[Inbound]) -> Action:
     """Decides, from committed rows alone."""
-    if conversation.owner != AGENT_OWNER or conversation.is_stopped:
+    if conversation.kind == ROOM:
+        return Action.COMMAND
+    if conversation.is_stopped:
         return Action.RECORD
+    if conversation.owner != AGENT_OWNER or any(inbound.button == CANCEL for inbound in unhandled):
+        return Action.HEAR
     if any(inbound.button == PERSON_BUTTON.id for inbound in unhandled):
         return Action.NOTE_WISH
     if all(inbound.message.is_deleted for inbound in unhandled):
@@ -120,16 +135,16 @@ class Batch:
         files have to be fetched first, and where it decides on an action, which is carried out when a turn begins."""
         self.read = self._working.unhandled[:1] if self._is_alone else self._prepared()
         if len(self.read) == 1:
-            return (self.read[0].message,)
-        return [i.message for i in sorted(self.read, key=lambda i: (i.sent_ms or i.message.at_ms, i.message.seq))]
+            return (_shown(self.read[0]),)
+        return [_shown(i) for i in sorted(self.read, key=lambda i: (i.sent_ms or i.message.at_ms, i.message.seq))]
 
     def _prepared(self) -> list[Inbound]:
         unhandled, covered = self._working.unhandled, len(self.read)
         if len(unhandled) == covered:
             return list(unhandled)
-        is_wish = unhandled[0].button == PERSON_BUTTON.id  # which is noted by a turn of its own
+        alone = unhandled[0].button if unhandled[0].button in _ALONE else ""  # which is noted by a turn of its own
         for place, each in enumerate(unhandled):
-            if (each.button == PERSON_BUTTON.id) is not is_wish:
+            if (each.button if each.button in _ALONE else "") != alone:
                 return unhandled[:place]
             if covered and place >= covered and (is_decision(each.button) or not is_prepared(each.message)):
                 return unhandled[:place]
@@ -138,6 +153,12 @@ class Batch:
     @property
     def last(self) -> Inbound:
         return self.read[-1]
+
+
+def _shown(inbound: Inbound) -> Message:
+    """As a model reads it: what wakes the agent after a return is no note to it."""
+    message = inbound.message
+    return replace(message, visibility=Visibility.PUBLIC) if inbound.button == RETURNED else message
 
 
 class Turns:
@@ -154,10 +175,13 @@ class Turns:
         rules: Rules,
         metrics: Metrics,
         preparing: Preparing | None = None,
+        handing: Handing | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._preparing = preparing
+        self.handing = handing
+        self.memory: Memory | None = None
         self._conversations = conversations
         self._agents = agents
         self._channels = channels
@@ -167,7 +191,21 @@ class Turns:
         self._acting: dict[Draft, None] = {}  # oldest first
         self._outcomes = {
             name: metrics.turns.of(name)
-            for name in ("answered", "unanswered", "quoted", "stopped", "wish", "recorded", "late", "dead", "failed")
+            for name in (
+                "answered",
+                "unanswered",
+                "quoted",
+                "stopped",
+                "wish",
+                "recorded",
+                "late",
+                "dead",
+                "failed",
+                "handed over",
+                "heard",
+                "command",
+                "memory",
+            )
         }
         self._is_store_doubtful = False  # a unit of work has failed, and none has succeeded since
         self._owed: list[tuple[str, Sequence[Attempt]]] = []
@@ -287,6 +325,8 @@ class Turns:
         asked = Asked(conversation.id, working.past, batch.joined, draft, conversation.identity, journal, is_again)
         asked.caller = partial(self._caller, turn, batch)
         asked.is_decision = all(is_decision(inbound.button) for inbound in batch.read)
+        if self.memory is not None and self.memory.is_on(conversation.agent):
+            asked.recall = partial(self._recall, self.memory, batch)
         return asked
 
     def _caller(self, turn: TurnId, batch: Batch) -> Caller:
@@ -302,6 +342,9 @@ class Turns:
             conversation.agent,
         )
 
+    async def _recall(self, memory: Memory, batch: Batch) -> str:
+        return await memory.recall(batch.conversation.id, batch.read)
+
     async def _act(
         self, turn: TurnId, working: Working, batch: Batch, draft: Draft, asked: Asked, started_ms: int
     ) -> Ending:
@@ -314,11 +357,52 @@ class Turns:
         match action:
             case Action.RECORD:
                 return self._ending(turn, working, batch, None, "recorded", started_ms)
+            case Action.HEAR:
+                ending = self._ending(turn, working, batch, None, "heard", started_ms)
+                ending.hears = batch.read
+                return ending
+            case Action.COMMAND:
+                return await self._command(turn, working, batch, started_ms)
             case Action.NOTE_WISH:
                 reply = self._reply(batch, working, Answer(text=WISH_NOTED), Author.SYSTEM)
-                return self._ending(turn, working, batch, reply, "wish", started_ms)
+                ending = self._ending(turn, working, batch, reply, "wish", started_ms)
+                ending.ask, ending.is_wish = Ask(Origin.ASKED, "The user asked for a person."), True
+                return ending
             case Action.ANSWER:
-                return await self._answer(turn, working, batch, draft, asked, started_ms)
+                return await self._answer_or_ask(turn, working, batch, draft, asked, started_ms)
+
+    async def _command(self, turn: TurnId, working: Working, batch: Batch, started_ms: int) -> Ending:
+        """What operators wrote in their room is carried out, and they are told what came of it."""
+        told = await self.handing.commanded(batch.conversation, batch.read) if self.handing is not None else ""
+        reply = self._reply(batch, working, Answer(text=told), Author.SYSTEM) if told else None
+        return self._ending(turn, working, batch, reply, "command", started_ms)
+
+    async def _answer_or_ask(
+        self, turn: TurnId, working: Working, batch: Batch, draft: Draft, asked: Asked, started_ms: int
+    ) -> Ending:
+        """What a person should see at once is not answered by the agent, if people are there; nor what is asked of memory alone."""
+        told = await self.memory.obey(batch.conversation, batch.read) if self.memory is not None else None
+        if told is not None:
+            said = self._reply(batch, working, Answer(text=told), Author.SYSTEM) if told else None
+            return self._ending(turn, working, batch, said, "memory", started_ms)
+        if self.handing is None:
+            return await self._answer(turn, working, batch, draft, asked, started_ms)
+        is_returned = all(inbound.button == RETURNED for inbound in batch.read)
+        ask = None if is_returned else await self.handing.before(batch.conversation, batch.read)
+        if ask is not None and ask.is_at_once:
+            ending = self._ending(turn, working, batch, None, "handed over", started_ms)
+            ending.ask, ending.is_wish = ask.ask, True
+            return ending
+        if is_returned and all(inbound.message.author is Author.SYSTEM for inbound in batch.read):
+            chain = self._agent(batch.conversation)
+            if chain.is_local:
+                return self._ending(turn, working, batch, None, "recorded", started_ms)
+        ending = await self._answer(turn, working, batch, draft, asked, started_ms)
+        if any(contact_in(inbound.message.text) for inbound in batch.read):
+            ending.hears = batch.read  # which off hours the agent has asked for
+        if ending.ask is None and ask is not None:
+            ending.ask = ask.ask
+        return ending
 
     async def _prepare(
         self, preparing: Preparing, turn: TurnId, batch: Batch, asked: Asked, *, is_listening: bool
@@ -358,9 +442,13 @@ class Turns:
             self._metrics.first_token_seconds.observe(answer.first_token_s)
         author, name = (Author.SYSTEM, "") if answer.is_card else (Author.AGENT, agent.rules.signature)
         reply = self._reply(batch, working, answer, author, name)
-        return self._ending(
+        ending = self._ending(
             turn, working, batch, reply, outcome_of(answer), started_ms, answer, asked.attempts, asked.on_record
         )
+        if self.handing is not None:
+            ending.ask = await self.handing.after(batch.conversation, answer, ending.outcome, asked.attempts)
+            ending.is_wish = ending.ask is not None and answer.is_person_wished
+        return ending
 
     def _agent(self, conversation: Conversation) -> Agent:
         return self._agents.get(conversation.agent) or self._agents["main"]
@@ -415,6 +503,8 @@ class Turns:
             is_agents=answer is not None,
             is_card=answer is not None and answer.is_card,
             held=HELD if answer is not None and answer.is_held else "",
+            rules=self.handing.rules if self.handing is not None else UNSTAFFED,
+            is_deduped=self._is_deduped(batch.conversation),
         )
 
     def _is_deduped(self, conversation: Conversation) -> bool:
@@ -435,18 +525,31 @@ class Turns:
         """False when a person had taken over: the reply has become a note."""
         ended = await self._patiently(finish, ending)
         self._begun.discard(batch.reply_id)
-        is_late = ending.reply is not None and ended.reply is None
-        self._outcomes["late" if is_late else ending.outcome].inc()
+        self._outcomes["late" if ended.is_late else ending.outcome].inc()
         if ended.reply is None and ending.may_have_draft:
             self._delivery.wake(ending.conversation.address)  # a draft may have to be taken away
-        if is_late:
+        await self._tell_handing(ending, ended)
+        if ended.is_late:
             self._conversations.forget(ending.conversation.id)
             return False
         replies = () if ended.reply is None else (ended.reply,)
-        self._conversations.handled(working, ended.conversation.last_seq, batch.read, replies)
-        if ended.reply is not None:
-            await self._delivery.planned(ended.conversation, ended.reply)
-        return True
+        if ended.begun is not None or ending.hears is not None:
+            self._conversations.forget(ending.conversation.id)  # whose owner may have changed
+        else:
+            self._conversations.handled(working, ended.conversation.last_seq, batch.read, replies)
+            if self.memory is not None:
+                self.memory.grown(working)
+        for message in (*replies, *ended.said):
+            await self._delivery.planned(ended.conversation, message)
+        return ending.reply is None or ended.reply is not None
+
+    async def _tell_handing(self, ending: Ending, ended: Ended) -> None:
+        if self.handing is None:
+            return
+        if ended.begun is not None:
+            self.handing.begun(ended.begun)
+        is_handoff = ended.begun is not None or ending.hears is not None or ended.is_late
+        self.handing.touch(ending.conversation.id, is_handoff=is_handoff)
 
     def _count_incidents(self, attempts: Sequence[Attempt]) -> None:
         for each in attempts:
@@ -475,6 +578,9 @@ class Turns:
         reason = f"{type(error).__name__}: {error}"[:500]
         apology = self._reply(batch, working, Answer(text=APOLOGY, is_answered=False), Author.SYSTEM)
         ending = self._ending(turn, working, batch, apology, "dead", started_ms, attempts=attempts)
+        is_agents = batch.conversation.kind != ROOM and batch.conversation.owner == AGENT_OWNER
+        if is_agents and Origin.ERROR in ending.rules.triggers:
+            ending.ask = Ask(Origin.ERROR, "The assistant failed at this message.")
         try:
             ended = await self._store.run(fail, ending, reason, self._rules.tries)
         except (StoreUnavailable, Overloaded):
@@ -485,9 +591,10 @@ class Turns:
             return self._wait_s(batch, error)
         self._begun.discard(batch.reply_id)
         self._metrics.incidents.of("dead letter").inc()
-        if ended.reply is not None:
-            await self._delivery.planned(ended.conversation, ended.reply)
-        else:
+        await self._tell_handing(ending, ended)
+        for message in (*((ended.reply,) if ended.reply is not None else ()), *ended.said):
+            await self._delivery.planned(ended.conversation, message)
+        if ended.reply is None:
             self._delivery.wake(ending.conversation.address)  # a draft may have to be taken away
         return 0.0
 

@@ -5,7 +5,7 @@ This module holds the settings and stays cheap to import; Discord's SDK loads wh
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
@@ -20,12 +20,14 @@ _API: Final = "https://discord.com/api/v10"
 _CDN: Final = "https://cdn.discordapp.com"
 _ADDRESSES: Final = ("api_url", "gateway_url", "cdn_url")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_ID: Final = re.compile(r"[0-9]{1,20}")
 _COPY: Final = "Copy it from the page Bot of your application in https://discord.com/developers/applications"
 
 
 class Account(BaseModel, extra="forbid"):
     """One bot. `gateway_url` "": the one that the API names. `threads`: a question asked in a channel is answered in a thread of its own.
-    `feedback`: two small buttons under each answer of the agent ask how it was."""
+    `feedback`: two small buttons under each answer of the agent ask how it was. `operators_channel`: the id of the channel where operators
+    see and take over conversations; "" for none."""
 
     enabled: bool = False
     quiet_ms: Annotated[int, Field(ge=0, le=60_000)] = 1_000
@@ -35,6 +37,7 @@ class Account(BaseModel, extra="forbid"):
     cdn_url: str = _CDN
     threads: bool = True
     feedback: bool = True
+    operators_channel: str = ""
     allow: Allow = Allow()
 
     @field_validator("api_url", "cdn_url")
@@ -56,6 +59,21 @@ class Account(BaseModel, extra="forbid"):
         if not text.isascii() or any(sign.isspace() for sign in text):
             raise ValueError(f"it is no bot token. {_COPY}")
         return SecretStr(text) if text else None
+
+    @field_validator("operators_channel")
+    @classmethod
+    def _name_a_channel(cls, channel: str) -> str:
+        if channel and not _ID.fullmatch(channel):
+            raise ValueError(
+                f"{channel!r} is no channel's id. Right-click the channel in Discord and choose Copy Channel ID"
+            )
+        return channel
+
+    @model_validator(mode="after")
+    def _keep_operators_apart(self) -> Self:
+        if self.operators_channel and self.operators_channel in self.allow.rooms:
+            raise ValueError("operators_channel is for operators alone: take it out of allow.rooms")
+        return self
 
     @property
     def is_wanted(self) -> bool:
@@ -80,6 +98,9 @@ class Settings(Account):
             raise ValueError(f"{f'accounts.{unnamed}' if unnamed else 'it'} is enabled and has no token. {_COPY}")
         if len(set(tokens)) < len(tokens):
             raise ValueError("two accounts have the same token: each event would be handled by both")
+        rooms = [account.operators_channel for account in accounts(self).values() if account.operators_channel]
+        if len(set(rooms)) < len(rooms):
+            raise ValueError("two accounts have the same operators_channel: each word there would be handled by both")
         return self
 
 

@@ -29,7 +29,7 @@ _TYPING_S: Final = 8.0
 
 
 class DiscordAdapter:
-    """Adapter, Drafts, Typing, Splits, Reconciles, OpensFiles and Listens over one bot."""
+    """Adapter, Drafts, Typing, Splits, Reconciles, OpensFiles, Listens and HasRoom over one bot."""
 
     name = "discord"
 
@@ -44,6 +44,12 @@ class DiscordAdapter:
         self._typed: dict[Address, float] = {}
         self._left: list[tuple[Address, MessageId, str]] = []  # drafts to take away once the bot is connected again
         self._started_at = host.clock.monotonic()
+
+    @property
+    def room(self) -> Address | None:
+        """Where operators work."""
+        chat = self._settings.operators_channel
+        return Address("discord", self.account, chat) if chat else None
 
     def routes(self) -> Sequence[Route]:
         return ()
@@ -81,7 +87,7 @@ class DiscordAdapter:
         return text.parts(text_)
 
     async def send(self, to: Address, message: Message) -> Receipt:
-        if message.visibility is not Visibility.PUBLIC:
+        if message.visibility is not Visibility.PUBLIC and (self.room is None or to.chat != self.room.chat):
             raise SendRefused("a note is for operators only", is_retryable=False)
         shown = message.replaces
         if not message.part:

@@ -34,12 +34,14 @@ def places(recent: Iterable[Recent]) -> Sequence[str]:
     return list(dict.fromkeys(one.at.thread or one.at.chat for one in recent))
 
 
-def news(guild: Guild, since_ms: int) -> Sequence[str]:
-    """The channels of a server in which something was said since then, the newest first."""
+def news(guild: Guild, since_ms: int, operators: str = "") -> Sequence[str]:
+    """The channels of a server in which something was said since then, the newest first; all of those where operators work come before."""
     since = int(id_at(since_ms))
     channels = [one for one in [*guild.channels, *guild.threads] if one.type in TEXTS | GROUPS]
     newest = sorted(channels, key=lambda one: int(one.last_message_id), reverse=True)
-    return [one.id for one in newest if int(one.last_message_id) >= since][:_IN_A_SERVER]
+    fresh = [one for one in newest if int(one.last_message_id) >= since]
+    desk = [one.id for one in fresh if operators and operators in (one.id, one.parent_id)]
+    return [*desk, *[one.id for one in fresh if one.id not in desk][:_IN_A_SERVER]]
 
 
 class Backfill:

@@ -69,6 +69,7 @@ UNKNOWN_CHANNEL: Final = 10003
 UNKNOWN_MESSAGE: Final = 10008
 UNKNOWN_INTERACTION: Final = 10062
 ALREADY_ANSWERED: Final = 40060
+THREAD_ARCHIVED: Final = 50083
 THREAD_EXISTS: Final = 160004
 """Codes of Discord's documentation, "Opcodes and Status Codes", JSON Error Codes."""
 

@@ -2,15 +2,20 @@
 
 b:MESSAGE:BUTTON    a button of the message      f:up:MESSAGE, f:down:MESSAGE    a verdict
 b:MESSAGE:#HASH     where that is too long       s:MESSAGE                       the menu of sources; its value is the passage
+
+In the operators' channel alone: desk:COMMAND|MESSAGE, a command of theirs.
 """
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 from bot.model import Author, Button, Citation, Message, MessageId, value
 
 Component = Mapping[str, object]  # JSON as Discord takes it
+
+DESK: Final = "desk:"
+"""With it begin the ids of the buttons that only operators are shown."""
 
 _ROW: Final = 1
 _BUTTON: Final = 2
@@ -34,14 +39,16 @@ class Pressed:
     detail: str = ""
 
 
-def rows(message: Message, *, has_feedback: bool) -> Sequence[Component]:
-    """What stands under the last part of a message."""
+def rows(message: Message, *, has_feedback: bool, for_operators: bool = False) -> Sequence[Component]:
+    """What stands under the last part of a message. `for_operators`: only what operators may press, and that as theirs."""
     menu = [_row([_sources(message)])] if message.citations else []
     thumbs = (
         [_row(_thumbs(message))] if has_feedback and message.author is Author.AGENT and message.is_last_part else []
     )
     room = _ROWS - len(menu) - len(thumbs)
-    buttons = [_button(message.id, button, number) for number, button in enumerate(message.buttons)]
+    named_ = desk_id if for_operators else button_id
+    offered = [button for button in message.buttons if not for_operators or is_desk(button.id)]
+    buttons = [_button(named_(message.id, button.id), button, number) for number, button in enumerate(offered)]
     lines = [_row(buttons[at : at + _IN_A_ROW]) for at in range(0, len(buttons), _IN_A_ROW)]
     return [*lines[:room], *menu, *thumbs]
 
@@ -49,6 +56,31 @@ def rows(message: Message, *, has_feedback: bool) -> Sequence[Component]:
 def button_id(message: MessageId, button: str) -> str:
     whole = f"b:{message}:{button}"
     return whole if len(whole) <= _ID_CHARS and not button.startswith("#") else f"b:{message}:#{hashed(button)}"
+
+
+def desk_id(message: MessageId, button: str) -> str:
+    """The id of a button for operators: it names its command, and the message by which that one is found again."""
+    whole = f"{button}|{message}"
+    return whole if is_desk(button) and len(whole) <= _ID_CHARS else button_id(message, button)
+
+
+def is_desk(id_: str) -> bool:
+    return id_.startswith(DESK)
+
+
+def command(custom_id: str) -> str:
+    """What a button for operators commands, such as "snooze 2h"."""
+    return custom_id.removeprefix(DESK).rpartition("|")[0]
+
+
+def messages_of(components: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    """The ids of our messages that the buttons for operators name."""
+    return [
+        str(part["custom_id"]).rpartition("|")[2]
+        for row in components
+        for part in row.get("components") or ()
+        if is_desk(str(part.get("custom_id", "")))
+    ]
 
 
 def hashed(button: str) -> str:
@@ -79,12 +111,12 @@ def _row(components: Sequence[Component]) -> Component:
     return {"type": _ROW, "components": list(components)}
 
 
-def _button(message: MessageId, button: Button, number: int) -> Component:
+def _button(custom_id: str, button: Button, number: int) -> Component:
     return {
         "type": _BUTTON,
         "style": _SECONDARY if number else _PRIMARY,
         "label": _cut(button.label, _LABEL_CHARS),
-        "custom_id": button_id(message, button.id),
+        "custom_id": custom_id,
     }
 
 

@@ -122,6 +122,10 @@ class Inbound:
             return
         room = await self._room(one.channel_id, one.guild_id, user.id)
         is_program = user.bot or user.system or bool(one.webhook_id)
+        if self._rooms.is_desk(room):
+            if not is_program:
+                await self._take_line(one, room, marked)
+            return
         if not self._gate.admits(self.speaker(user.id, room, one.guild_id, is_bot=is_program)):
             return
         if one.is_bare:
@@ -148,13 +152,30 @@ class Inbound:
         if begins and not accepted.is_duplicate:
             self._spawn(self._rooms.begin_soon(at, event.text))
 
+    async def _take_line(self, one: Said, room: Room, marked: Marked) -> None:
+        """What an operator writes: always taken, whoever they are; the house knows."""
+        if one.is_bare:
+            await self._check_content()
+            return
+        assert one.author is not None  # noqa: S101 - looked at before
+        sender = translate.identity(self._account, one.author, one.member)
+        text = translate.line_of(one, self._rooms.me, self._rooms.roles)
+        files = translate.files_of(one, self._host.limits.uploads_per_message)
+        at = self._rooms.desk(room.id if room.is_thread else translate.card_of(one, self._rooms.me))
+        for file, attachment in zip(files, one.attachments, strict=False):
+            _keep(self._urls, file.source, attachment.url)
+        try:
+            await self.receive(MessageReceived(sender, at, one.id, text, (), one.sent_ms, files), marked)
+        except Refused as refused:
+            self._spawn(self._tell(Place(room.id, one.id), one.id, refused.detail))
+
     async def _event(self, one: Said, room: Room, at: Address) -> MessageReceived:
         assert one.author is not None  # noqa: S101 - looked at before
         sender = translate.identity(self._account, one.author, one.member)
         text = translate.text_of(one, self._rooms.me, self._rooms.roles)
         files = translate.files_of(one, self._host.limits.uploads_per_message)
         before = await self._before(one, room)
-        return MessageReceived(sender, at, one.id, text, (), one.sent_ms, files, before)
+        return MessageReceived(sender, at, one.id, text, (), one.sent_ms, files, before, not room.is_direct)
 
     async def _before(self, one: Said, room: Room) -> tuple[Heard, ...]:
         """What was said in a thread that is not ours before we were addressed in it, or the message that was answered by addressing us."""
@@ -190,8 +211,10 @@ class Inbound:
         room = await self._room(one.channel_id, one.guild_id, user.id)
         at = self._rooms.address(room, one.id)
         is_program = user.bot or bool(one.webhook_id)
-        if not self._is_ours(room, at) or not self._gate.admits(
-            self.speaker(user.id, room, one.guild_id, is_bot=is_program)
+        if (
+            self._rooms.is_desk(room)
+            or not self._is_ours(room, at)
+            or not self._gate.admits(self.speaker(user.id, room, one.guild_id, is_bot=is_program))
         ):
             return
         _keep(self._edits, one.id, one.edited_timestamp)
@@ -218,6 +241,8 @@ class Inbound:
             if removed.guild_id:
                 return
             room = Room(removed.channel_id, DIRECT)
+        if self._rooms.is_desk(room):
+            return
         for id_ in ids:
             at = self._rooms.address(room, id_)
             sender = self._authors.get(id_) or Identity("discord", self._account, room.person)
@@ -233,6 +258,8 @@ class Inbound:
         if not value or author not in ("", self._rooms.me):
             return
         room = await self._room(reaction.channel_id, reaction.guild_id, reaction.user_id)
+        if self._rooms.is_desk(room):
+            return
         is_program = reaction.member is not None and reaction.member.user is not None and reaction.member.user.bot
         if not self._gate.admits(self.speaker(reaction.user_id, room, reaction.guild_id, is_bot=is_program)):
             return

@@ -7,16 +7,16 @@ takes its turn among those of its channel, and what became of it is said afterwa
 import asyncio
 import logging
 import re
-from typing import Any, Final
-
-from discord.http import Route
+from typing import Final
 
 from adapters.admission import Gate
 from adapters.discord import components, translate
-from adapters.discord.calls import ALREADY_ANSWERED, CallFailure, Rejected, patiently
+from adapters.discord.calls import CallFailure, Rejected, patiently
 from adapters.discord.inbound import Inbound, Marked
-from adapters.discord.payloads import Interaction, Said, User, known_ms
-from adapters.discord.posts import FOR_ONE, NO_EMBEDS, NO_PINGS, said
+from adapters.discord.operators import COMMAND, COMPONENT, OperatorsRoom
+from adapters.discord.payloads import GROUPS, Interaction, Said, User, known_ms
+from adapters.discord.posts import said
+from adapters.discord.replies import CHANGE_LATER, MESSAGE_LATER, Replies
 from adapters.discord.rooms import Room, Rooms
 from adapters.discord.text import draft_of, plain
 from adapters.discord.wire import Wire
@@ -38,12 +38,6 @@ from bot.ports import Host
 
 log = logging.getLogger(__name__)
 
-COMMAND: Final = 2
-COMPONENT: Final = 3
-_MESSAGE_LATER: Final = 5
-_CHANGE_LATER: Final = 6
-"""Types of interactions and of their answers: Discord's documentation, "Receiving and Responding"."""
-
 _LINK: Final = re.compile(r"https?://[^\s<>]{1,200}")
 _LOOK_S: Final = 1.0  # of the 3 seconds, to find out where an interaction happened
 _ASKING: Final = frozenset({"ask", "human"})
@@ -60,30 +54,39 @@ class Interactions:
     """One account's interactions."""
 
     def __init__(
-        self, host: Host, account: str, application: str, wire: Wire, rooms: Rooms, gate: Gate, inbound: Inbound
+        self, host: Host, account: str, replies: Replies, wire: Wire, rooms: Rooms, gate: Gate, inbound: Inbound
     ) -> None:
         self._host = host
         self._account = account
-        self.application = application
+        self._replies = replies
         self._wire = wire
         self._rooms = rooms
         self._gate = gate
         self._inbound = inbound
+        self._operators = OperatorsRoom(account, rooms, inbound, replies, self._room)
 
     async def begin(self, one: Interaction) -> bool:
         """Defers, at once. False: it is not taken any further, for it came too late, or from somebody who is not answered here."""
+        if self._operators.concerns(one):
+            return await self._operators.begin(one)
         user = one.person
         if user is None or not one.room_id or one.type not in (COMMAND, COMPONENT):
             return False
         room = await self._room(one, user)
+        if self._rooms.is_desk(room) and not _is_source(one):
+            await self._replies.tell(one, _NOT_HERE)
+            return False
         is_admitted = self._gate.admits(self._inbound.speaker(user.id, room, one.guild_id, is_bot=user.bot))
         kind, is_private = _first_answer(one, is_public=is_admitted and self._is_public(one, room))
-        is_there = await self._defer(one, kind, is_private=is_private)
+        is_there = await self._replies.defer(one, kind, is_private=is_private)
         if is_there and not is_admitted:
-            await self._say(one, _NOT_HERE, is_private=kind == _CHANGE_LATER)
+            await self._replies.say(one, _NOT_HERE, is_private=kind == CHANGE_LATER)
         return is_admitted and (is_there or one.type == COMPONENT)
 
     async def take(self, one: Interaction, begun: asyncio.Task[bool], marked: Marked) -> None:
+        if self._operators.concerns(one):
+            await self._operators.take(one, begun, marked)
+            return
         user = one.person
         if not await begun or user is None:
             return
@@ -95,25 +98,25 @@ class Interactions:
             else:
                 await self._press(one, room, sender, marked)
         except Refused as refused:
-            await self._say(one, refused.detail, is_private=one.type == COMPONENT)
+            await self._replies.say(one, refused.detail, is_private=one.type == COMPONENT)
 
     # --- commands --------------------------------------------------------------------------------------------------
 
     async def _command(self, one: Interaction, room: Room, sender: Identity, marked: Marked) -> None:
         name = one.data.name
         if name == "ask" and not self._gate.paces(self._inbound.speaker(sender.external_id, room, one.guild_id)):
-            await self._say(one, "You are writing faster than I can read. Please wait a moment.")
+            await self._replies.say(one, "You are writing faster than I can read. Please wait a moment.")
             return
         if name == "done" and self._rooms.begins_threads(room):
-            await self._say(one, _IN_THREAD)
+            await self._replies.say(one, _IN_THREAD)
             return
         at = await self._address(one, room)
-        event, echo = _event(one, sender, at)
+        event, echo = _event(one, sender, at, is_shared=not room.is_direct)
         if event is None:
             return
         self._inbound.remember([at])
         accepted = await self._inbound.receive(event, marked)
-        await self._say(one, echo)
+        await self._replies.say(one, echo)
         if self._begins(one, room) and not accepted.is_duplicate:
             await self._rooms.begin_soon(at, translate.option(one, "question") or "A person is asked for")
 
@@ -122,7 +125,9 @@ class Interactions:
         if not self._begins(one, room):
             return self._rooms.address(room, "")
         try:
-            shown = said(await patiently(self._host.clock, lambda: self._wire.request(self._original("GET", one))))
+            shown = said(
+                await patiently(self._host.clock, lambda: self._wire.request(self._replies.original("GET", one)))
+            )
         except Rejected as rejected:
             log.info("a command is answered in the channel itself: %s", rejected)
             return self._rooms.address(room, "")
@@ -148,7 +153,7 @@ class Interactions:
             await self._inbound.receive(
                 FeedbackGiven(sender, at, pressed.detail, pressed.message, external_id=one.message.id), marked
             )
-            await self._say(one, "Thank you for telling us.", is_private=True)
+            await self._replies.say(one, "Thank you for telling us.", is_private=True)
             return
         button = await self._button(at, pressed)
         id_ = f"press:{pressed.message}:{button}"  # each button of a message counts once, however often it is pressed
@@ -170,7 +175,7 @@ class Interactions:
         passage = await self._host.passage(PassageId(one.data.values[0]))
         is_link = _LINK.fullmatch(passage.url) is not None
         text = draft_of(f"**{passage.title}**\n\n{passage.text}")
-        await self._say(one, f"{text}\n<{passage.url}>" if is_link else text, is_private=True)
+        await self._replies.say(one, f"{text}\n<{passage.url}>" if is_link else text, is_private=True)
 
     # --- answers ---------------------------------------------------------------------------------------------------
 
@@ -178,6 +183,9 @@ class Interactions:
         """Where it happened; taken for a plain channel where Discord does not tell in time."""
         if one.channel is not None and self._rooms.known(one.room_id) is None and not one.guild_id:
             self._rooms.learn([one.channel])
+        operators = self._rooms.operators
+        if operators and one.channel and one.channel.type in GROUPS and one.channel.parent_id == operators:
+            self._rooms.learn([one.channel], one.guild_id)
         try:
             async with self._host.clock.timeout(_LOOK_S):
                 return await self._rooms.room(one.room_id, is_direct=not one.guild_id, person=user.id)
@@ -185,65 +193,27 @@ class Interactions:
             log.warning("where an interaction happened is not known: %s", failure)
             return Room(one.room_id, 0, one.guild_id)
 
-    async def _defer(self, one: Interaction, kind: int, *, is_private: bool) -> bool:
-        route = Route(
-            "POST", "/interactions/{webhook_id}/{webhook_token}/callback", webhook_id=one.id, webhook_token=one.token
-        )
-        body: dict[str, Any] = {"type": kind}
-        if is_private:
-            body["data"] = {"flags": FOR_ONE}
-        try:
-            await self._wire.request(route, json=body)
-        except Rejected as rejected:
-            log.info("an interaction was answered before, or came too late: %s", rejected)
-            return rejected.code == ALREADY_ANSWERED
-        except CallFailure as failure:
-            log.warning("an interaction could not be answered: %s", failure)
-            return False
-        return True
-
-    async def _say(self, one: Interaction, text: str, *, is_private: bool = False) -> None:
-        """In the place of what was deferred, or (`is_private`) beside it, to that person alone. Best effort."""
-        body: dict[str, Any] = {"content": text, "allowed_mentions": NO_PINGS}
-        if is_private:
-            route = Route(
-                "POST",
-                "/webhooks/{webhook_id}/{webhook_token}",
-                webhook_id=one.application_id or self.application,
-                webhook_token=one.token,
-            )
-            body["flags"] = NO_EMBEDS | FOR_ONE
-        else:
-            route = self._original("PATCH", one)
-            body["flags"] = NO_EMBEDS
-        try:
-            await self._wire.request(route, json=body)
-        except CallFailure as failure:
-            log.info("what became of an interaction was not shown: %s", failure)
-
-    def _original(self, method: str, one: Interaction) -> Route:
-        return Route(
-            method,
-            "/webhooks/{webhook_id}/{webhook_token}/messages/@original",
-            webhook_id=one.application_id or self.application,
-            webhook_token=one.token,
-        )
-
 
 def _first_answer(one: Interaction, *, is_public: bool) -> tuple[int, bool]:
     """The type of the first answer, and whether only the person sees it."""
     if one.type == COMPONENT:
-        return _CHANGE_LATER, False
-    return _MESSAGE_LATER, not is_public
+        return CHANGE_LATER, False
+    return MESSAGE_LATER, not is_public
 
 
-def _event(one: Interaction, sender: Identity, at: Address) -> tuple[Event | None, str]:
+def _is_source(one: Interaction) -> bool:
+    pressed = components.pressed(one.data.custom_id)
+    return pressed is not None and pressed.kind == "s"
+
+
+def _event(one: Interaction, sender: Identity, at: Address, *, is_shared: bool) -> tuple[Event | None, str]:
     """What a command asks of the house, and what is shown for it."""
     done = _DONE.get(one.data.name, "")
     match one.data.name:
         case "ask":
             question = translate.option(one, "question")
-            return MessageReceived(sender, at, one.id, question, sent_at_ms=known_ms(one.id)), _quoted(question)
+            asked = MessageReceived(sender, at, one.id, question, sent_at_ms=known_ms(one.id), is_shared=is_shared)
+            return asked, _quoted(question)
         case "human":
             return PersonRequested(sender, at, one.id), done
         case "done":

@@ -33,6 +33,7 @@ from adapters.discord.payloads import (
     User,
 )
 from adapters.discord.posts import Posts, said
+from adapters.discord.replies import Replies
 from adapters.discord.rooms import Rooms
 from adapters.discord.session import NAME, Session, Track, bookmark, read
 from adapters.discord.wire import Bot, Frame, Wire
@@ -44,6 +45,9 @@ log = logging.getLogger(__name__)
 
 GAP: Final = "gap"
 """The bookmark of a time that is not read again yet; "" where there is none."""
+
+DESK: Final = "desk"
+"""The bookmark of the server that has the operators' commands."""
 
 _VERSION: Final = "/v10"
 _VERSIONED: Final = re.compile(r"/v[0-9]+$")
@@ -66,16 +70,20 @@ class Live:
         self._application = app
         self.wire = wire
         self.tasks = asyncio.TaskGroup()
-        self.rooms = Rooms(wire, host.clock, me, account, has_threads=settings.threads)
+        self.rooms = Rooms(
+            wire, host.clock, me, account, has_threads=settings.threads, operators=settings.operators_channel
+        )
         self.posts = Posts(host, wire, self.rooms, echoes, has_feedback=settings.feedback)
         gate = Gate(settings.allow, host.clock, host.limits.messages_per_minute)
         places_ = Gate(settings.allow.model_copy(update={"people": []}), host.clock, host.limits.messages_per_minute)
         self._inbound = Inbound(host, account, wire, self.rooms, self.posts, echoes, gate, places_, self.spawn)
-        self._interactions = Interactions(host, account, app, wire, self.rooms, gate, self._inbound)
+        self._replies = Replies(wire, app)
+        self._interactions = Interactions(host, account, self._replies, wire, self.rooms, gate, self._inbound)
         self._backfill = Backfill(host.clock, wire, self.rooms, self._inbound)
         self._lanes = Lanes(self.tasks)
         self._track = Track(Session())
         self._gap_ms = 0
+        self._desk_server = ""
         self._unread: set[str] = set()  # what is still to be read again after a gap
         self.gateway: Gateway | None = None
 
@@ -93,6 +101,7 @@ class Live:
         session = read(known.get(NAME, "")) if self.rooms.me else Session()  # a new one tells who we are
         self._track = Track(session)
         self._gap_ms = _number(known.get(GAP, ""))
+        self._desk_server = known.get(DESK, "")
         recent = await self._host.recent(self._clock.now_ms() - _KNOWN_MS, 1_000)
         self._inbound.remember(one.at for one in reversed(recent))
         bot = Bot(self.wire)
@@ -247,19 +256,27 @@ class Live:
             self._begin(ready.application.id)
 
     def _begin(self, application: str) -> None:
-        self._application = self._interactions.application = application
+        self._application = self._replies.application = application
         self.spawn(commands.sync(self._clock, self.wire, application))
+        self.spawn(self._sync_desk(application))
+
+    async def _sync_desk(self, application: str) -> None:
+        before = self._desk_server
+        server = await commands.sync_desk(self._clock, self.wire, application, self.rooms, before)
+        if before != server and await self._kept(Bookmark(DESK, server)):
+            self._desk_server = server
 
     async def _fill(self, guilds: Collection[str]) -> None:
         """Puts the reading of every place before what comes from there now."""
         self._unread = {f"guild {id_}" for id_ in guilds}
-        for channel in places(await self._host.recent(self._gap_ms - LONGEST_MS, PLACES)):
+        recent = places(await self._host.recent(self._gap_ms - LONGEST_MS, PLACES))
+        for channel in filter(None, [self.rooms.operators, *recent]):
             await self._read_again(channel)
         await self._close_gap("")
 
     async def _fill_guild(self, guild: Guild) -> None:
         if f"guild {guild.id}" in self._unread and not guild.unavailable:
-            for channel in news(guild, self._gap_ms):
+            for channel in news(guild, self._gap_ms, self.rooms.operators):
                 await self._read_again(channel)
             await self._close_gap(f"guild {guild.id}")
 

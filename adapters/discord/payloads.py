@@ -93,7 +93,7 @@ class Said(Payload):
     mention_roles: list[Id] = []
     mention_everyone: bool = False
     attachments: list[File] = []
-    embeds: list[dict[str, Any]] = []  # only whether there are any
+    embeds: list[dict[str, Any]] = []
     sticker_items: list[dict[str, Any]] = []
     components: list[dict[str, Any]] = []
     message_snapshots: list[Snapshot] = []
@@ -177,12 +177,13 @@ class Option(Payload):
 
 
 class Chosen(Payload):
-    """What was asked for: a command by `name`, or a component by `custom_id`."""
+    """What was asked for: a command by `name`, a component or a form by `custom_id`."""
 
     name: str = ""
     options: list[Option] = []
     custom_id: str = ""
     values: list[str] = []
+    components: list[dict[str, Any]] = []  # of a form that was sent off; `forms` reads them
 
 
 class Interaction(Payload):

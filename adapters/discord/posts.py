@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from discord.http import Route
 
+from adapters.discord import cards
 from adapters.discord.calls import (
+    THREAD_ARCHIVED,
     UNKNOWN_CHANNEL,
     UNKNOWN_MESSAGE,
     CallFailure,
@@ -18,9 +20,10 @@ from adapters.discord.calls import (
     patiently,
     send_error,
 )
-from adapters.discord.components import rows
+from adapters.discord.components import messages_of, rows
 from adapters.discord.echoes import Echoes
 from adapters.discord.payloads import Said, id_at
+from adapters.discord.replies import NO_EMBEDS, NO_PINGS
 from adapters.discord.rooms import Place, Rooms
 from adapters.discord.text import content_of
 from adapters.discord.wire import Wire
@@ -30,10 +33,7 @@ from bot.ports import Host, Receipt
 
 log = logging.getLogger(__name__)
 
-NO_PINGS: Final[Mapping[str, Sequence[str]]] = {"parse": ()}
-NO_EMBEDS: Final = 1 << 2
-FOR_ONE: Final = 1 << 6
-"""Discord's documentation, "Message Flags": SUPPRESS_EMBEDS, EPHEMERAL."""
+_SHUT: Final = frozenset({THREAD_ARCHIVED, UNKNOWN_CHANNEL})
 
 _NONCE_CHARS: Final = 25
 """Discord's documentation, "Create Message": at most 25 characters."""
@@ -43,6 +43,7 @@ _BEFORE_MS: Final = 60_000  # how far the clocks may differ when a message is lo
 _PAGE: Final = 100
 _PAGES: Final = 5
 _FILES: Final = 10
+_WHOLE: Final = "message.txt"
 _TELLING_CHARS: Final = 24  # a draft is known by its text alone only from this length on
 
 
@@ -65,19 +66,48 @@ class Posts:
 
     async def send(self, to: Address, message: Message, shown: str) -> Receipt:
         """`shown`: the draft that the part takes the place of."""
-        content = content_of(message)
-        components = rows(message, has_feedback=self._has_feedback)
-        files = await self._files(message)
-        if not content and not files and not components:
+        body = self._whole(to, message)
+        files = await self._files(to, message)
+        if not body["content"] and not files and not body["components"]:
             return Receipt()  # white space between two parts
         try:
             place = await self._rooms.place(to)
         except CallFailure as failure:
             raise nothing_sent(failure) from failure
         try:
-            return Receipt(await self._put(place, message, shown, _body(content, components), files))
+            return Receipt(await self._put_open(to, place, message, shown, body, files))
         except CallFailure as failure:
             raise send_error(failure) from failure
+
+    def _whole(self, to: Address, message: Message) -> Mapping[str, Any]:
+        """The body of one part, as people read it or, in their channel, operators."""
+        if not self._is_desk(to):
+            return _body(content_of(message), rows(message, has_feedback=self._has_feedback))
+        shown = cards.shown(message, to)
+        body = _body(shown.content, rows(message, has_feedback=False, for_operators=True))
+        if not cards.is_card(message, to):
+            return body
+        return {**body, "embeds": [shown.embed] if shown.embed else [], "flags": 0}
+
+    def _is_desk(self, to: Address) -> bool:
+        return bool(self._rooms.operators) and to.chat == self._rooms.operators
+
+    async def _put_open(
+        self,
+        to: Address,
+        place: Place,
+        message: Message,
+        shown: str,
+        body: Mapping[str, Any],
+        files: "Sequence[_File]",
+    ) -> str:
+        """In a thread that is archived, or gone, once more."""
+        try:
+            return await self._put(place, message, shown, body, files)
+        except Rejected as rejected:
+            if not to.thread or rejected.code not in _SHUT:
+                raise
+        return await self._put(await self._rooms.reopened(to), message, shown, body, files)
 
     async def _put(
         self, place: Place, message: Message, shown: str, body: Mapping[str, Any], files: "Sequence[_File]"
@@ -86,8 +116,9 @@ class Posts:
             try:
                 await self._edit(place.channel, shown, body, files)
             except Rejected as rejected:
-                if rejected.status == 401:
-                    raise
+                is_gone = rejected.code == UNKNOWN_MESSAGE
+                if rejected.status == 401 or rejected.code in _SHUT or ("embeds" in body and not is_gone):
+                    raise  # a card that cannot be changed now gets no twin
                 return await self._post_instead(place, message, shown, body, files)
             return shown
         key = key_of(message.id, message.part)
@@ -137,9 +168,11 @@ class Posts:
             form.append({"name": f"files[{number}]", "value": data, "filename": name, "content_type": kind})
         return await self._wire.request(route, form=form)
 
-    async def _files(self, message: Message) -> "Sequence[_File]":
+    async def _files(self, to: Address, message: Message) -> "Sequence[_File]":
         files: list[_File] = []
-        for attachment in message.attachments[:_FILES]:
+        if self._is_desk(to) and (whole := cards.shown(message, to).whole):
+            files.append((_WHOLE, whole.encode("utf-8", "replace")))
+        for attachment in message.attachments[: _FILES - len(files)]:
             try:
                 blob, data = await self._host.open_attachment(message.id, attachment.blob)
             except Refused:  # it has been erased meanwhile
@@ -177,13 +210,13 @@ class Posts:
     # --- what may have arrived ---------------------------------------------------------------------------------------
 
     async def find(self, to: Address, message: Message, attempted_at_ms: int) -> Receipt | None:
-        content = content_of(message)
+        body = self._whole(to, message)
         try:
             place = await self._rooms.place(to)
-            found = await self._found(to, place.channel, message, content, attempted_at_ms)
+            found = await self._found(to, place.channel, message, body["content"], attempted_at_ms)
             if found is None:
                 return None
-            body, files = _body(content, rows(message, has_feedback=self._has_feedback)), await self._files(message)
+            files = await self._files(to, message)
             if message.text and not _is_as(found, body, files):  # its draft arrived, and the answer has not
                 await self._edit(place.channel, found.id, body, files)
             return Receipt(found.id)
@@ -232,6 +265,9 @@ class Posts:
         key = str(one.nonce) or self._echoes.key_of(one.id)
         if key:
             return key in keys
+        named = messages_of(one.components)
+        if named:
+            return message.id in named
         text = (one.content or "").strip()
         is_draft = message.part == 0 and len(text) >= _TELLING_CHARS and content.startswith(text)
         return bool(text) and (text == content or is_draft)
@@ -261,7 +297,10 @@ def _is_as(posted: Said, body: Mapping[str, Any], files: Sequence[_File]) -> boo
     told = posted.model_fields_set
     is_text = "content" not in told or (posted.content or "").strip() == body["content"]
     has_rows = "components" not in told or bool(posted.components) == bool(body["components"])
-    return is_text and has_rows and ("attachments" not in told or len(posted.attachments) == len(files))
+    is_framed = (
+        "embeds" not in told or "embeds" not in body or cards.reads_as(posted.embeds, next(iter(body["embeds"]), None))
+    )
+    return is_text and has_rows and is_framed and ("attachments" not in told or len(posted.attachments) == len(files))
 
 
 def said(raw: object) -> Said:

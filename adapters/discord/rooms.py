@@ -15,6 +15,7 @@ from discord.http import Route
 
 from adapters.discord.calls import (
     THREAD_EXISTS,
+    UNKNOWN_CHANNEL,
     CallFailure,
     Rejected,
     Uncertain,
@@ -34,6 +35,8 @@ _NAME_CHARS: Final = 60
 """Discord's documentation, "Start Thread from Message": a name has 1 to 100 characters; a list shows fewer."""
 
 _NO_NAME: Final = re.compile(r"<[@#][!&]?[0-9]+>|^> ", re.MULTILINE)  # mentions, and the marks of a quotation
+
+_MARKS: Final = re.compile("[*`~\\\\\u200b]")  # of a card's title, which is Markdown of ours
 
 
 @value
@@ -70,14 +73,18 @@ class Place:
 
 
 class Rooms:
-    """What is known of the channels of one bot. `me`: its user id; `roles`: the roles that stand for it in its servers."""
+    """What is known of the channels of one bot. `me`: its user id; `roles`: the roles that stand for it in its servers; `operators`: the
+    channel where operators work, "" for none."""
 
-    def __init__(self, wire: Wire, clock: Clock, me: str, account: str, *, has_threads: bool) -> None:
+    def __init__(
+        self, wire: Wire, clock: Clock, me: str, account: str, *, has_threads: bool, operators: str = ""
+    ) -> None:
         self._wire = wire
         self._clock = clock
         self._account = account
         self._has_threads = has_threads
         self.me = me
+        self.operators = operators
         self.roles: set[str] = set()
         self._rooms: OrderedDict[str, Room] = OrderedDict()
         self._closed: OrderedDict[str, None] = OrderedDict()  # questions that cannot have a thread
@@ -101,7 +108,8 @@ class Rooms:
         return self._rooms.get(id_)
 
     async def room(self, id_: str, *, is_direct: bool = False, person: str = "", space: str = "") -> Room:
-        """Where Discord does not tell: a plain channel of the server `space`, or, where that is "", a CallFailure."""
+        """Where Discord does not tell: a plain channel of the server `space`, or, where that is "" or operators may work there, a
+        CallFailure."""
         room = self._rooms.get(id_)
         if room is None and is_direct and person:
             room = self._keep(Room(id_, DIRECT, person=person))
@@ -113,11 +121,17 @@ class Rooms:
         try:
             self.learn([_channel(await patiently(self._clock, lambda: self._wire.get_channel(id_)))])
         except CallFailure as failure:
-            if not space:
+            if not space or self._may_be_desk(space, failure):
                 raise
             log.info("what channel %s is could not be asked: %s", id_, failure)
             return Room(id_, _PLAIN, space)  # asked again the next time
         return self._rooms[id_]
+
+    def _may_be_desk(self, space: str, failure: CallFailure) -> bool:
+        """What operators say never passes for a question: an unknown place in their server may be a thread of theirs."""
+        desk = self._rooms.get(self.operators)
+        is_near = bool(self.operators) and (desk is None or desk.space == space)
+        return is_near and not isinstance(failure, Rejected)
 
     def address(self, room: Room, message: str) -> Address:
         """Where a message of this room belongs; "" for no message: the room itself."""
@@ -128,7 +142,15 @@ class Rooms:
         return Address("discord", self._account, room.id, message)
 
     def begins_threads(self, room: Room) -> bool:
-        return self._has_threads and room.type in TEXTS
+        return self._has_threads and room.type in TEXTS and room.id != self.operators
+
+    def is_desk(self, room: Room) -> bool:
+        """Whether operators work there: in their channel, or in one of its threads."""
+        return bool(self.operators) and not room.is_direct and room.gate == self.operators
+
+    def desk(self, thread: str = "") -> Address:
+        """The operators' channel, or the thread of a card in it."""
+        return Address("discord", self._account, self.operators, thread)
 
     def has_thread(self, message: str) -> bool:
         room = self._rooms.get(message)
@@ -165,9 +187,10 @@ class Rooms:
 
     async def _words(self, to: Address) -> str:
         try:
-            return Said.model_validate(await self._wire.get_message(to.chat, to.thread)).content or ""
+            words = Said.model_validate(await self._wire.get_message(to.chat, to.thread)).content or ""
         except (CallFailure, Malformed):
             return ""
+        return _MARKS.sub("", words) if to.chat == self.operators else words
 
     async def _begin(self, to: Address, text: str) -> bool:
         name = text or await self._words(to)
@@ -188,6 +211,20 @@ class Rooms:
             return False
         self.learn([_channel(made)])
         return True
+
+    async def reopened(self, to: Address) -> Place:
+        """Where to post after the thread turned out to be archived, or gone: in it, in a new one, or where that may not be, in answer to the
+        message it began from. Raises CallFailure."""
+        route = Route("PATCH", "/channels/{channel_id}", channel_id=to.thread)
+        try:
+            await self._wire.request(route, json={"archived": False})
+        except Rejected as rejected:
+            if rejected.code == UNKNOWN_CHANNEL:
+                self.forget(to.thread)
+                return await self.place(to)
+            log.warning("the thread %s cannot be opened again: %s", to.thread, rejected)
+            return Place(to.chat, to.thread)
+        return Place(to.thread)
 
     async def begin_soon(self, to: Address, text: str) -> None:
         """Begins the thread of a question before there is an answer; where that fails, the answer tries again."""

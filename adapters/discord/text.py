@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from adapters.rendering import DISCORD, render, sources, split
-from bot.model import Author, Message
+from bot.model import Message
 
 LIMIT: Final = 2_000
 """Characters of a message (Discord's documentation, "Create Message"); counted in UTF-16 units here, which are never fewer."""
 
 PART: Final = 1_750
-"""A part leaves room for the list of sources and an operator's name."""
-
-_NAME_CHARS: Final = 60
+"""A part leaves room for the list of sources."""
 
 
 def measured(text: str) -> int:
@@ -31,8 +29,6 @@ def parts(text: str) -> Sequence[str]:
 def content_of(message: Message) -> str:
     """One part as it is shown; "" where there is nothing to see. Sources that do not fit are left to the menu under it."""
     text = render(message.text, DISCORD, part=message.part).strip()
-    if message.author is Author.OPERATOR and message.name and not message.part:
-        text = f"**{render(message.name[:_NAME_CHARS], DISCORD)}:** {text}"
     text = clipped(text)
     listed = sources(message.citations, DISCORD, max(0, LIMIT - units(text) - 2))
     return clipped(f"{text}\n\n{listed}".strip())

@@ -4,6 +4,7 @@ import re
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from adapters.discord.components import messages_of
 from adapters.discord.payloads import Interaction, Member, Said, User
 from adapters.discord.rooms import Room
 from bot.model import Heard, Identity, RemoteFile
@@ -22,6 +23,18 @@ def identity(account: str, user: User, member: Member | None) -> Identity:
 
 def text_of(said: Said, me: str, roles: AbstractSet[str]) -> str:
     """The text without the mention that addressed us, other people by their names; what was forwarded with it, too."""
+    forwarded = [snapshot.message.content for snapshot in said.message_snapshots]
+    return _named("\n".join(filter(None, [said.content or "", *forwarded])), said, me, roles)
+
+
+def line_of(said: Said, me: str, roles: AbstractSet[str]) -> str:
+    """The same of an operator. What they only pass on is marked as a quotation, so that it never reads as a command of theirs."""
+    forwarded = "\n".join(snapshot.message.content for snapshot in said.message_snapshots)
+    quoted = "\n".join(f"> {line}" for line in _named(forwarded, said, me, roles).splitlines())
+    return "\n".join(filter(None, [_named(said.content or "", said, me, roles), quoted]))
+
+
+def _named(written: str, said: Said, me: str, roles: AbstractSet[str]) -> str:
     names = {user.id: user.global_name or user.username for user in said.mentions}
 
     def shown(found: re.Match[str]) -> str:
@@ -30,9 +43,24 @@ def text_of(said: Said, me: str, roles: AbstractSet[str]) -> str:
             return ""
         return f"@{names[id_]}" if names.get(id_) else found[0]
 
-    written = [said.content or "", *(snapshot.message.content for snapshot in said.message_snapshots)]
-    text = _MENTION.sub(shown, "\n".join(filter(None, written)))
+    text = _MENTION.sub(shown, written)
     return _EMOJI.sub(lambda found: found[1], text).strip()
+
+
+def card_of(said: Said, me: str) -> str:
+    """The card in the operators' channel which a message there answers, itself or by what stands under it; "" for none."""
+    answered = said.referenced_message
+    if answered is None or answered.author is None or answered.author.id != me:
+        return ""
+    if messages_of(answered.components):
+        return root(answered)
+    return answered.message_reference.message_id if answered.message_reference is not None else ""
+
+
+def root(ours: Said) -> str:
+    """The card that a message of ours in the operators' channel is, or is about."""
+    about = ours.message_reference
+    return about.message_id if about is not None and about.message_id != "0" else ours.id
 
 
 def is_addressed(said: Said, room: Room, me: str, roles: AbstractSet[str]) -> bool:

@@ -170,14 +170,17 @@ def _parsed(text: str) -> Any:
 
 
 def _limit(headers: Mapping[str, str], data: Any) -> tuple[float, bool]:
-    """For how long, and whether for all requests; a refusal that is not Discord's own comes from before it, and concerns all."""
+    """For how long, and whether for all requests; a refusal that is not Discord's own comes from before it, and concerns all. One with a
+    code and no time is about the thing itself, such as the edits of an old message."""
     known = data if isinstance(data, dict) else {}
     said = known.get("retry_after", headers.get("Retry-After"))
     try:
         wait_s = float(said) if said is not None else DEFAULT_RETRY_S
     except (TypeError, ValueError):
         wait_s = DEFAULT_RETRY_S
-    is_global = bool(known.get("global")) or "X-RateLimit-Global" in headers or "retry_after" not in known
+    is_global = (
+        bool(known.get("global")) or "X-RateLimit-Global" in headers or not known.keys() & {"retry_after", "code"}
+    )
     return max(wait_s, 0.05), is_global
 
 

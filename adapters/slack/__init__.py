@@ -20,12 +20,13 @@ NAME: Final = "slack"
 COMMAND: Final = "/frontdesk"
 BOT_PREFIX: Final = "xoxb-"  # https://docs.slack.dev/authentication/tokens: how a bot token begins
 APP_PREFIX: Final = "xapp-"  # and an app-level token
+_CHANNEL: Final = re.compile(r"[CG][A-Z0-9]{2,20}")  # Slack's ids of channels; G: older private ones
 _ACCOUNT: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 
 
 class Account(BaseModel, extra="forbid"):
     """The settings of one workspace. `feedback`: thumbs under the agent's answers. `greeting` and `prompts` open a chat in the Assistant
-    view."""
+    view. `operators_channel`: the id of the channel in which operators work; "" where they work elsewhere."""
 
     enabled: bool = False
     quiet_ms: Annotated[int, Field(ge=0, le=60_000)] = 1_000
@@ -37,6 +38,7 @@ class Account(BaseModel, extra="forbid"):
     greeting: Annotated[str, Field(max_length=500)] = "Hi! Ask me anything, or ask for a person."
     prompts: Annotated[list[Annotated[str, Field(min_length=1, max_length=200)]], Field(max_length=4)] = []
     feedback: bool = True
+    operators_channel: str = ""
     allow: Allow = Allow()
 
     @field_validator("api_url")
@@ -61,6 +63,13 @@ class Account(BaseModel, extra="forbid"):
             raise ValueError('this is a bot token; the app-level token begins with "xapp-" (Basic Information)')
         return token
 
+    @field_validator("operators_channel")
+    @classmethod
+    def _name_a_channel(cls, channel: str) -> str:
+        if channel and not _CHANNEL.fullmatch(channel):
+            raise ValueError("it must be a channel's id, such as \"C0123ABCD\" (at the end of the channel's details)")
+        return channel
+
     @property
     def is_named(self) -> bool:
         """Whether it says anything of a workspace, so that it is meant to be one."""
@@ -76,6 +85,8 @@ class Account(BaseModel, extra="forbid"):
         missing = self.missing()
         if self.enabled and self.is_named and missing:
             raise ValueError(f'{" and ".join(missing)} must be set for mode = "{self.mode}"')
+        if self.operators_channel and self.operators_channel in self.allow.rooms:
+            raise ValueError("operators_channel is for operators alone: take it out of allow.rooms")
         return self
 
 
@@ -98,6 +109,8 @@ class Settings(Account):
         shared = _shared([secret_of(each.app_token) for each in accounts(self).values()])
         if shared:
             raise ValueError("two accounts have the same app_token: each event would reach only one of them")
+        if _shared([each.operators_channel for each in accounts(self).values()]):
+            raise ValueError("two accounts have the same operators_channel: each word there would be handled by both")
         return self
 
 

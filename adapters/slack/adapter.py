@@ -28,7 +28,7 @@ _SOON_S: Final = 2.0  # while there is no connection, a message waits so long fo
 
 
 class SlackAdapter:
-    """Adapter, Drafts, ShowsProgress, Typing, Splits, Reconciles, OpensFiles and Listens for one workspace."""
+    """Adapter, Drafts, ShowsProgress, Typing, Splits, Reconciles, OpensFiles, HasRoom and Listens for one workspace."""
 
     name = NAME
     silence_s = SILENCE_S
@@ -41,8 +41,16 @@ class SlackAdapter:
         self._started_at = host.clock.monotonic()
         self._statuses = Statuses(host.clock)
         self._drafts = Drafts(host, account)
-        self._outbound = Outbound(host, account, self._drafts, has_feedback=settings.feedback)
+        self._outbound = Outbound(
+            host, account, self._drafts, has_feedback=settings.feedback, operators=settings.operators_channel
+        )
         self._connection: Connection | None = None
+
+    @property
+    def room(self) -> Address | None:
+        """The operators' room."""
+        channel = self._settings.operators_channel
+        return Address(NAME, self.account, channel) if channel else None
 
     def routes(self) -> Sequence[Route]:
         if self._settings.mode != "http":
@@ -78,7 +86,7 @@ class SlackAdapter:
         return blocks.parts(text)
 
     async def send(self, to: Address, message: Message) -> Receipt:
-        if message.visibility is not Visibility.PUBLIC:
+        if message.visibility is not Visibility.PUBLIC and not self._is_room(to):
             raise SendRefused("a note is for operators only", is_retryable=False)
         api, me = self._connected()
         await self._statuses.settle(to)
@@ -107,7 +115,11 @@ class SlackAdapter:
             self._statuses.show(to, worded(step.title))
 
     async def typing(self, to: Address) -> None:
-        self._statuses.show(to, TYPING)
+        if not self._is_room(to):
+            self._statuses.show(to, TYPING)
+
+    def _is_room(self, to: Address) -> bool:
+        return self.room is not None and to.chat == self.room.chat
 
     # --- files -----------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from adapters.slack.events import Said, ms_of, text_of, ts_of
 from adapters.slack.faults import CallFailed
 from adapters.slack.inbound import SEEN, Inbound, said_in
 from adapters.slack.pages import PAGE, next_cursor
+from adapters.slack.room import OperatorsRoom
 from bot.errors import Overloaded, StoreUnavailable
 from bot.model import Bookmark
 
@@ -34,8 +35,9 @@ GAP: Final = "gap"  # the bookmark: from when on it is not read what was missed,
 class Backfill:
     """One account's look back."""
 
-    def __init__(self, inbound: Inbound) -> None:
+    def __init__(self, inbound: Inbound, operators: OperatorsRoom) -> None:
         self._in = inbound
+        self._operators = operators
 
     async def run(self) -> None:
         """Takes up what was missed since the last stored event, again until it is stored; the first run of all only notes when it began.
@@ -93,12 +95,14 @@ class Backfill:
             yield room
 
     async def _room(self, channel: str, since_ms: int) -> None:
+        """Cards are older than what is said in their threads: in the operators' room it looks farther back for them."""
         late: list[Said] = []
         replied: list[str] = []
-        async for page in self._pages("conversations_history", channel=channel, oldest=ts_of(since_ms)):
+        begin_ms = max(0, since_ms - MOST_AGE_MS) if self._operators.is_here(channel) else since_ms
+        async for page in self._pages("conversations_history", channel=channel, oldest=ts_of(begin_ms)):
             late += said_in(page, self._in.me, self._in.me.team, channel)
             replied += _replied(page, since_ms)
-        await self._take(late)
+        await self._take([each for each in late if ms_of(each.ts) >= since_ms])
         for thread in replied:
             await self._thread(channel, thread, since_ms)
 
@@ -117,6 +121,9 @@ class Backfill:
 
     async def _take(self, late: list[Said]) -> None:
         for each in sorted(late, key=lambda found: ms_of(found.ts)):
+            if self._operators.is_here(each.channel):
+                await self._operators.take_said(each, is_late=True)
+                continue
             if each.is_addressed:
                 await self._in.take_said(each, is_late=True)
             if each.edited_ts:

@@ -64,21 +64,21 @@ def marked(key: str) -> Block:
 
 def shown_text(message: Message) -> str:
     """The text as Slack's mrkdwn, also for notifications. A message of files alone names them."""
-    return render(message.text, SLACK, part=message.part).strip() or _named(message) or "…"
+    return render(message.text, SLACK, part=message.part).strip() or named(message) or "…"
 
 
-def _named(message: Message) -> str:
+def named(message: Message) -> str:
     return render(", ".join(attachment.name for attachment in message.attachments), SLACK)[:TEXT_CHARS]
 
 
 def body(text: str) -> list[Block]:
     """A piece of mrkdwn that fits one section."""
-    return [_section(text)]
+    return [section(text)]
 
 
 def extras(message: Message, thread: str, *, has_feedback: bool) -> list[Block]:
     """What stands under the text: sources, choices, thumbs."""
-    found = _sources(message.citations)
+    found = cited(message.citations)
     if message.buttons:
         found += _choices(message, thread)
     if has_feedback and message.author is Author.AGENT and message.is_last_part:
@@ -86,21 +86,21 @@ def extras(message: Message, thread: str, *, has_feedback: bool) -> list[Block]:
     return found
 
 
-def _sources(citations: Sequence[Citation]) -> list[Block]:
+def cited(citations: Sequence[Citation]) -> list[Block]:
     if not citations:
         return []
     listed = sources(citations, SLACK, TEXT_CHARS)
     options = [
-        {"text": _plain(f"[{each.number}] {each.title}", _LABEL_CHARS), "value": each.passage}
+        {"text": plain_text(f"[{each.number}] {each.title}", _LABEL_CHARS), "value": each.passage}
         for each in citations[:_MOST_PASSAGES]
     ]
     select: Block = {
         "type": "static_select",
         "action_id": PASSAGE,
-        "placeholder": _plain("Read a source", _LABEL_CHARS),
+        "placeholder": plain_text("Read a source", _LABEL_CHARS),
         "options": options,
     }
-    named: list[Block] = [{"type": "context", "elements": [_mrkdwn(listed)]}] if listed else []
+    named: list[Block] = [{"type": "context", "elements": [mrkdwn(listed)]}] if listed else []
     return [*named, {"type": "actions", "elements": [select]}]
 
 
@@ -109,7 +109,7 @@ def _choices(message: Message, thread: str) -> list[Block]:
         choose: Block = {
             "type": "button",
             "action_id": CHOOSE,
-            "text": _plain("Choose…", _LABEL_CHARS),
+            "text": plain_text("Choose…", _LABEL_CHARS),
             "value": _value(message.id, thread, ""),
         }
         return [{"type": "actions", "elements": [choose]}]
@@ -117,7 +117,7 @@ def _choices(message: Message, thread: str) -> list[Block]:
         {
             "type": "button",
             "action_id": f"{PRESS}:{index}",
-            "text": _plain(button.label, _LABEL_CHARS),
+            "text": plain_text(button.label, _LABEL_CHARS),
             "value": _value(message.id, thread, button.id),
         }
         for index, button in enumerate(message.buttons)
@@ -130,8 +130,11 @@ def _thumbs(message: Message, thread: str) -> Block:
     element: Block = {
         "type": "feedback_buttons",
         "action_id": FEEDBACK,
-        "positive_button": {"text": _plain("Helpful", _LABEL_CHARS), "value": _value(message.id, thread, "up")},
-        "negative_button": {"text": _plain("Not helpful", _LABEL_CHARS), "value": _value(message.id, thread, "down")},
+        "positive_button": {"text": plain_text("Helpful", _LABEL_CHARS), "value": _value(message.id, thread, "up")},
+        "negative_button": {
+            "text": plain_text("Not helpful", _LABEL_CHARS),
+            "value": _value(message.id, thread, "down"),
+        },
     }
     return {"type": THUMBS, "elements": [element]}
 
@@ -155,13 +158,13 @@ def pressed(text: str) -> Pressed | None:
 def passage_view(passage: Passage) -> Block:
     """A modal that shows a passage."""
     texts = [render(part, SLACK, part=number) for number, part in enumerate(parts(passage.text)[:_VIEW_SECTIONS])]
-    blocks = [_section(f"*{render(passage.title, SLACK)[: TEXT_CHARS - 2]}*"), *map(_section, filter(str.strip, texts))]
+    blocks = [section(f"*{render(passage.title, SLACK)[: TEXT_CHARS - 2]}*"), *map(section, filter(str.strip, texts))]
     if passage.url.startswith(("http://", "https://")) and len(passage.url) <= TEXT_CHARS:
         blocks.append({"type": "actions", "elements": [_link(passage.url)]})
     return {
         "type": "modal",
-        "title": _plain("Source", _TITLE_CHARS),
-        "close": _plain("Close", _TITLE_CHARS),
+        "title": plain_text("Source", _TITLE_CHARS),
+        "close": plain_text("Close", _TITLE_CHARS),
         "blocks": blocks,
     }
 
@@ -170,10 +173,10 @@ def choice_view(message: Message, channel: str, thread: str) -> Block:
     """A modal with every choice in full, one of which is made."""
     buttons = message.buttons[:_MOST_CHOICES]
     listed = [
-        _section(render(f"{number}. {button.label}", SLACK)[:TEXT_CHARS]) for number, button in enumerate(buttons, 1)
+        section(render(f"{number}. {button.label}", SLACK)[:TEXT_CHARS]) for number, button in enumerate(buttons, 1)
     ]
     options = [
-        {"text": _plain(f"{number}. {button.label}", _LABEL_CHARS), "value": str(number - 1)}
+        {"text": plain_text(f"{number}. {button.label}", _LABEL_CHARS), "value": str(number - 1)}
         for number, button in enumerate(buttons, 1)
     ]
     select: Block = {"type": "static_select", "action_id": CHOOSE, "options": options}
@@ -181,12 +184,12 @@ def choice_view(message: Message, channel: str, thread: str) -> Block:
         "type": "modal",
         "callback_id": CHOOSE,
         "private_metadata": json.dumps({"m": message.id, "t": thread, "c": channel}, separators=(",", ":")),
-        "title": _plain("Choose", _TITLE_CHARS),
-        "submit": _plain("Choose", _TITLE_CHARS),
-        "close": _plain("Close", _TITLE_CHARS),
+        "title": plain_text("Choose", _TITLE_CHARS),
+        "submit": plain_text("Choose", _TITLE_CHARS),
+        "close": plain_text("Close", _TITLE_CHARS),
         "blocks": [
             *listed,
-            {"type": "input", "block_id": CHOOSE, "label": _plain("Your choice", _LABEL_CHARS), "element": select},
+            {"type": "input", "block_id": CHOOSE, "label": plain_text("Your choice", _LABEL_CHARS), "element": select},
         ],
     }
 
@@ -204,30 +207,30 @@ def chosen(view: Mapping[str, Any]) -> tuple[Pressed, int] | None:
 
 def notice_view(text: str) -> Block:
     """A modal with one sentence."""
-    title, close = _plain("Frontdesk", _TITLE_CHARS), _plain("Close", _TITLE_CHARS)
-    return {"type": "modal", "title": title, "close": close, "blocks": [_section(render(text, SLACK)[:TEXT_CHARS])]}
+    title, close = plain_text("Frontdesk", _TITLE_CHARS), plain_text("Close", _TITLE_CHARS)
+    return {"type": "modal", "title": title, "close": close, "blocks": [section(render(text, SLACK)[:TEXT_CHARS])]}
 
 
 def home_view(cases: Sequence[CaseSummary], greeting: str) -> Block:
     """The home tab: what to do here, the person's cases, and being forgotten."""
     how = "Write to me under *Messages*, or mention me in a channel. `/frontdesk help` lists what else there is."
-    blocks: list[Block] = [_section(render(greeting, SLACK) or how), _section(how), {"type": "divider"}]
-    blocks.append({"type": "header", "text": _plain("Your questions", 150)})
+    blocks: list[Block] = [section(render(greeting, SLACK) or how), section(how), {"type": "divider"}]
+    blocks.append({"type": "header", "text": plain_text("Your questions", 150)})
     for case in cases:
         blocks += _case(case)
     if not cases:
-        blocks.append(_section("_Nothing yet._"))
+        blocks.append(section("_Nothing yet._"))
     confirm: Block = {
-        "title": _plain("Forget me?", 100),
-        "text": _plain("Everything you have written to me is deleted. This cannot be undone.", 300),
-        "confirm": _plain("Forget me", 30),
-        "deny": _plain("Keep it", 30),
+        "title": plain_text("Forget me?", 100),
+        "text": plain_text("Everything you have written to me is deleted. This cannot be undone.", 300),
+        "confirm": plain_text("Forget me", 30),
+        "deny": plain_text("Keep it", 30),
         "style": "danger",
     }
     forget: Block = {
         "type": "button",
         "action_id": FORGET,
-        "text": _plain("Forget me", _LABEL_CHARS),
+        "text": plain_text("Forget me", _LABEL_CHARS),
         "style": "danger",
         "confirm": confirm,
     }
@@ -246,22 +249,22 @@ def _case(case: CaseSummary) -> list[Block]:
     }
     state: Block = {"type": "text", "text": " · ended" if case.ended_ms else " · open"}
     line: Block = {"type": "rich_text_section", "elements": [when, state]}
-    return [_section(title), {"type": "rich_text", "elements": [line]}]
+    return [section(title), {"type": "rich_text", "elements": [line]}]
 
 
 def _link(url: str) -> Block:
-    return {"type": "button", "action_id": "open", "text": _plain("Open the document", _LABEL_CHARS), "url": url}
+    return {"type": "button", "action_id": "open", "text": plain_text("Open the document", _LABEL_CHARS), "url": url}
 
 
-def _section(text: str) -> Block:
-    return {"type": "section", "text": _mrkdwn(text)}
+def section(text: str) -> Block:
+    return {"type": "section", "text": mrkdwn(text)}
 
 
-def _mrkdwn(text: str) -> Block:
+def mrkdwn(text: str) -> Block:
     """`verbatim`: names of rooms and people in it are not made into links."""
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
-def _plain(text: str, limit: int) -> Block:
+def plain_text(text: str, limit: int) -> Block:
     clean = " ".join(text.split()) or "…"
     return {"type": "plain_text", "text": clean if len(clean) <= limit else clean[: limit - 1] + "…", "emoji": False}

@@ -20,6 +20,7 @@ from adapters.slack.events import Me
 from adapters.slack.faults import WRONG_KIND, CallFailed, as_channel_fault
 from adapters.slack.inbound import Inbound
 from adapters.slack.link import Sockets
+from adapters.slack.room import OperatorsRoom
 from adapters.slack.statuses import Statuses
 from adapters.slack.surfaces import Surfaces
 from bot.errors import ChannelFault, FrontdeskError
@@ -76,8 +77,9 @@ class Connection:
         inbound = Inbound(
             self._host, self._account, self._gate, self._drafts, self.api, self.me, self.spawn, self._gone
         )
-        surfaces = Surfaces(inbound, self._settings.greeting, self._settings.prompts)
-        self._backfill = Backfill(inbound)
+        operators = OperatorsRoom(inbound, self._settings.operators_channel)
+        surfaces = Surfaces(inbound, operators, self._settings.greeting, self._settings.prompts)
+        self._backfill = Backfill(inbound, operators)
         self._bolt = Bolt(
             self.api.client, self.me, SDK_LOG, surfaces.take_event, surfaces.take_action, surfaces.take_command
         )

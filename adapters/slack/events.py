@@ -71,8 +71,8 @@ def external(channel: str, ts: str) -> str:
 
 
 def split_external(external_id: str) -> tuple[str, str]:
-    """Channel and ts."""
-    channel, _, ts = external_id.partition(":")
+    """Channel and ts; in the operators' room a message goes by its ts alone."""
+    channel, _, ts = external_id.rpartition(":")
     return channel, ts
 
 

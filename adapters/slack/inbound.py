@@ -110,6 +110,15 @@ class Inbound:
     def identity(self, person: str) -> Identity:
         return Identity("slack", self.account, person, self.people.known(person).name, verified=True)
 
+    async def introduced(self, person: str, mentioned: Sequence[str] = ()) -> Identity | None:
+        """Who that is, with a name if Slack tells it quickly; None for a program. So are the names of those who are mentioned learned."""
+        try:
+            async with self.host.clock.timeout(LOOK_S):
+                await self.people.learn(self.api, [person, *mentioned])
+        except TimeoutError:
+            log.info("Slack is slow: somebody is taken without a name")
+        return None if self.people.known(person).is_bot else self.identity(person)
+
     def address(self, channel: str, thread: str = "") -> Address:
         return Address("slack", self.account, channel, thread)
 
@@ -126,7 +135,7 @@ class Inbound:
 
     async def take(self, body: Json) -> str:
         """One request of the Events API."""
-        event, team = dict_of(body, "event"), self._team(body)
+        event, team = dict_of(body, "event"), self.team_of(body)
         if team is None:
             return ""
         kind = text_of(event, "type")
@@ -138,7 +147,7 @@ class Inbound:
             self._gone(kind)
         return ""
 
-    def _team(self, body: Json) -> str | None:
+    def team_of(self, body: Json) -> str | None:
         """The workspace an event is of, "" where that is not told; None for one that is not for this account.
 
         https://docs.slack.dev/apis/events-api#authorizations: in shared channels only `authorizations` names ours."""
@@ -173,15 +182,16 @@ class Inbound:
             self.identity(found.person),
             at,
             found.external_id,
-            self._plain(found),
+            self.plain_of(found),
             sent_at_ms=ms_of(found.ts),
             files=found.files,
             before=before,
+            is_shared=not found.is_direct,
         )
         self._drafts.asked_by(at, Recipient(found.person, found.team))
         left_s = max(0.5, ANSWER_S - (self.host.clock.monotonic() - began))
         try:
-            accepted = await self.receive(event, self._bookmark(found.ts), within_s=left_s)
+            accepted = await self.receive(event, self.bookmark(found.ts), within_s=left_s)
         except Refused as refused:
             if refused.code in _TOLD and not is_late:
                 self.spawn(self.whisper, at, found.person, refused.detail)
@@ -201,7 +211,8 @@ class Inbound:
         )
         return is_admitted and not found.is_own
 
-    def _plain(self, found: Said) -> str:
+    def plain_of(self, found: Said) -> str:
+        """Its text as people see it."""
         names = {person: self.people.known(person).name for person in people_in(found.text)}
         return plain(found.text, names, without=self.me.user)
 
@@ -218,7 +229,7 @@ class Inbound:
         except TimeoutError:
             log.info("Slack is slow: a message is taken without names, or without what was said before it")
         return tuple(
-            Heard(self.identity(each.person), each.external_id, self._plain(each), ms_of(each.ts))
+            Heard(self.identity(each.person), each.external_id, self.plain_of(each), ms_of(each.ts))
             for each in heard
             if self._admits(each)
         )
@@ -243,7 +254,7 @@ class Inbound:
             log.info("what was said before in a thread could not be read: %s", failed)
         return heard[-MOST_BEFORE:]
 
-    def _bookmark(self, ts: str) -> Bookmark | None:
+    def bookmark(self, ts: str) -> Bookmark | None:
         """Where to begin after a gap. Now and then is enough: what is fetched twice is known."""
         now_ms = ms_of(ts)
         if now_ms - self._marked_ms < _MARK_EVERY_MS:
@@ -259,7 +270,7 @@ class Inbound:
         at = address(self.account, now)
         if not (now.is_addressed or was_addressed or await self._is_known(at)):
             return
-        text, edited_ms = self._plain(now), self._changed_ms(now, now.edited_ts)
+        text, edited_ms = self.plain_of(now), self._changed_ms(now, now.edited_ts)
         event = MessageEdited(self.identity(now.person), at, now.external_id, text, edited_ms)
         try:
             await self.receive(event)

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from adapters.slack import COMMAND, Account, Settings, accounts, secret_of
+from adapters.slack.events import dict_of
 from adapters.slack.faults import CallFailed, as_channel_fault
+from adapters.slack.forms import REPLY
 from adapters.slack.pages import Json
 from bot.ports import Finding, Host
 
@@ -47,6 +49,12 @@ EVENTS: Final = (
     "reaction_added",
     "tokens_revoked",
 )
+_REPLY: Final[Mapping[str, str]] = {
+    "name": "Reply to user",
+    "type": "message",
+    "callback_id": REPLY,
+    "description": "For operators: write to the user of this case",
+}
 _PATH: Final = "/webhooks/slack"
 
 
@@ -56,7 +64,7 @@ def manifest(account: Account, url: str) -> dict[str, Any]:
     command: dict[str, Any] = {
         "command": COMMAND,
         "description": "Ask, or ask for a person",
-        "usage_hint": "help | ask TEXT | human | done | forget",
+        "usage_hint": "help | ask TEXT | human | done | forget" + " | link CODE" * bool(account.operators_channel),
         "should_escape": False,
     }
     interactivity: dict[str, Any] = {"is_enabled": True}
@@ -78,6 +86,7 @@ def manifest(account: Account, url: str) -> dict[str, Any]:
             "assistant_view": {"assistant_description": "Answers from your documents", "suggested_prompts": prompts},
             "bot_user": {"display_name": "Frontdesk", "always_online": True},
             "slash_commands": [command],
+            **({"shortcuts": [_REPLY]} if account.operators_channel else {}),
         },
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
         "settings": {
@@ -113,6 +122,8 @@ def _steps(name: str, account: Account, public_url: str) -> str:
         steps.append(f"Under “Basic Information”, copy the Signing Secret into signing_secret of {where}.")
         steps.append(f"Start Frontdesk, so that {url} answers, and press “Retry” under “Event Subscriptions”.")
     steps.append("Invite the app to the channels in which it may be asked: /invite @Frontdesk")
+    if account.operators_channel:
+        steps.append(f"Invite it to the operators' channel ({account.operators_channel}) too: /invite @Frontdesk")
     lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     return "\n\n".join([f"Slack, {where}:", lines[0], shown, *lines[1:]])
 
@@ -134,7 +145,11 @@ async def _check_account(name: str, account: Account, host: Host) -> list[Findin
     where = f"slack.{name}" if name else "slack"
     api = Api(secret_of(account.bot_token), account.api_url, host.connector(), host.clock.monotonic)
     try:
-        return [*await _check_bot(api, where), *(await _check_socket(api, account, where))]
+        return [
+            *await _check_bot(api, where),
+            *await _check_socket(api, account, where),
+            *await _check_room(api, account, where),
+        ]
     finally:
         await api.close()
 
@@ -170,6 +185,26 @@ async def _check_socket(api: "Api", account: Account, where: str) -> Sequence[Fi
     except CallFailed as failed:
         return (_failed(f"{where}: Socket Mode", failed, f"app_token of {where}"),)
     return (Finding(f"{where}: Socket Mode", is_well=True),)
+
+
+async def _check_room(api: "Api", account: Account, where: str) -> Sequence[Finding]:
+    """The operators' channel, where there is one: the app is in it, and nobody of another workspace is."""
+    if not account.operators_channel:
+        return ()
+    what = f"{where}: the operators' channel"
+    try:
+        channel = dict_of(await api.call("conversations_info", channel=account.operators_channel), "channel")
+    except CallFailed as failed:
+        if failed.code != "channel_not_found":
+            return (_failed(what, failed, f"bot_token of {where}"),)
+        channel = {}
+    if channel.get("is_member") is not True:
+        mend = f"There is no channel {account.operators_channel}, or the app is not in it: /invite @Frontdesk there."
+        return (Finding(what, is_well=False, mend=mend),)
+    if channel.get("is_ext_shared") is True:
+        mend = "People of other workspaces read what users write: choose a channel that is not shared."
+        return (Finding(what, is_well=False, mend=mend),)
+    return (Finding(what, is_well=True),)
 
 
 def _failed(what: str, failed: CallFailed, key: str) -> Finding:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from adapters.slack import blocks
+from adapters.slack import blocks, cards
 from adapters.slack.drafts import Draft, Drafts, content, threaded
 from adapters.slack.events import Me, external, ms_of, split_external, ts_of
 from adapters.slack.faults import GONE, MISSHAPEN, UNEDITABLE, CallFailed, as_send_error
@@ -49,11 +49,12 @@ class Sought:
 class Outbound:
     """One account's messages to Slack. Raises CallFailed, SendRefused or SendUncertain."""
 
-    def __init__(self, host: Host, account: str, drafts: Drafts, *, has_feedback: bool) -> None:
+    def __init__(self, host: Host, account: str, drafts: Drafts, *, has_feedback: bool, operators: str = "") -> None:
         self._host = host
         self._account = account
         self._drafts = drafts
         self._has_feedback = has_feedback
+        self._operators = operators  # the channel of the operators' room
         self._uploaded: OrderedDict[str, None] = OrderedDict()  # keys whose files are shown already
 
     async def send(self, api: "Api", me: Me, to: Address, message: Message) -> Receipt:
@@ -72,7 +73,7 @@ class Outbound:
                     draft.is_lost, draft.started_ms = True, self._host.clock.now_ms()
                 self._drafts.keep(draft)
             raise
-        return Receipt(external(to.chat, ts))
+        return Receipt(self._named(to, ts))
 
     async def _place(self, api: "Api", me: Me, to: Address, message: Message, key: str, draft: Draft | None) -> str:
         shown = split_external(message.replaces)[1]
@@ -86,8 +87,20 @@ class Outbound:
         posted = await _told(api, "chat_postMessage", self._whole(to, message, key), **threaded(to))
         return str(posted.get("ts") or "")
 
+    def _named(self, to: Address, ts: str) -> str:
+        """Our id of a message. In the operators' room it is the ts, which is also what a card's thread goes by."""
+        return ts if self._is_room(to) else external(to.chat, ts)
+
+    def _is_room(self, to: Address) -> bool:
+        return bool(self._operators) and to.chat == self._operators
+
+    def _text(self, to: Address, message: Message) -> str:
+        return cards.told(message) if self._is_room(to) else blocks.shown_text(message)
+
     def _whole(self, to: Address, message: Message, key: str) -> dict[str, Any]:
-        text = blocks.shown_text(message)
+        text = self._text(to, message)
+        if self._is_room(to):
+            return content(to, text, cards.body(message, to.thread), key)
         under = blocks.extras(message, to.thread, has_feedback=self._has_feedback)
         return content(to, text, blocks.body(text) + under, key)
 
@@ -114,7 +127,7 @@ class Outbound:
 
     async def _post_anew(self, api: "Api", me: Me, to: Address, message: Message, key: str, ts: str) -> str:
         """The draft is gone. An earlier try may have posted in its stead already."""
-        sought = Sought(key, message.at_ms - BEFORE_MS, blocks.shown_text(message), instead_of=ts)
+        sought = Sought(key, message.at_ms - BEFORE_MS, self._text(to, message), instead_of=ts)
         try:
             found = await self._look_up(api, me, to, sought)
         except CallFailed as failed:
@@ -199,13 +212,17 @@ class Outbound:
     # --- what arrived ----------------------------------------------------------------------------------------------
 
     async def find(self, api: "Api", me: Me, to: Address, message: Message, attempted_at_ms: int) -> Receipt | None:
-        """Looks for a post by its key. What this run knows of its own draft needs no call."""
+        """Looks for a post by its key. What this run knows of its own draft needs no call. A card that was to be changed is
+        simply changed again."""
+        if message.replaces and self._is_room(to):
+            return None
         draft = await self._drafts.settle(message.id) if message.part == 0 else None
         if draft is not None and not draft.is_lost:
-            return Receipt(external(to.chat, draft.ts)) if draft.ts else None
+            return Receipt(self._named(to, draft.ts)) if draft.ts else None
         key = blocks.key_of(self._account, message.id, message.part)
-        text = blocks.shown_text(message) if message.text else ""
-        sought = Sought(key, attempted_at_ms - BEFORE_MS, text, is_draft=message.part == 0)
+        text = self._text(to, message) if message.text else ""
+        is_draft = message.part == 0 and not self._is_room(to)
+        sought = Sought(key, attempted_at_ms - BEFORE_MS, text, is_draft=is_draft)
         try:
             ts = await self._look_up(api, me, to, sought)
         except CallFailed as failed:
@@ -213,7 +230,7 @@ class Outbound:
                 raise as_send_error(failed) from failed
             raise SendUncertain(f"could not look for it: {failed}") from failed
         if ts:
-            return Receipt(external(to.chat, ts))
+            return Receipt(self._named(to, ts))
         if self._host.clock.now_ms() - attempted_at_ms < SETTLE_S * 1000:
             raise SendUncertain("it may still come to light")
         return None
@@ -251,7 +268,7 @@ class Outbound:
             is_stream = sought.is_draft and bool(to.thread)
             ts = str(post.get("ts") or "")
             is_alike = is_stream or sought.reads_like(str(post.get("text") or ""))
-            if is_alike and not await self._host.has_receipt(to, external(to.chat, ts)):
+            if is_alike and not await self._host.has_receipt(to, self._named(to, ts)):
                 return ts
         return ""
 

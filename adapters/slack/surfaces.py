@@ -9,7 +9,9 @@ from adapters.slack import COMMAND, blocks
 from adapters.slack.drafts import content, threaded
 from adapters.slack.events import dict_of, is_direct, text_of
 from adapters.slack.faults import CallFailed
+from adapters.slack.forms import FORM
 from adapters.slack.inbound import Inbound, plain_out
+from adapters.slack.room import OperatorsRoom
 from bot.errors import Refused
 from bot.model import (
     Address,
@@ -43,18 +45,21 @@ MOST_OPENED: Final = 2_000
 class Surfaces:
     """One account's surfaces. The handlers promise what Inbound's do."""
 
-    def __init__(self, inbound: Inbound, greeting: str, prompts: list[str]) -> None:
+    def __init__(self, inbound: Inbound, operators: OperatorsRoom, greeting: str, prompts: list[str]) -> None:
         self._in = inbound
+        self._operators = operators
         self._greeting = greeting
         self._prompts = prompts
         self._greeted: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._directs: OrderedDict[str, str] = OrderedDict()  # person -> their direct chat
 
     async def take_event(self, body: Json) -> str:
-        """Events of surfaces; everything else goes on to Inbound."""
+        """Events of surfaces; everything else goes on to Inbound, but for what happens in the operators' room."""
         event = dict_of(body, "event")
         kind, team = text_of(event, "type"), text_of(body, "team_id") or self._in.me.team
-        if kind == "assistant_thread_started":
+        if self._operators.is_here(text_of(event, "channel") or text_of(dict_of(event, "item"), "channel")):
+            await self._operators.take_event(body)
+        elif kind == "assistant_thread_started":
             self._greet(dict_of(event, "assistant_thread"), team)
         elif kind == "app_home_opened" and text_of(event, "tab") == "home":
             person = text_of(event, "user")
@@ -70,6 +75,8 @@ class Surfaces:
         """https://docs.slack.dev/reference/interaction-payloads/block_actions-payload"""
         person = text_of(dict_of(body, "user"), "id")
         channel = text_of(dict_of(body, "channel"), "id") or text_of(dict_of(body, "container"), "channel_id")
+        if await self._is_operators(body, person, channel):
+            return ""
         teams = (text_of(dict_of(body, "user"), "team_id"), text_of(dict_of(body, "team"), "id"))
         team = next(filter(None, teams), self._in.me.team)
         if not self._in.admits(person, team, channel, directly=not channel or is_direct(channel)):
@@ -80,6 +87,23 @@ class Surfaces:
             if isinstance(action, Mapping):
                 await self._take_one(body, action, person, channel)
         return ""
+
+    async def _is_operators(self, body: Json, person: str, channel: str) -> bool:
+        """Takes what belongs to the operators' room."""
+        kind, view = text_of(body, "type"), dict_of(body, "view")
+        if kind == "message_action":
+            await self._operators.take_shortcut(body, person)
+        elif kind == "view_submission" and text_of(view, "callback_id") == FORM:
+            await self._operators.take_form(view, person)
+        elif self._operators.is_here(channel):
+            for action in body.get("actions") or ():
+                if isinstance(action, Mapping) and text_of(action, "action_id") == blocks.PASSAGE:
+                    await self._take_one(body, action, person, channel)
+                elif isinstance(action, Mapping):
+                    await self._operators.take_press(body, action, person)
+        else:
+            return False
+        return True
 
     async def _take_choice(self, view: Json, person: str, team: str) -> None:
         """A choice that was made in a modal is a press of that button."""
@@ -152,10 +176,13 @@ class Surfaces:
     async def take_command(self, body: Json) -> str:
         """https://docs.slack.dev/interactivity/implementing-slash-commands"""
         person, team = text_of(body, "user_id"), text_of(body, "team_id") or self._in.me.team
-        if not self._in.admits(person, team):
-            return "I am not open to you here."
-        word, _, rest = text_of(body, "text").strip().partition(" ")
         try:
+            told = await self._operators.take_command(body)
+            if told is not None:
+                return told
+            if not self._in.admits(person, team):
+                return "I am not open to you here."
+            word, _, rest = text_of(body, "text").strip().partition(" ")
             return plain_out(await self._obey(word.lower(), rest.strip(), person, text_of(body, "trigger_id")))
         except Refused as refused:
             return plain_out(refused.detail)

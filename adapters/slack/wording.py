@@ -24,6 +24,14 @@ def people_in(text: str) -> list[str]:
     return list(dict.fromkeys(found[1] for found in _PERSON.finditer(text)))
 
 
+def is_typed_as(text: str, beginnings: tuple[str, ...], without: str = "") -> bool:
+    """Whether the writer's own characters begin so, and not a link or a name. Mentions of `without` before them do not count."""
+    rest = text.lstrip()
+    while (found := _PERSON.match(rest)) and found[1] == without:
+        rest = rest[found.end() :].lstrip()
+    return rest.startswith(beginnings)
+
+
 def plain(text: str, names: Mapping[str, str], without: str = "") -> str:
     """The text as its writer sees it. `names` of people, as far as they are known; mentions of `without` are left out."""
     if without and mentions(text, without):

@@ -16,7 +16,7 @@ from adapters.web.socket import CLOSE_S, GOING_AWAY, Session
 from adapters.web.uploads import Uploads
 from adapters.web.visitors import CHANNEL, Credentials, expected
 from bot.errors import SendRefused
-from bot.model import Address, CaseId, Message, MessageId, Visibility
+from bot.model import QUEUE_OWNER, Address, CaseId, Message, MessageId, Visibility
 from bot.ports import ChannelState, Host, Limits, Receipt, Route
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -26,7 +26,7 @@ _RECEIPT: Final = Receipt()
 
 
 class WebAdapter:
-    """Adapter, Drafts, Typing and ShowsCase over the chat socket."""
+    """Adapter, Drafts, Typing, ShowsCase and ShowsOwner over the chat socket."""
 
     name = CHANNEL
     account = ""
@@ -108,25 +108,34 @@ class WebAdapter:
         self._tell(to, frames.withdraw(message))
 
     async def typing(self, to: Address) -> None:
-        visitor = self._room.presence.get(to.chat)
-        for session in visitor.sessions if visitor else ():
-            session.send_soon(frames.TYPING)
+        self._tell_soon(to, frames.TYPING)
+
+    async def typing_as(self, to: Address, name: str) -> None:
+        self._tell_soon(to, frames.typing_as(name))
 
     async def case_ended(self, to: Address, case: CaseId) -> None:
         self._tell(to, frames.case_ended(case))
 
-    async def owner_changed(self, to: Address, owner: str, name: str = "") -> None:
-        """Shows who answers from now on. Best effort: the next welcome says it too."""
+    async def owner_changed(self, to: Address, owner: str, name: str) -> None:
+        """Best effort: the next welcome says it too."""
+        if owner != QUEUE_OWNER:
+            self._room.presence.places.pop(to.chat, None)
         self._tell(to, frames.owner(owner, name))
 
-    async def queued(self, to: Address, position: int, wait_s: int) -> None:
-        """Shows the place in the queue for a person. Best effort."""
-        self._tell(to, frames.queue(position, wait_s))
+    async def queued(self, to: Address, position: int, wait_s: int | None) -> None:
+        """Who comes back while waiting is told the latest place again."""
+        place = self._room.presence.places[to.chat] = frames.queue(position, wait_s)
+        self._tell(to, place)
 
     def _tell(self, to: Address, frame: bytes) -> None:
         visitor = self._room.presence.get(to.chat)
         for session in visitor.sessions if visitor else ():
             session.deliver(0, frame)
+
+    def _tell_soon(self, to: Address, frame: bytes) -> None:
+        visitor = self._room.presence.get(to.chat)
+        for session in visitor.sessions if visitor else ():
+            session.send_soon(frame)
 
     # --- the sockets -----------------------------------------------------------------------------------------------
 

@@ -144,6 +144,11 @@ PING = b"\x89\x00"
 TYPING = framed('{"type":"typing"}')
 
 
+def typing_as(name: str) -> bytes:
+    """A person is typing."""
+    return framed(_encode({"type": "typing", "name": name})) if name else TYPING
+
+
 def pong(data: bytes) -> bytes:
     """The answer to a ping, whose data is at most 125 bytes long."""
     return bytes((0x8A, len(data))) + data
@@ -209,7 +214,7 @@ def owner_word(owner: str) -> str:
     return owner if owner in ("agent", "queue") else "operator"
 
 
-def queue(position: int, wait_s: int) -> bytes:
+def queue(position: int, wait_s: int | None) -> bytes:
     return framed(_encode({"type": "queue", "position": position, "wait_s": wait_s}))
 
 
@@ -244,6 +249,8 @@ def welcome(token: str, transcript: Transcript, messages: Sequence[Message]) -> 
         f'"owner":"{owner_word(conversation.owner) if conversation else "agent"}"',
         f'"history":[{",".join(map(message_fields, messages))}]',
     ]
+    if transcript.owner_name:
+        fields.append(f'"owner_name":{_encode(transcript.owner_name)}')
     if conversation and conversation.case:
         fields.append(f'"case":{_encode(conversation.case)}')
     if transcript.has_earlier:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from adapters.web.visitors import CHANNEL
-from bot.model import Address, Identity, MessageId
+from bot.model import QUEUE_OWNER, Address, Identity, MessageId
 from bot.ports import Clock
 
 if TYPE_CHECKING:
@@ -51,12 +51,14 @@ class Visitor:
 
 
 class Presence:
-    """All visitors who are here or were a minute ago, by chat."""
+    """All visitors who are here or were a minute ago, by chat. `places` are the frames that said last where those who wait for a person
+    stand in the queue, whether they are here or not."""
 
     def __init__(self, clock: Clock, per_minute: int) -> None:
         self._clock = clock
         self._per_minute = per_minute
         self._visitors: dict[str, Visitor] = {}
+        self.places: dict[str, bytes] = {}
         self._resting: dict[str, float] = {}  # chat -> when it may be forgotten, in that order
 
     def get(self, chat: str) -> Visitor | None:
@@ -74,6 +76,12 @@ class Presence:
         if not visitor.sessions:
             self._rest(visitor)
         return visitor
+
+    def place(self, chat: str, owner: str) -> bytes:
+        """The frame that says where the visitor stands in the queue; nothing for one who does not wait."""
+        if owner != QUEUE_OWNER:
+            self.places.pop(chat, None)
+        return self.places.get(chat, b"")
 
     def enter(self, visitor: Visitor, session: "Session") -> None:
         visitor.sessions += (session,)

@@ -254,6 +254,11 @@ class Session:
             after = 0
             transcript = await host.history(visitor.at, Seq(0), page)
         self.send(frames.welcome(token, transcript, transcript.messages))
+        place = self.room.presence.place(
+            visitor.at.chat, transcript.conversation.owner if transcript.conversation else ""
+        )
+        if place:
+            self.send(place)
         if after:
             await host.receive(Delivered(visitor.at, Seq(after)))
         for message in transcript.messages if visitor.drafts else ():

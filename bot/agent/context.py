@@ -1,13 +1,15 @@
 """What a model sees of a conversation. Pure: the same rows give the same request.
 
 Promise: the text never exceeds the budget, the newest is kept, and what the user has just written is never dropped (only cut when it
-alone is larger than the budget).
+alone is larger than the budget). What asks for consent, what our side has promised and what stands for older messages goes on being shown
+when the messages around it no longer fit.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from bot.model import Author, Message, Visibility
+from bot.model import Author, Message, Visibility, value
 from bot.ports import ChatMessage
 
 CUT = " […]"
@@ -16,27 +18,68 @@ NAME_CHARS = 60
 LEAST_RESULT_CHARS = 200  # a result that would be cut to less is left out
 ASKED_SHARE = 3  # a third of the budget is the user's whatever tools gave
 LEAST_CHARS = 500
+PINNED_SHARE = 4  # a quarter of the budget is for what stays though it is old
+PINNED_MOST = 20
+RECALLED_SHARE = 2  # what is remembered of earlier cases takes at most half of what the user has left
+_CONSENT = "consent:"  # as the buttons begin that give it
+_PROMISE = re.compile(
+    r"\b(?:(?:I|we)(?:['’]ll| will| shall| am going to| are going to| promise)|you(?:['’]ll| will) (?:get|receive|hear|have)|will be (?:sent|refunded|"
+    r"shipped|delivered|credited|called)|(?:ich|wir) (?:werden?|melde[n]? (?:mich|uns)|verspreche[n]?)|(?:werden|wird) .{0,60}(?:erstattet|geliefert|geschickt|"
+    r"gutgeschrieben)|Sie (?:erhalten|bekommen|hören))\b",
+    re.IGNORECASE,
+)
+
+
+@value
+class Block:
+    """What stands where the messages from `first` to `last` stood; where `last` is before `first`, besides them."""
+
+    first: int
+    last: int
+    text: str
 
 
 class Past:
-    """The messages of a case that earlier turns have handled, as a model reads them: neither notes nor what was deleted. Kept in this
-    form from turn to turn, so that a long history costs nothing to show again."""
+    """The messages of a case that earlier turns have handled, as a model reads them: neither notes nor what was deleted, and a closed block in
+    place of what is over. Kept in this form from turn to turn, so that a long history costs nothing to show again."""
 
-    __slots__ = ("_chars", "_entries", "names")
+    __slots__ = ("_chars", "_entries", "_gone", "_pinned", "names")
 
-    def __init__(self, messages: Iterable[Message] = ()) -> None:
+    def __init__(self, messages: Iterable[Message] = (), blocks: Sequence[Block] = ()) -> None:
         self._entries: list[ChatMessage] = []
         self._chars = 0
+        self._gone = 0  # entries that were dropped: an entry's place counts them too
+        self._pinned: list[tuple[int, ChatMessage]] = []  # with their places, the oldest first
         self.names: set[str] = set()  # of the people who spoke
-        self.extend(messages)
+        if not blocks:
+            self.extend(messages)
+            return
+        left = sorted(blocks, key=lambda block: block.first)
+        for message in messages:
+            while left and left[0].first <= message.seq:
+                self._put(left.pop(0))
+            if not any(block.first <= message.seq <= block.last for block in blocks):
+                self.extend((message,))
+        for block in left:
+            self._put(block)
+
+    def _put(self, block: Block) -> None:
+        self._append(ChatMessage(Author.SYSTEM, block.text), is_pinned=True)
+
+    def _append(self, entry: ChatMessage, *, is_pinned: bool) -> None:
+        if is_pinned:
+            self._pinned.append((self._gone + len(self._entries), entry))
+            del self._pinned[:-PINNED_MOST]
+        self._entries.append(entry)
+        self._chars += _length(entry)
 
     def extend(self, messages: Iterable[Message]) -> None:
         for message in messages:
             if is_visible_to_model(message):
                 text = words(message)
                 name = speaker(message)
-                self._entries.append(ChatMessage(message.author, text, message.attachments, name=name))
-                self._chars += len(text) + len(name)
+                entry = ChatMessage(message.author, text, message.attachments, name=name)
+                self._append(entry, is_pinned=is_binding(message))
                 self.names.add(name)
 
     def keep_newest(self, most: int) -> None:
@@ -44,16 +87,43 @@ class Past:
         if surplus > 0:
             self._chars -= sum(map(_length, self._entries[:surplus]))
             del self._entries[:surplus]
+            self._gone += surplus
 
     def within(self, budget_chars: int) -> Sequence[ChatMessage]:
-        """The newest entries that fit, oldest first."""
-        if self._chars <= budget_chars:
+        """The newest entries that fit, oldest first; before them, of what is pinned and older, as much as fits into its share."""
+        if self._chars <= budget_chars and not self._has_older(0):
             return self._entries
+        first = self._first(budget_chars)
+        if not self._has_older(first):
+            return self._entries[first:]
+        share = min(budget_chars // PINNED_SHARE, sum(_length(entry) for _, entry in self._pinned))
+        first = self._first(budget_chars - share)
+        return [*self._older(first, share), *self._entries[first:]]
+
+    def _first(self, budget_chars: int) -> int:
         left, first = budget_chars, len(self._entries)
         while first and left >= _length(self._entries[first - 1]):
             first -= 1
             left -= _length(self._entries[first])
-        return self._entries[first:]
+        return first
+
+    def _has_older(self, first: int) -> bool:
+        return bool(self._pinned) and self._pinned[0][0] < self._gone + first
+
+    def _older(self, first: int, share: int) -> list[ChatMessage]:
+        """What is pinned and stands before the place `first`, the newest of it where not all fits."""
+        older = [entry for place, entry in self._pinned if place < self._gone + first]
+        kept: list[ChatMessage] = []
+        for entry in reversed(older):
+            if _length(entry) <= share:
+                kept.append(entry)
+                share -= _length(entry)
+        return kept[::-1]
+
+    @property
+    def chars(self) -> int:
+        """Of everything in it."""
+        return self._chars
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -61,6 +131,18 @@ class Past:
 
 def is_visible_to_model(message: Message) -> bool:
     return message.visibility is Visibility.PUBLIC and not message.is_deleted
+
+
+def is_binding(message: Message) -> bool:
+    """Whether it asks for consent, or our side promises something in it."""
+    if message.author in (Author.AGENT, Author.OPERATOR):
+        return is_promise(message.text)
+    return any(button.id.startswith(_CONSENT) for button in message.buttons)
+
+
+def is_promise(text: str) -> bool:
+    """Whether something is promised in it, in English or German. An offer or a question is none."""
+    return bool(_PROMISE.search(text))
 
 
 def speaker(message: Message) -> str:
@@ -77,12 +159,16 @@ def words(message: Message) -> str:
 
 
 def build(
-    past: Past, unhandled: Sequence[Message], budget_chars: int, exchange: Sequence[ChatMessage] = ()
+    past: Past,
+    unhandled: Sequence[Message],
+    budget_chars: int,
+    exchange: Sequence[ChatMessage] = (),
+    recalled: str = "",
 ) -> tuple[ChatMessage, ...]:
-    """The past as far back as the budget reaches, then every unhandled message, then the calls and results of this turn so far. What the
-    user has written comes first when there is too little room, then the newest results."""
+    """The past as far back as the budget reaches, then what is remembered of earlier cases, then every unhandled message, then the calls and
+    results of this turn so far. What the user has written comes first when there is too little room, then the newest results."""
     visible = [message for message in unhandled if is_visible_to_model(message)]
-    entries = _within(past, visible, budget_chars, exchange)
+    entries = _within(past, visible, budget_chars, exchange, recalled)
     if not past.names and not any(message.name for message in visible):
         return entries
     names = past.names.union(map(speaker, visible)) - {""}
@@ -90,16 +176,24 @@ def build(
 
 
 def _within(
-    past: Past, visible: Sequence[Message], budget_chars: int, exchange: Sequence[ChatMessage]
+    past: Past, visible: Sequence[Message], budget_chars: int, exchange: Sequence[ChatMessage], recalled: str
 ) -> tuple[ChatMessage, ...]:
     if not exchange:
         asked = _fitted(visible, budget_chars)
-        return (*past.within(budget_chars - _chars(asked)), *asked)
+        noted = _noted(recalled, budget_chars - _chars(asked))
+        return (*past.within(budget_chars - _chars(asked) - _chars(noted)), *noted, *asked)
     fixed = sum(map(_fixed_chars, exchange))
     asked = _fitted(visible, max(budget_chars // ASKED_SHARE, budget_chars - fixed - sum(map(_result_chars, exchange))))
     left = budget_chars - fixed - _chars(asked)
     fitted = _with_room(exchange, left)
-    return (*past.within(left - sum(map(_result_chars, fitted))), *asked, *fitted)
+    left -= sum(map(_result_chars, fitted))
+    noted = _noted(recalled, left)
+    return (*past.within(left - _chars(noted)), *noted, *asked, *fitted)
+
+
+def _noted(recalled: str, left: int) -> tuple[ChatMessage, ...]:
+    """What is remembered, where it leaves enough room for the case itself."""
+    return (ChatMessage(Author.SYSTEM, recalled),) if 0 < len(recalled) <= left // RECALLED_SHARE else ()
 
 
 def _with_room(exchange: Sequence[ChatMessage], budget_chars: int) -> list[ChatMessage]:

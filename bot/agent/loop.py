@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
@@ -119,6 +119,7 @@ class Asked:
     on_record: int = 0
     caller: Callable[[], Caller] | None = None
     is_decision: bool = False  # the turn was begun by a decision on an action, and by nothing else
+    recall: Callable[[], Awaitable[str]] | None = None  # what is remembered of the one person who speaks, as data
 
 
 @dataclass(slots=True)
@@ -140,6 +141,7 @@ class Answer:
     told: list[str] = field(default_factory=list)  # actions of which the agent knows by now what became of them
     is_card: bool = False  # the text is what a person is asked to agree to, and no model's
     is_held: bool = False  # an answer was held back, since it claimed what was not done
+    is_uncertain: bool = False  # nobody knows whether an action was carried out
 
 
 class Agent:
@@ -166,9 +168,19 @@ class Agent:
             rules.name, rules.instructions, has_search=any(tool.name == SEARCH_KNOWLEDGE for tool in tools)
         )
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it can only quote."""
+        return all(name in self.local for name in self.chain.names)
+
     def ask(self, chain: Chain, local: Container[str]) -> None:
         """Other models from the next call on."""
         self.chain, self.local = chain, local
+
+    def give_tools(self, tools: Sequence[Tool]) -> None:
+        """More built-in tools, before it has actions."""
+        self._tools = [*self._tools, *tools]
+        self.dispatcher = Dispatcher(self._tools, self.clock)
 
     def give_actions(self, actions: Sequence[Action], acting: "Acting") -> None:
         """What it may do, from the next turn on."""
@@ -199,8 +211,11 @@ class _Run:
         self._card: ToolResult | None = None  # what a person is asked to agree to
         self._has_shown = False  # something of this answer stands on the page
         self._is_stale = False  # ... and does not count any more
+        self._remembered = ""
 
     async def answer(self) -> Answer:
+        if self._asked.recall is not None and self._is_of_one():
+            self._remembered = await self._asked.recall()
         recalled = await self._recalled()
         await self._open({call.id for taken in recalled for call in taken.step.calls})
         if self._asked.is_decision and not self._decided and self._agent.dispatcher.has_actions:
@@ -320,11 +335,19 @@ class _Run:
         budget = max(context.LEAST_CHARS, min(chars, self._rules.context_chars))
         return ChatRequest(
             self._agent.instructions,
-            context.build(self._asked.past, self._asked.joined(), budget, self._exchange),
+            context.build(self._asked.past, self._asked.joined(), budget, self._exchange, self._own_memory()),
             self._agent.dispatcher.specs,
             self._asked.conversation,
             has_tools_off=bool(self._exchange) and self._answer.steps >= self._steps_most(),
         )
+
+    def _own_memory(self) -> str:
+        """Nothing of one person once another has joined."""
+        return self._remembered if self._remembered and self._is_of_one() else ""
+
+    def _is_of_one(self) -> bool:
+        caller = self._caller()
+        return caller is not None and bool(caller.identity)
 
     def _steps_most(self) -> int:
         return self._rules.steps + (LOCAL_STEPS if self._answer.is_last_resort else 0)
@@ -437,6 +460,7 @@ class _Run:
         self._unusable += result.is_unusable
         self._answer.found.extend(result.found)
         self._answer.is_person_wished |= result.is_person_wished
+        self._answer.is_uncertain |= result.is_uncertain
         if result.is_waiting:
             self._card = result
         if result.deed:

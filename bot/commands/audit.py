@@ -1,4 +1,4 @@
-"""`frontdesk audit`: every call of every action: what, for whom, with what outcome, and who agreed."""
+"""`frontdesk audit`: every call of every action: what, for whom, with what outcome, and who agreed; `log`: what people on our side did."""
 
 import argparse
 import csv
@@ -40,6 +40,21 @@ def run(arguments: argparse.Namespace) -> int:
             map(_row, found),
             "No action has been called.",
         )
+    return 0
+
+
+def run_log(arguments: argparse.Namespace) -> int:
+    """Who did what on our side, the newest first."""
+    value, _ = report(arguments.config, "audit log", {"limit": arguments.limit})
+    found = value if isinstance(value, list) else []
+    if arguments.json:
+        show_json(found)
+        return 0
+    rows = [
+        (when(each["at_ms"]), *(each[name] or "-" for name in ("actor", "action", "subject", "detail")))
+        for each in found
+    ]
+    show_table(("when", "who", "did", "to", "how"), rows, "Nobody has done anything yet.")
     return 0
 
 

@@ -49,6 +49,34 @@ def run_compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_harvest(arguments: argparse.Namespace) -> int:
+    """Writes a new file; raises CommandFailed where there is one of that name."""
+    from bot.commands.reach import report
+    from bot.evals.harvest import Correction, file_of
+    from bot.net.control import CommandFailed
+
+    value, _ = report(arguments.config, "corrections", {"limit": arguments.limit})
+    found = [
+        Correction(id_, question, proposed, sent)
+        for id_, proposed, sent, _, question in (value if isinstance(value, list) else [])
+        if question and question.strip()
+    ]
+    if not found:
+        say("Operators have corrected no suggested reply yet.")
+        return 0
+    try:
+        with open(arguments.file, "x", encoding="utf-8") as file:
+            file.write(file_of(found))
+    except FileExistsError:
+        raise CommandFailed(f"{arguments.file} is there already. Name a new file") from None
+    except OSError as error:
+        raise CommandFailed(f"{arguments.file} cannot be written: {error.strerror}") from error
+    say(
+        f"{len(found)} case(s) written to {arguments.file}. Read them before you keep them: they hold what users wrote."
+    )
+    return 0
+
+
 def show_run(run: "Run", before: "Run | None", file: Path, *, is_json: bool) -> None:
     from bot.evals.comparing import compare
 

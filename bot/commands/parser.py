@@ -27,6 +27,32 @@ exit codes: 0 done, 1 failed, 2 wrong usage or config, 3 not running, 4 data fol
 """
 
 CONFIG = Path("config.toml")
+_CASE = "an id of a case or conversation, or its beginning"
+_ROLES = "viewer, agent, approver, admin or auditor"
+_ACTS = {  # of `frontdesk handoff`: what it does, what it takes, how often
+    "take": ("the conversation becomes yours", "", ""),
+    "release": ("give it back to the queue", "", ""),
+    "reply": ("write to the user", "TEXT", "+"),
+    "note": ("a note that only operators read", "TEXT", "+"),
+    "canned": ("send a prepared reply", "NAME", "+"),
+    "done": ("your notes are finished", "", ""),
+    "transfer": ("hand it to an operator or a team", "WHO", "+"),
+    "snooze": ("put it off: 30m, 2h, 1d, 14:30 or 2026-12-24", "UNTIL", "+"),
+    "wake": ("take it up again now", "", ""),
+    "suggest": ("let the agent propose a reply", "", ""),
+    "summarise": ("what happened so far", "", ""),
+    "whisper": ("tell the agent something while it answers", "TEXT", "+"),
+    "tag": ("add a tag", "TAG", "+"),
+    "untag": ("remove a tag", "TAG", "+"),
+    "priority": ("what comes first: low, normal, high or urgent", "LEVEL", "+"),
+    "reopen": ("take up an ended case again", "", ""),
+    "unblock": ("the opposite", "", ""),
+}
+_ENDS = {  # those with an option of their own
+    "return": ("the agent goes on", "--instruction", "what the agent shall do"),
+    "resolve": ("the case is solved", "--summary", "what it came to"),
+    "block": ("neither read nor answer this user any more", "--reason", "why"),
+}
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -52,9 +78,12 @@ def build() -> argparse.ArgumentParser:
     _add_channels(commands)
     _add_outbox(commands)
     _add_keeping(commands)
+    _add_users(commands)
     _add_evaluation(commands)
     _add_actions(commands)
     _add_decisions(commands)
+    _add_handoff(commands)
+    _add_operators(commands)
     return parser
 
 
@@ -66,6 +95,7 @@ def _add_running(commands: "Commands") -> None:
     check.add_argument("--calls", metavar="N", type=_amount, help="with --peak: calls of a model in one turn")
     check.add_argument("--input-tokens", metavar="N", type=_amount, help="with --peak: tokens that one call reads")
     check.add_argument("--output-tokens", metavar="N", type=_amount, help="with --peak: tokens that one call writes")
+    _as_listing(_command(commands, "doctor", "doctor:run", "is everything here that it needs on this machine?"))
 
 
 def _add_reading(commands: "Commands") -> None:
@@ -81,6 +111,30 @@ def _add_knowledge(commands: "Commands") -> None:
     _as_listing(_command(inner, "list", "knowledge:run_list", "list every document"))
     search = _as_listing(_command(inner, "search", "knowledge:run_search", "find passages as the agent does"), limit=5)
     search.add_argument("query", metavar="QUERY", nargs="+", help="what a customer would ask")
+    why = _as_listing(_command(inner, "why", "knowledge:run_why", "which words led to which passages"), limit=5)
+    why.add_argument("query", metavar="QUESTION", nargs="+", help="what a customer would ask")
+    _as_listing(
+        _command(inner, "sources", "sources:run_sources", "where documents come from, and how each source fares")
+    )
+    sync = _as_listing(_command(inner, "sync", "sources:run_sync", "read sources now"))
+    sync.add_argument("names", metavar="NAME", nargs="*", help="only these sources")
+    sync.add_argument("--dry-run", action="store_true", help="tell what would change, and keep nothing")
+    _add_source(_command(inner, "add", "sources:run_add", "write a source into the config"))
+
+
+def _add_source(add: argparse.ArgumentParser) -> None:
+    kinds = ("folder", "website", "git", "notion", "drive", "youtube")
+    add.add_argument("kind", metavar="KIND", choices=kinds, help=", ".join(kinds))
+    add.add_argument("where", metavar="WHERE", nargs="*", help="its address or folder, or ids of databases or videos")
+    add.add_argument("--name", metavar="NAME", required=True, help='small letters, digits and "-"')
+    add.add_argument("--every-h", metavar="H", type=_hours, help="hours between two syncs")
+    add.add_argument("--playlist", metavar="ID", default="", help="youtube: the playlist")
+    add.add_argument("--branch", metavar="NAME", default="", help="git: the branch (default: the main one)")
+    add.add_argument("--path", metavar="FOLDER", default="", help="git: only what lies in this folder")
+    add.add_argument("--key-file", metavar="FILE", default="", help="drive: the service account's key")
+    add.add_argument("--secret", metavar="NAME", default="", help="notion, youtube: what the secret is called in .env")
+    add.add_argument("--language", metavar="XX", default="", help='the documents\' language, such as "de"')
+    add.add_argument("--audience", metavar="NAME", default="", help="only agents with this audience use the documents")
 
 
 def _add_models(commands: "Commands") -> None:
@@ -116,6 +170,30 @@ def _add_keeping(commands: "Commands") -> None:
     salvage.add_argument("folder", metavar="FOLDER", type=Path, help="a new or empty folder")
 
 
+def _add_users(commands: "Commands") -> None:
+    inner = _group(commands, "user", "people who write to you: what is stored of them, given to them, kept or erased")
+    _as_listing(_command(inner, "list", "user:run_list", "list them, who was heard last at the top"), limit=100)
+    _as_listing(_of_user(inner, "show", "how much is stored of a user, and on which accounts"))
+    export = _of_user(inner, "export", "write everything that is stored of a user to a folder")
+    export.add_argument("folder", metavar="FOLDER", type=Path, help="a new or empty folder")
+    erase = _as_listing(_of_user(inner, "erase", "erase a user everywhere, search all data for what is left, and tell"))
+    erase.add_argument("--reason", metavar="TEXT", required=True, help="why, for the record; without naming the user")
+    hold = _of_user(inner, "hold", "keep everything of a user, whoever wants it erased")
+    hold.add_argument("--reason", metavar="TEXT", required=True, help="why, for the record")
+    _of_user(inner, "release", "the opposite")
+    link = _of_user(inner, "link", "two users are one person, as you know for certain")
+    link.add_argument("other", metavar="OTHER", help="the other user")
+    _of_user(inner, "unlink", "each account of a user is a person of its own again")
+
+
+def _of_user(commands: "Commands", name: str, what: str) -> argparse.ArgumentParser:
+    parser = _command(commands, name, f"user:run_{name}", what)
+    parser.add_argument(
+        "user", metavar="USER", help="an id of a user or identity, or CHANNEL:ID as the platform names them"
+    )
+    return parser
+
+
 def _add_evaluation(commands: "Commands") -> None:
     inner = _group(commands, "eval", "ask an agent a folder of questions, and judge its answers")
     run = _command(inner, "run", "eval:run_suite", "ask every question of a folder and judge the answers")
@@ -125,6 +203,10 @@ def _add_evaluation(commands: "Commands") -> None:
     run.add_argument("--least", metavar="SHARE", type=_share, help="the share that must pass (default: the suite's)")
     run.add_argument("--save", metavar="FILE", type=Path, help="keep the result there (default: in the data folder)")
     run.add_argument("--json", action="store_true", help="print JSON")
+    what = "write cases out of the suggested replies that operators have corrected"
+    harvest = _command(inner, "harvest", "eval:run_harvest", what)
+    harvest.add_argument("file", metavar="FILE", type=Path, help="a new *.toml file, in a folder of cases")
+    harvest.add_argument("--limit", metavar="N", type=_count, default=200, help="at most N (default: 200)")
     compare = _command(inner, "compare", "eval:run_compare", "say what is different between two results")
     compare.add_argument("before", metavar="BEFORE", type=Path, help="a saved result")
     compare.add_argument("after", metavar="AFTER", type=Path, help="a later one")
@@ -161,6 +243,66 @@ def _add_decisions(commands: "Commands") -> None:
     audit.add_argument("--conversation", metavar="ID", default="", help="only of this conversation")
     audit.add_argument("--action", metavar="NAME", default="", help="only of this action")
     audit.add_argument("--csv", metavar="FILE", type=Path, help="write it there, for a spreadsheet: a new file")
+    inner = audit.add_subparsers(title="commands", metavar="COMMAND")
+    kept = argparse.SUPPRESS  # what stood before the word `verify` holds
+    log = _command(inner, "log", "audit:run_log", "what operators and local accounts did, newest first", config=kept)
+    log.add_argument("--json", action="store_true", default=kept, help="print JSON")
+    log.add_argument("--limit", metavar="N", type=_count, default=kept, help="at most N (default: 50)")
+    what = "is every entry of the audit as it was written?"
+    verify = _command(inner, "verify", "operator:run_audit_verify", what, config=kept)
+    what = "what an earlier run printed: it must be in it still"
+    verify.add_argument("--noted", metavar="NUMBER:HASH", default="", help=what)
+    verify.add_argument("--json", action="store_true", default=kept, help="print JSON")
+
+
+def _add_handoff(commands: "Commands") -> None:
+    inner = _group(commands, "handoff", "conversations that wait for a person, or that a person has")
+    listing = _as_listing(_command(inner, "list", "handoff:run_list", "list them, what breaks first at the top"))
+    listing.add_argument("--all", action="store_true", help="what the agents have as well")
+    show = _as_listing(_command(inner, "show", "handoff:run_show", "one conversation, with its notes"))
+    show.add_argument("case", metavar="CASE", help=_CASE)
+    _command(inner, "watch", "handoff:run_watch", "tell what happens as it happens, until interrupted")
+    for kind, (what, words, many) in _ACTS.items():
+        _acts(inner, kind, what, words, many)
+    for kind, (what, option, takes) in _ENDS.items():
+        _acts(inner, kind, what).add_argument(option, dest="instruction", metavar="TEXT", default="", help=takes)
+
+
+def _acts(inner: "Commands", kind: str, what: str, words: str = "", many: str = "") -> argparse.ArgumentParser:
+    parser = _as_listing(_command(inner, kind, "handoff:run_act", what))
+    parser.set_defaults(kind=kind)
+    parser.add_argument("case", metavar="CASE", help=_CASE)
+    if words:
+        parser.add_argument("text", metavar=words, nargs=many, help="what stands behind it")
+    who = "who you are (default: the only operator there is)"
+    parser.add_argument("--as", dest="by", metavar="NAME", default="", help=who)
+    return parser
+
+
+def _add_operators(commands: "Commands") -> None:
+    inner = _group(commands, "operator", "who works here, what they may do, and how they get in")
+    _as_listing(_command(inner, "list", "operator:run_list", "list every operator"))
+    add = _of_operator(inner, "add", "add an operator, and print an invitation")
+    add.add_argument("--role", metavar="ROLE", required=True, help=_ROLES)
+    add.add_argument("--team", metavar="TEAM", action="append", default=[], help="a team of theirs; may be repeated")
+    add.add_argument("--capacity", metavar="N", type=_count, help="how many conversations at once")
+    _of_operator(inner, "invite", "print an invitation: a new password and a new second factor")
+    role = _of_operator(inner, "role", "give an operator another role")
+    role.add_argument("role", metavar="ROLE", help=_ROLES)
+    _of_operator(inner, "link", "print a code that makes a platform account an operator's")
+    unlink = _of_operator(inner, "unlink", "undo the links of an operator on a channel")
+    unlink.add_argument("channel", metavar="CHANNEL", help="slack, discord, ...")
+    _of_operator(inner, "disable", "shut an operator out, at once")
+    _of_operator(inner, "enable", "let a disabled operator in again")
+    _of_operator(inner, "password", "set a password, asked for on the terminal")
+    sessions = _of_operator(inner, "sessions", "where an operator is signed in")
+    sessions.add_argument("--end", action="store_true", help="end them all")
+
+
+def _of_operator(commands: "Commands", name: str, what: str) -> argparse.ArgumentParser:
+    parser = _command(commands, name, f"operator:run_{name}", what)
+    parser.add_argument("name", metavar="NAME", help="the operator's name")
+    return parser
 
 
 def _decides(parser: argparse.ArgumentParser, *, has_why: bool = True) -> None:
@@ -202,6 +344,12 @@ def _amount(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 10_000_000:
         raise argparse.ArgumentTypeError("write a whole number from 1 to 10000000")
     return int(text)
+
+
+def _hours(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", text) or float(text) * 60 < 1:
+        raise argparse.ArgumentTypeError("write hours, such as 6 or 0.5")
+    return float(text)
 
 
 def _turns_a_minute(text: str) -> float:

@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from bot.errors import FrontdeskError
+from bot.evals.harvest import CORRECTED
 from bot.ports import Row, Value
 from bot.store import actions, records
+from bot.store import audit as chain
 
 Read = Callable[[str, Mapping[str, Value]], Awaitable[list[Row]]]
 Report = dict[str, Any]  # JSON
@@ -35,6 +37,8 @@ async def answer(read: Read, command: str, arguments: Mapping[str, object]) -> o
             return await trace(read, str(arguments.get("turn", "")))
         case "outbox":
             return await outbox(read, _limit(arguments))
+        case "corrections":
+            return [list(row) for row in await read(CORRECTED, {"limit": _limit(arguments)})]
         case "incidents":
             return await incidents(read, _limit(arguments))
     return await _answer_on_actions(read, command, arguments)
@@ -53,6 +57,11 @@ async def _answer_on_actions(read: Read, command: str, arguments: Mapping[str, o
         case "audit":
             conversation, name = (str(arguments.get(each, "")) for each in ("conversation", "action"))
             return await audit(read, conversation, name, _limit(arguments))
+        case "audit log":
+            rows = await read(chain.NEWEST, {"limit": _limit(arguments)})
+            return [dict(zip(chain.ENTRY, row, strict=True)) for row in rows]
+        case "audit verify":
+            return await chain.report(read, str(arguments.get("noted", "")))
     raise NoSuchReport(f"there is no report {command}. frontdesk --help lists the commands")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from bot.config import action_schema
+from bot.config import action_schema, handoff_schema
 from bot.config.action_schema import PLACE, Action, Auth, Parameter
 from bot.config.keys import host_of
 from bot.config.lines import Path
@@ -169,7 +169,7 @@ def _effect(at: Path, action: Action) -> Iterator[Finding]:
         yield (*at, "is_profile"), f"makes a call that nobody gives {asked[0]} for", 'Write from = "identity.id" there.'
 
 
-def _consent(at: Path, action: Action, operators: action_schema.Operators) -> Iterator[Finding]:
+def _consent(at: Path, action: Action, operators: handoff_schema.Operators) -> Iterator[Finding]:
     above, two = action.operator_above, action.two_operators_above
     if action.effect == "read":
         for key in ("consent", "operator_above", "two_operators_above"):
@@ -294,7 +294,7 @@ def _servers(config: "Config") -> Iterator[Finding]:
             yield (*at, "auth"), "means nothing for a program", "Name its secrets in env."
 
 
-def _people(operators: action_schema.Operators) -> Iterator[Finding]:
+def _people(operators: handoff_schema.Operators) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, each in enumerate(operators.people):
         if each.name in seen:

@@ -1,4 +1,4 @@
-"""The typed sections of the config that say what agents may do: `[[actions]]`, `[mcp.NAME]`, `[operators]`."""
+"""The typed sections of the config that say what agents may do: `[[actions]]`, `[mcp.NAME]`."""
 
 import re
 from collections.abc import Mapping
@@ -295,19 +295,3 @@ class Mcp(Section):
     env: dict[str, SecretName] = Field(default_factory=dict)
     url: Url = ""
     auth: Auth | None = None
-
-
-class Person(Section):
-    """Somebody who decides. The name is what they decide under."""
-
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9._-]{0,63}$")]
-    role: Literal["viewer", "agent", "approver", "admin", "auditor"]
-
-
-class Operators(Section):
-    """The people behind the agents."""
-
-    people: tuple[Person, ...] = ()
-
-    def approvers(self) -> list[str]:
-        return [each.name for each in self.people if each.role in ("approver", "admin")]

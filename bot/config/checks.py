@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from os.path import normpath
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
 
 from bot.config import schema
 from bot.config.action_checks import check_actions
 from bot.config.action_schema import Action
+from bot.config.handoff_checks import check_handoff
+from bot.config.knowledge_checks import check_knowledge
 from bot.config.lines import Path
 from bot.config.model_checks import OFFLINE, Finding, check_models, nearest
 from bot.net import perimeter
@@ -40,10 +40,10 @@ def check(config: "Config", around: Surroundings) -> Iterator[Finding]:
     yield from _proxies(config.server)
     yield from check_models(config, around.broken_models)
     yield from _agents(config.agents, around)
-    yield from _abilities(config.agents, config.knowledge.paths)
+    yield from _abilities(config.agents)
     yield from check_actions(config, around.whole_actions)
-    if around.has_own_paths:
-        yield from _paths(config.knowledge.paths)
+    yield from check_handoff(config)
+    yield from check_knowledge(config, has_own_paths=around.has_own_paths)
 
 
 def _listeners(server: schema.Server, admin: schema.Admin) -> Iterator[Finding]:
@@ -51,7 +51,7 @@ def _listeners(server: schema.Server, admin: schema.Admin) -> Iterator[Finding]:
         yield ("admin", "port"), "is the port of [server] too", "Give each listener a port of its own."
     if not perimeter.is_loopback(admin.host):
         mend = 'Write host = "127.0.0.1" and reach it through an SSH tunnel.'
-        yield ("admin", "host"), "would open the private listener, which has no sign-in, to others", mend
+        yield ("admin", "host"), "would open the private listener to others, and its metrics have no sign-in", mend
     is_secured = server.public_url.startswith("https://") or server.trusted_proxies or server.allow_plain_http
     if not perimeter.is_loopback(server.host) and not is_secured:
         mend = (
@@ -81,7 +81,7 @@ def _agents(agents: Mapping[str, schema.Agent], around: Surroundings) -> Iterato
                 taken[channel] = name
 
 
-def _abilities(agents: Mapping[str, schema.Agent], paths: tuple[FilePath, ...]) -> Iterator[Finding]:
+def _abilities(agents: Mapping[str, schema.Agent]) -> Iterator[Finding]:
     for name, agent in agents.items():
         for index, tool in enumerate(agent.tools):
             at: Path = ("agents", name, "tools", index)
@@ -89,15 +89,3 @@ def _abilities(agents: Mapping[str, schema.Agent], paths: tuple[FilePath, ...]) 
                 yield at, f'names the tool "{tool}", which does not exist', nearest(tool, names.BUILT_IN)
             elif tool in agent.tools[:index]:
                 yield at, f'names the tool "{tool}" twice', "Remove one of them."
-        for index, path in enumerate(agent.knowledge if isinstance(agent.knowledge, tuple) else ()):
-            at = ("agents", name, "knowledge", index)
-            if not any(FilePath(normpath(path)).is_relative_to(normpath(each)) for each in paths):
-                yield at, "is outside [knowledge] paths", "Name one of these, or a folder or file below one."
-            elif not path.exists():
-                yield at, f"does not exist: {path}", "Create it, or correct the path."
-
-
-def _paths(paths: tuple[FilePath, ...]) -> Iterator[Finding]:
-    for index, path in enumerate(paths):
-        if not path.exists():
-            yield ("knowledge", "paths", index), f"does not exist: {path}", "Create it, or correct the path."

@@ -9,10 +9,11 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from bot.config import action_schema, schema
+from bot.config import action_schema, handoff_schema, knowledge_schema, schema
 from bot.config.action_checks import secret_names, warn_of_actions
 from bot.config.checks import EVERYWHERE, MAIN, Surroundings, check
 from bot.config.keys import lend
+from bot.config.knowledge_schema import UPLOADS, place_of, placed, source_secrets, uploads
 from bot.config.lines import Lines, Path, scan
 from bot.config.model_checks import OFFLINE, warn_of_models
 from bot.config.named_secrets import NamedSecrets
@@ -31,7 +32,7 @@ DEFAULT_CHANNEL = "web"  # on unless switched off, so that an empty config serve
 class Config:
     """All settings, checked. Paths are absolute or relative to the working directory, never to the file any more.
 
-    `channels` holds the settings of enabled channels only. `secret` gives what `actions` and `mcp` mention by name. `warnings` are
+    `channels` holds the settings of enabled channels only. `secret` gives what `actions`, `mcp` and sources mention by name. `warnings` are
     sentences for `check-config` and the log."""
 
     file: FilePath
@@ -41,12 +42,15 @@ class Config:
     log: schema.Log
     limits: schema.Limits
     roles: schema.Roles
-    knowledge: schema.Knowledge
+    knowledge: knowledge_schema.Knowledge
     network: schema.Outward
+    memory: schema.Memory
+    retention: schema.Retention
     models: Mapping[str, schema.Model]
     agents: Mapping[str, schema.Agent]
     channels: Mapping[str, BaseModel]
-    operators: action_schema.Operators
+    operators: handoff_schema.Operators
+    handoff: handoff_schema.Handoff
     actions: tuple[action_schema.Action, ...]
     mcp: Mapping[str, action_schema.Mcp]
     secret: NamedSecrets = field(default=NamedSecrets(), repr=False, compare=False)
@@ -75,7 +79,7 @@ class Config:
 
     def secrets(self) -> list[str]:
         """Every secret value there is: what no log may show."""
-        named = [self.secret(name) for name in secret_names(self)]
+        named = [self.secret(name) for name in (*secret_names(self), *source_secrets(self.knowledge.sources))]
         return list(dict.fromkeys([*_secrets([self.models, self.channels]), *filter(None, named)]))
 
 
@@ -182,7 +186,8 @@ class _Draft:
         for finding in [*warn_of_models(config), *warn_of_actions(config)]:
             self.warnings.append(str(self.origins.problem(*finding)))
         if not has_own_paths and not all(path.exists() for path in config.knowledge.paths):
-            self.warnings.append("No knowledge: the folder docs does not exist. Set [knowledge] paths.")
+            if not config.knowledge.sources:
+                self.warnings.append("No knowledge: the folder docs does not exist. Set [knowledge] paths.")
             config = replace(config, knowledge=config.knowledge.model_copy(update={"paths": ()}))
         return replace(config, warnings=tuple(self.warnings))
 
@@ -305,9 +310,12 @@ class _Draft:
         """The same with paths that no longer depend on where the file stands."""
         folder = self.path.parent
         data = config.data.model_copy(update={"path": folder / config.data.path.expanduser()})
-        knowledge = config.knowledge.model_copy(update={"paths": _below(folder, config.knowledge.paths)})
+        sources = tuple(placed(each, folder) for each in config.knowledge.sources)
+        paths = _below(folder, config.knowledge.paths)
+        knowledge = config.knowledge.model_copy(update={"paths": paths, "sources": sources})
+        places = {each.name: place_of(each, data.path) for each in sources} | {UPLOADS: uploads(data.path)}
         agents = {
-            name: agent.model_copy(update={"knowledge": _below(folder, agent.knowledge)})
+            name: agent.model_copy(update={"knowledge": _known(folder, agent.knowledge, places)})
             if isinstance(agent.knowledge, tuple)
             else agent
             for name, agent in config.agents.items()
@@ -368,6 +376,11 @@ def _syntax(error: str, lines: Lines, file: str) -> Problem:
 
 def _below(folder: FilePath, paths: tuple[FilePath, ...]) -> tuple[FilePath, ...]:
     return tuple(folder / path.expanduser() for path in paths)
+
+
+def _known(folder: FilePath, named: tuple[FilePath, ...], places: Mapping[str, FilePath]) -> tuple[FilePath, ...]:
+    """Sources by their names; everything else is a path."""
+    return tuple(places.get(str(each)) or folder / each.expanduser() for each in named)
 
 
 def _table(value: object) -> dict[str, Any]:

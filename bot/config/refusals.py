@@ -17,6 +17,8 @@ from bot.config.sources import Origins
 from bot.errors import Problem
 
 S = TypeVar("S", bound=BaseModel)
+KIND = "kind"  # the key by which a table of a list says which keys it has
+_KIND_PROBLEMS = ("union_tag_invalid", "union_tag_not_found")
 FIRST = {*SECTIONS, *NAMED, "channels"}  # what a config begins with
 _TYPES = {
     "int_type": "a whole number",
@@ -79,11 +81,18 @@ def _within(detail: ErrorDetails, raw: Any) -> Path:  # any TOML value
     """The error's place, cut where it goes on into pydantic's own names. A missing key stays in."""
     path: Path = ()
     for part in detail["loc"]:
+        if _is_kind(raw, part):
+            continue
         if not _holds(raw, part):
             return (*path, part) if detail["type"] == "missing" else path
         raw = raw[part]
         path = (*path, part)
-    return path
+    return (*path, KIND) if detail["type"] in _KIND_PROBLEMS else path
+
+
+def _is_kind(raw: Any, part: str | int) -> bool:  # any TOML value
+    """Whether pydantic speaks of the kind that a table says it is; in the file, its keys stand beside `kind`."""
+    return isinstance(raw, dict) and part not in raw and raw.get(KIND) == part
 
 
 def _holds(raw: Any, part: str | int) -> bool:  # any TOML value
@@ -104,7 +113,7 @@ def _one_sentence(details: list[ErrorDetails], path: Path, shape: Shape | None) 
 
 def _sentence(detail: ErrorDetails, path: Path, shape: Shape | None) -> tuple[str, str]:
     kind, context = detail["type"], detail.get("ctx", {})
-    if kind == "missing":
+    if kind in ("missing", "union_tag_not_found"):
         is_listed = any(isinstance(part, int) for part in path)  # no variable means a key of a list's tables
         return "is missing", "Set it here." if is_listed else f"Set it here, or in the environment as {variable(path)}."
     if kind in _TYPES:
@@ -112,8 +121,8 @@ def _sentence(detail: ErrorDetails, path: Path, shape: Shape | None) -> tuple[st
     if kind in _BOUNDS:
         what, mend = _BOUNDS[kind]
         return f"is {what.format(**context)}", mend.format(**context)
-    if kind == "literal_error":
-        choices = str(context["expected"]).replace("'", '"')
+    if kind in ("literal_error", "union_tag_invalid"):
+        choices = _either(str(context["expected"] if kind == "literal_error" else context["expected_tags"]))
         return (
             f"must be {choices}",
             "Write one of these." if " or " in choices else "Nothing else exists in this version.",
@@ -125,6 +134,12 @@ def _sentence(detail: ErrorDetails, path: Path, shape: Shape | None) -> tuple[st
     if kind == "value_error":
         return _own_words(str(context["error"]))
     return _own_words(detail["msg"])
+
+
+def _either(choices: str) -> str:
+    """Choices as pydantic lists them, for a sentence."""
+    *others, last = choices.replace("'", '"').split(", ")
+    return f"{', '.join(others)} or {last}" if others and " or " not in last else choices.replace("'", '"')
 
 
 def _own_words(text: str) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """The typed sections of `config.toml`. Every key, default and unit is told in docs/configuration.md."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from math import isfinite
 from pathlib import Path
@@ -43,13 +44,19 @@ def _destination(value: str) -> str:
     return value.lower()
 
 
+def _language(value: str) -> str:
+    if value and not re.fullmatch(r"[a-z]{2,3}", value):
+        raise ValueError('is not a language. Write its two letters, such as "de"')
+    return value
+
+
 def _not_empty(value: Path) -> Path:
     if value == Path():
         raise ValueError("is empty. Name a folder or a file")
     return value
 
 
-def _each_once(value: tuple[Path, ...]) -> tuple[Path, ...]:
+def each_once(value: tuple[Path, ...]) -> tuple[Path, ...]:
     if len(set(value)) < len(value):
         raise ValueError("names a path twice. Remove one of them")
     return value
@@ -73,6 +80,7 @@ Url = Annotated[str, AfterValidator(_url)]
 Network = Annotated[IPv4Network | IPv6Network, PlainValidator(_network)]
 Destination = Annotated[str, AfterValidator(_destination)]
 Place = Annotated[Path, AfterValidator(_not_empty)]
+Language = Annotated[str, AfterValidator(_language)]
 
 
 class Section(BaseModel):
@@ -250,24 +258,53 @@ class AgentRoles(Section):
 
 class Agent(Section):
     """One agent: its name, what it is told, where it answers, what it may use. An empty `name` stands for the key of its table.
-    `knowledge`: all of it, none, or the named ones of `[knowledge] paths`."""
+    `knowledge`: all of it, none, or some of `[knowledge] paths` and of the sources, by name. `audiences`: whose documents it may use, besides
+    those for everyone. `language`: it uses documents in this one and in none in particular; "": in any. `memory`: it remembers users from one case
+    to the next."""
 
     name: str = ""
     instructions: str = ""
     channels: tuple[str, ...] = ("*",)
     tools: tuple[str, ...] = names.BUILT_IN
     knowledge: bool | Annotated[tuple[Place, ...], Field(min_length=1)] = True
+    audiences: tuple[Annotated[str, Field(min_length=1, max_length=60)], ...] = ()
+    language: Language = ""
+    memory: bool = False
     roles: AgentRoles = AgentRoles()
+
+
+class Memory(Section):
+    """What is remembered of users by the agents that do, and how much of it a model is shown."""
+
+    recall_chars: Annotated[int, Field(ge=500, le=20_000)] = 2_400
+    episodes_most: Annotated[int, Field(ge=0, le=50)] = 5
+    facts_most: Annotated[int, Field(ge=1, le=200)] = 30
+    fact_days: Annotated[int, Field(ge=1, le=36_500)] = 365
+
+
+Days = Annotated[int, Field(ge=0, le=36_500)]
+
+
+class ChannelRetention(Section):
+    """`[retention]` of one channel. None: as there."""
+
+    messages_days: Days | None = None
+    traces_days: Days | None = None
+    files_days: Days | None = None
+    cases_days: Days | None = None
+
+
+class Retention(Section):
+    """For how many days words are kept. 0: for as long as nobody erases them."""
+
+    messages_days: Days = 0
+    traces_days: Days = 30
+    files_days: Days = 0
+    cases_days: Days = 0
+    channels: dict[str, ChannelRetention] = Field(default_factory=dict)
 
 
 class Outward(Section):
     """The perimeter. None: none. Set: nothing leaves for a host that is not listed; this machine itself is never outside."""
 
     allow: tuple[Destination, ...] | None = None
-
-
-class Knowledge(Section):
-    """Which files and folders the agents know, and how often they are looked at again."""
-
-    paths: Annotated[tuple[Place, ...], AfterValidator(_each_once)] = (Path("docs"),)
-    poll_s: Seconds = 2.0

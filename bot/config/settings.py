@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from pydantic import BaseModel, SecretStr
 
-from bot.config import action_schema, schema
+from bot.config import action_schema, handoff_schema, knowledge_schema, schema
 from bot.config.lines import Path
 from bot.config.shape import Leaf, Named, Shape, Table, every, list_of, names_of, table_of
 
@@ -21,9 +21,12 @@ SECTIONS: dict[str, type[schema.Section]] = {
     "log": schema.Log,
     "limits": schema.Limits,
     "roles": schema.Roles,
-    "knowledge": schema.Knowledge,
+    "knowledge": knowledge_schema.Knowledge,
     "network": schema.Outward,
-    "operators": action_schema.Operators,
+    "memory": schema.Memory,
+    "retention": schema.Retention,
+    "operators": handoff_schema.Operators,
+    "handoff": handoff_schema.Handoff,
 }
 NAMED: dict[str, type[schema.Section]] = {"models": schema.Model, "agents": schema.Agent, "mcp": action_schema.Mcp}
 

@@ -6,8 +6,8 @@ secrets, and which keys must the documentation name.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -45,9 +45,15 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Many:
-    """A list of tables that are all alike, such as `[[actions]]`. No variable means a key of theirs: they have no names."""
+    """A list of tables that are all alike, such as `[[actions]]`. No variable means a key of theirs: they have no names. `kinds`: where each
+    table says by its `kind` which keys it has; `of` then holds those of all kinds."""
 
     of: Table
+    kinds: Mapping[str, Table] = field(default_factory=dict)
+
+    def table(self, raw: Mapping[str, Any]) -> Table:
+        """The keys of one of them."""
+        return self.kinds.get(str(raw.get("kind")), self.of)
 
 
 Shape = Leaf | Table | Named | Many
@@ -67,6 +73,16 @@ def names_of(model: type[BaseModel]) -> Named:
 def list_of(model: type[BaseModel]) -> Many:
     """The shape of `[[section]]` tables that all follow `model`."""
     return Many(table_of(model))
+
+
+def list_of_kinds(models: Iterable[type[BaseModel]]) -> Many:
+    """The shape of `[[section]]` tables that follow one of these models, each by its `kind`. What a key takes, where several kinds have it, is
+    what it takes in the first of them."""
+    kinds = {get_args(model.model_fields["kind"].annotation)[0]: table_of(model) for model in models}
+    merged: dict[str, Shape] = {}
+    for table in kinds.values():
+        merged = {**table.keys, **merged}
+    return Many(Table(merged), kinds)
 
 
 def variable(path: Path) -> str:
@@ -98,7 +114,8 @@ def unknown(raw: Mapping[str, Any], shape: Shape, at: Path = ()) -> Iterator[tup
             yield (*at, name), sorted(shape.keys) if isinstance(shape, Table) else []
         elif isinstance(inner, Many):
             for index, each in enumerate(value if isinstance(value, list) else ()):
-                yield from unknown(each if isinstance(each, Mapping) else {}, inner.of, (*at, name, index))
+                table = each if isinstance(each, Mapping) else {}
+                yield from unknown(table, inner.table(table), (*at, name, index))
         elif isinstance(value, Mapping) and not isinstance(inner, Leaf):
             yield from unknown(value, inner, (*at, name))
 
@@ -167,6 +184,12 @@ def _upper(name: str) -> str:
 
 def _shape_of(field: FieldInfo) -> Shape:
     annotation = _without_none(field.annotation)
+    table = _tables_of(annotation)
+    return _leaf_of(field, annotation) if table is None else table
+
+
+def _tables_of(annotation: Any) -> Shape | None:  # an annotation is any object
+    """The shape of what holds tables."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return table_of(annotation)
     if get_origin(annotation) is dict:
@@ -177,6 +200,12 @@ def _shape_of(field: FieldInfo) -> Shape:
         inner = get_args(annotation)[0]
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             return list_of(inner)
+        if get_origin(inner) is Annotated and getattr(get_args(inner)[1], "discriminator", "") == "kind":
+            return list_of_kinds(get_args(get_args(inner)[0]))
+    return None
+
+
+def _leaf_of(field: FieldInfo, annotation: Any) -> Leaf:  # an annotation is any object
     default = None if field.is_required() else field.get_default(call_default_factory=True, validated_data={})
     return Leaf(
         default=None if default is PydanticUndefined else default,

@@ -4,7 +4,7 @@ Blocks keep their Markdown, so that a passage can be shown as it was written; on
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -71,6 +71,11 @@ def text_blocks(text: str) -> list[Block]:
     """The paragraphs of a plain text."""
     parts = re.split(r"\n[ \t]*\n", text)
     return [Block(Kind.PARAGRAPH, part.strip()) for part in parts if part.strip()]
+
+
+def as_markdown(blocks: Iterable[Block]) -> str:
+    """Blocks as one Markdown text that reads as the same words again; text that only looks like Markdown is kept from being taken for it."""
+    return "\n\n".join(_written(block) for block in blocks)
 
 
 def sentences(text: str) -> list[str]:
@@ -225,3 +230,21 @@ class _MarkdownReader:
 
 def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
+
+
+def _written(block: Block) -> str:
+    if block.kind is Kind.HEADING:
+        return f"{'#' * (block.level or 1)} {' '.join(block.text.split())}"
+    if block.kind is Kind.CODE:
+        return block.text
+    text = block.text.replace("<!--", "< !--")
+    if block.kind is Kind.PARAGRAPH:
+        return "\n".join(_plain(line) for line in text.split("\n") if line.strip())
+    return text
+
+
+def _plain(line: str) -> str:
+    """A line that begins nothing: four spaces are no heading and no rule, and a fence is told apart by its marks."""
+    if _FENCE.match(line):
+        line = line.replace("```", "'''").replace("~~~", "'''")
+    return f"    {line.lstrip()}" if _HEADING.match(line) or _SETEXT.match(line) or _BREAK.match(line) else line

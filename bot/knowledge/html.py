@@ -20,7 +20,7 @@ def html_blocks(text: str) -> tuple[str, list[Block]]:
     """The document's `<title>` ("" without one) and its blocks. Broken markup never raises; what can be read is kept."""
     reader = _Reader()
     try:
-        reader.feed(_closed(text))
+        reader.feed(closed(text))
         reader.close()
     except AssertionError:  # the standard parser's answer to a malformed "<![": what came before it stands
         pass
@@ -122,10 +122,12 @@ class _Reader(HTMLParser):
         self._is_preformatted = kind is Kind.CODE
 
 
-def _closed(text: str) -> str:
-    """Without comments that nobody closes: the standard parser looks for the end of each of them anew, through all the text."""
+def closed(text: str) -> str:
+    """Without comments and tags that nobody closes: the standard parser looks for the end of each of them anew, through all the text."""
     end = text.rfind("-->") + 1
-    return text[:end] + text[end:].replace("<!--", "")
+    text = text[:end] + text[end:].replace("<!--", "")
+    end = text.rfind(">") + 1
+    return text[:end] + text[end:].replace("<", "&lt;")
 
 
 def _with_rule(table: str) -> str:

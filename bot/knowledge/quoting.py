@@ -28,6 +28,8 @@ FAMILIAR_BLOCK = 0.45  # enough where the passages know every word of a question
 MANY_WORDS = 3  # so many words of a question in one block are evidence although others are missing
 MANY_COVERAGE = 0.34
 MANY_BLOCK = 0.4
+UNLIKE = 0.2  # a question to which nothing is more alike in meaning than this is answered only by a passage that holds most of its words
+MOST_WORDS = 0.8
 BLOCK_SHARE = 0.5  # what a word of the same paragraph is worth to each of its sentences
 SHORTEST_SLIP = 4  # letters of a word in which one may be mistyped
 HINT = 0.3  # what a word that is no evidence adds to a unit's worth
@@ -51,15 +53,18 @@ class Quote:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """How well the passages fit a question: the share of its words held by the best passage, and by the best block (with the headings
-    above it); and how many words that block holds."""
+    above it); how many words that block holds; and how alike the nearest passage is in meaning, if that was compared."""
 
     coverage: float
     block: float
     words: int
     is_familiar: bool  # every one of several words of the question stands somewhere in the passages
+    likeness: float | None = None
 
     @property
     def is_enough(self) -> bool:
+        if self.likeness is not None and self.likeness < UNLIKE and self.coverage < MOST_WORDS:
+            return False
         if self.words >= MANY_WORDS:
             return self.coverage >= MANY_COVERAGE and self.block >= MANY_BLOCK
         least = FAMILIAR_BLOCK if self.is_familiar else KNOWN_BLOCK
@@ -156,7 +161,8 @@ def _evidence(weights: dict[_Term, float], units: Sequence[Unit], found: Sequenc
     )
     known = frozenset().union(*(unit.stems | unit.title_stems for unit in units))
     is_familiar = sum(term.is_word for term in weights) >= MANY_WORDS and all(term.stems & known for term in weights)
-    return Evidence(max(one.coverage for one in found), best, words, is_familiar)
+    likeness = max((one.likeness for one in found if one.likeness is not None), default=None)
+    return Evidence(max(one.coverage for one in found), best, words, is_familiar, likeness)
 
 
 def _held(weights: dict[_Term, float], stems: frozenset[str]) -> float:

@@ -1,6 +1,6 @@
 """Folders to documents: finds the files, reads them, and says of each one it cannot read why.
 
-Markdown, plain text and HTML, in UTF-8 (or UTF-16 with its mark). Hidden files and folders are left alone. Symbolic links
+Markdown, plain text and HTML, in UTF-8 (or UTF-16 with its mark), are read here; PDF and Word in a child process. Hidden files and folders are left alone. Symbolic links
 are followed; a folder or file that was already reached is not read twice.
 """
 
@@ -13,32 +13,58 @@ from pathlib import Path
 
 from bot.knowledge.blocks import Block, Kind, markdown_blocks, strip_marks, text_blocks
 from bot.knowledge.html import html_blocks
+from bot.knowledge.reading.parsed import Format, Parsed, Unparsed
+from bot.knowledge.reading.room import ReadingRoom
 
 MOST_BYTES = 5 * 1024 * 1024
+MOST_PACKED_BYTES = 50 * 1024 * 1024  # of a file whose pictures and packing take most of it
 MARKDOWN = (".md", ".markdown")
 HTML = (".html", ".htm")
 TEXT = (".txt", ".text")
+PACKED = {".pdf": Format.PDF, ".docx": Format.DOCX}
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder or file to be read. `language` and `audience` hold for those of its documents that do not say themselves. `is_optional`: it
+    need not be there."""
+
+    path: Path
+    language: str = ""
+    audience: str = ""
+    is_optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file as the folder shows it. `path` is absolute; `relative` is its path within the folder; `name` adds the folder's."""
+    """A file as the folder shows it. `path` is absolute; `relative` is its path within the folder; `name` adds the folder's. `language` and
+    `audience` are its root's."""
 
     path: str
     name: str
     relative: str
     modified_ns: int
     size_bytes: int
+    language: str = ""
+    audience: str = ""
+
+    @property
+    def given(self) -> str:
+        """What its root says of it, as one text: a document is indexed anew when that changes."""
+        return f"{self.language} {self.audience}".strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a file says. `url` is where a person can read it, if the file itself says so."""
+    """What a file says. `url` is where a person can read it, if the file itself says so; `language` (as in "de") and `audience` (who may
+    hear it, "" for everyone) likewise."""
 
     title: str
     url: str
     blocks: tuple[Block, ...]
     digest: str
+    language: str = ""
+    audience: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,38 +87,65 @@ class Scan:
     unreadable: list[Unreadable] = field(default_factory=list)
 
 
-def scan_folders(folders: Sequence[Path]) -> Scan:
-    """Lists every document in the folders (a single file may stand for a folder), in a stable order."""
+def scan_folders(folders: Sequence[Path | Root]) -> Scan:
+    """Lists every document in the folders (a single file may stand for a folder), in a stable order. What lies in two of them belongs to the
+    first."""
     scan, seen, labels = Scan(), set[tuple[int, int]](), dict[str, int]()
     for folder in folders:
-        root = Path(os.path.abspath(folder))
-        labels[root.name] = labels.get(root.name, 0) + 1
-        label = root.name if labels[root.name] == 1 else f"{root.name}-{labels[root.name]}"
+        root = folder if isinstance(folder, Root) else Root(folder)
+        place = Path(os.path.abspath(root.path))
+        if root.is_optional and not place.exists():
+            continue
+        labels[place.name] = labels.get(place.name, 0) + 1
+        label = place.name if labels[place.name] == 1 else f"{place.name}-{labels[place.name]}"
         try:
-            is_folder = stat.S_ISDIR(root.stat().st_mode)
+            is_folder = stat.S_ISDIR(place.stat().st_mode)
         except OSError as error:
             scan.unreadable.append(Unreadable(label, _reason(error)))
             continue
+        walk = _Walk(root, place, label, scan, seen)
         if is_folder:
-            _walk(root, label, scan, seen)
+            walk.folder()
         else:
-            _add(str(root), label, root.name, scan, seen)
+            walk.add(str(place), label, place.name)
     return scan
 
 
-def read_document(file: SourceFile) -> Document | Unreadable:
-    """Reads and parses one file; never raises for what the file holds or for a file that cannot be opened."""
+def read_document(file: SourceFile, room: ReadingRoom | None = None) -> Document | Unreadable:
+    """Reads and parses one file; never raises for what the file holds or for a file that cannot be opened. PDF and Word need a `room`."""
+    most = _most_bytes(file.path)
     try:
         with open(file.path, "rb") as stream:
-            data = stream.read(MOST_BYTES + 1)
+            data = stream.read(most + 1)
     except OSError as error:
         return Unreadable(file.name, _reason(error))
-    if len(data) > MOST_BYTES:
-        return Unreadable(file.name, _too_large())
-    text = _decode(data)
+    if len(data) > most:
+        return Unreadable(file.name, _too_large(most))
+    digest, kind = hashlib.sha256(data).hexdigest(), PACKED.get(Path(file.path).suffix.lower())
+    if kind is not None:
+        return _unpack(file, kind, data, digest, room)
+    text = decode(data)
     if text is None:
         return Unreadable(file.name, "not UTF-8 text", is_by_content=True)
-    return _parse(file, text, hashlib.sha256(data).hexdigest())
+    return _parse(file, text, digest)
+
+
+def decode(data: bytes) -> str | None:
+    """UTF-8, or UTF-16 with its mark, with plain line ends; None for what is no text."""
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def text_of(name: str, text: str) -> tuple[str, list[Block]]:
+    """The title that the file's markup states and the blocks of a text file, by the end of its name."""
+    suffix = Path(name).suffix.lower()
+    if suffix in HTML:
+        return html_blocks(text)
+    return "", markdown_blocks(text) if suffix in MARKDOWN else text_blocks(text)
 
 
 def split_front_matter(text: str) -> tuple[dict[str, str], str]:
@@ -109,40 +162,57 @@ def split_front_matter(text: str) -> tuple[dict[str, str], str]:
     return {key.lower(): value.strip().strip("\"'") for key, value in pairs}, "\n".join(lines[end + 1 :])
 
 
-def _walk(folder: Path, label: str, scan: Scan, seen: set[tuple[int, int]]) -> None:
-    def passed_over(error: OSError) -> None:
-        scan.unreadable.append(Unreadable(_named(label, folder, str(error.filename)), _reason(error)))
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Through one root. `seen` is shared by all."""
 
-    for root, folders, files in os.walk(folder, onerror=passed_over, followlinks=True):
-        if not _is_new(root, seen):
-            folders.clear()
-            if os.path.islink(root):
-                scan.unreadable.append(
-                    Unreadable(_named(label, folder, root), "a link to a folder that is already read")
-                )
-            continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = os.path.join(root, name)
-            _add(path, _named(label, folder, path), Path(path).relative_to(folder).as_posix(), scan, seen)
+    root: Root
+    place: Path
+    label: str
+    scan: Scan
+    seen: set[tuple[int, int]]
 
+    def folder(self) -> None:
+        for at, folders, files in os.walk(self.place, onerror=self._passed_over, followlinks=True):
+            if not _is_new(at, self.seen):
+                folders.clear()
+                if os.path.islink(at):
+                    self._refuse(self._named(at), "a link to a folder that is already read")
+                continue
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(files):
+                path = os.path.join(at, name)
+                self.add(path, self._named(path), Path(path).relative_to(self.place).as_posix())
 
-def _add(path: str, name: str, relative: str, scan: Scan, seen: set[tuple[int, int]]) -> None:
-    if os.path.basename(path).startswith(".") or not path.lower().endswith(MARKDOWN + HTML + TEXT):
-        return
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        scan.unreadable.append(Unreadable(_shown(name), _reason(error)))
-        return
-    if not stat.S_ISREG(status.st_mode):
-        scan.unreadable.append(Unreadable(_shown(name), "not a regular file"))
-    elif status.st_size > MOST_BYTES:
-        scan.unreadable.append(Unreadable(_shown(name), _too_large()))
-    elif _shown(path) != path:
-        scan.unreadable.append(Unreadable(_shown(name), "its name is not UTF-8"))
-    elif _is_new(path, seen):
-        scan.files.append(SourceFile(path, name, relative, status.st_mtime_ns, status.st_size))
+    def add(self, path: str, name: str, relative: str) -> None:
+        if os.path.basename(path).startswith(".") or not path.lower().endswith((*MARKDOWN, *HTML, *TEXT, *PACKED)):
+            return
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            self._refuse(name, _reason(error))
+            return
+        if not stat.S_ISREG(status.st_mode):
+            self._refuse(name, "not a regular file")
+        elif status.st_size > _most_bytes(path):
+            self._refuse(name, _too_large(_most_bytes(path)))
+        elif _shown(path) != path:
+            self._refuse(name, "its name is not UTF-8")
+        elif _is_new(path, self.seen):
+            file = SourceFile(
+                path, name, relative, status.st_mtime_ns, status.st_size, self.root.language, self.root.audience
+            )
+            self.scan.files.append(file)
+
+    def _passed_over(self, error: OSError) -> None:
+        self._refuse(self._named(str(error.filename)), _reason(error))
+
+    def _refuse(self, name: str, reason: str) -> None:
+        self.scan.unreadable.append(Unreadable(_shown(name), reason))
+
+    def _named(self, path: str) -> str:
+        relative = os.path.relpath(path, self.place)
+        return _shown(self.label if relative == "." else f"{self.label}/{relative}")
 
 
 def _is_new(path: str, seen: set[tuple[int, int]]) -> bool:
@@ -158,11 +228,6 @@ def _is_new(path: str, seen: set[tuple[int, int]]) -> bool:
     return True
 
 
-def _named(label: str, folder: Path, path: str) -> str:
-    relative = os.path.relpath(path, folder)
-    return _shown(label if relative == "." else f"{label}/{relative}")
-
-
 def _shown(name: str) -> str:
     """File names are bytes; one that is not text still has to stand in a report."""
     return name.encode(errors="replace").decode()
@@ -172,35 +237,49 @@ def _reason(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def _too_large() -> str:
-    return f"larger than {MOST_BYTES // 1024 // 1024} MB"
+def _most_bytes(path: str) -> int:
+    return MOST_PACKED_BYTES if path.lower().endswith(tuple(PACKED)) else MOST_BYTES
 
 
-def _decode(data: bytes) -> str | None:
-    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+def _too_large(most: int) -> str:
+    return f"larger than {most // 1024 // 1024} MB"
+
+
+def _unpack(
+    file: SourceFile, kind: Format, data: bytes, digest: str, room: ReadingRoom | None
+) -> Document | Unreadable:
+    if room is None:
+        return Unreadable(file.name, "is read by the daemon alone")
     try:
-        text = data.decode(encoding)
-    except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else text.replace("\r\n", "\n").replace("\r", "\n")
+        parsed: Parsed = room.read(kind, data)
+    except Unparsed as error:
+        return Unreadable(file.name, str(error), is_by_content=True)
+    title = next(first_headings(parsed.blocks), "") or parsed.title or title_from(file.path)
+    return Document(strip_marks(title), "", parsed.blocks, digest, parsed.language)
 
 
 def _parse(file: SourceFile, text: str, digest: str) -> Document:
     metadata, body = split_front_matter(text)
-    title, suffix = metadata.get("title", ""), Path(file.path).suffix.lower()
-    if suffix in HTML:
-        html_title, blocks = html_blocks(body)
-    else:
-        html_title, blocks = "", markdown_blocks(body) if suffix in MARKDOWN else text_blocks(body)
-    title = title or next(_first_headings(blocks), "") or html_title or _title_from(file.path)
+    own_title, blocks = text_of(file.path, body)
+    title = metadata.get("title", "") or next(first_headings(blocks), "") or own_title or title_from(file.path)
     url = metadata.get("url", "")
-    return Document(strip_marks(title), url if url.startswith(("https://", "http://")) else "", tuple(blocks), digest)
+    language = (metadata.get("language") or metadata.get("lang", "")).lower()[:8]
+    return Document(
+        strip_marks(title),
+        url if url.startswith(("https://", "http://")) else "",
+        tuple(blocks),
+        digest,
+        language,
+        metadata.get("audience", ""),
+    )
 
 
-def _first_headings(blocks: Sequence[Block]) -> Iterator[str]:
+def first_headings(blocks: Sequence[Block]) -> Iterator[str]:
+    """The headings that may be the document's title."""
     return (block.text for block in blocks if block.kind is Kind.HEADING and block.level == 1)
 
 
-def _title_from(path: str) -> str:
+def title_from(path: str) -> str:
+    """A title made of a file's name."""
     words = Path(path).stem.replace("-", " ").replace("_", " ").split()
     return " ".join(words)[:1].upper() + " ".join(words)[1:]

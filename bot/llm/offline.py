@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
+from bot.handoff.triggers import wants_person
 from bot.knowledge.blocks import sentences
 from bot.knowledge.quoting import Quote, quote
 from bot.knowledge.words import informative_words, split_words
@@ -20,6 +21,7 @@ SEARCH = "search_knowledge"
 MOST_QUERY_CHARS = 2000
 MOST_FOCUSED_WORDS = 10  # informative words; a longer message is searched by its questions alone
 MOST_FOLLOW_UP_WORDS = 7
+WISH_CHARS = 2000
 _WORDS_A_PIECE = 4
 
 
@@ -203,31 +205,6 @@ _IDENTITY = re.compile(
     r"(?:wer|was) (?:bist du|sind sie)$|(?:bist du|sind sie) (?:ein|eine|echt|real)\b|was (?:kannst du|können sie)$|"
     r"(?:spreche|rede|schreibe) ich (?:hier )?mit (?:einem|einer)\b"
 )
-_PERSON = (
-    r"(?:(?:an? |the |your |some |one of your |real |live |actual |human |support |customer |service )*"
-    r"(?:person|human|humans|human being|people|agent|operator|representative|rep|someone|somebody|staff|supervisor|colleague|employee)\b)"
-)
-_MENSCH = (
-    r"(?:(?:einem |einen |einer |eine |ein |nem |den |dem |der |echten |echter |richtigen |realen |menschlichen )*"
-    r"(?:menschen|mensch|person|mitarbeiter|mitarbeiterin|berater|beraterin|kollegen|kollegin|jemandem|jemanden|kundenservice|kundendienst)\b)"
-)
-_WISH = re.compile(
-    rf"\b(?:talk|speak|chat|write)(?: directly)? (?:to|with) {_PERSON}|"
-    rf"\b(?:connect|transfer|put|pass|forward|hand|escalate) (?:me |this |us )?(?:through |over )?(?:to|with) {_PERSON}|"
-    rf"\b(?:i |we )(?:just |really )?(?:want|need|would like|d like|prefer|demand) (?:an? )?(?:real |live |actual |human )*"
-    r"(?:person|human|agent|operator|representative|rep)\b(?! \w+ing\b)|"
-    rf"\b(?:get|give) me {_PERSON}|\bcan (?:i|we) (?:have|get|reach) {_PERSON}|"
-    rf"\b(?:mit|zu|an) {_MENSCH}(?: \w+){{0,4}} (?:sprechen|reden|chatten|schreiben|telefonieren|verbinden|verbunden|weiterleiten)\b|"
-    rf"\b(?:verbinde|verbinden sie|spreche|sprechen|reden) (?:mich |ich )?(?:bitte )?mit {_MENSCH}|"
-    rf"\b(?:will|möchte|brauche|hätte gern|hätte gerne) (?:bitte )?{_MENSCH}(?: (?:bitte|sprechen))?$"
-)
-_BARE_WISH = re.compile(
-    rf"(?:please |bitte |now |jetzt )*(?:{_PERSON}|(?:live )?(?:chat|support) agent|{_MENSCH})(?: please| bitte| now| jetzt)*$"
-)
-_NOT_A_WISH = re.compile(
-    r"\b(?:visitors?|users?|customers?|clients?|they|besucher|kunden?|nutzer|benutzer)\b.{0,60}\b(?:talk|speak|chat|write|sprechen|reden)\b|"
-    r"\b(?:not|don t|dont|never|no need|without|nicht|kein|keinen)\b.{0,30}\b(?:person|human|agent|operator|someone|menschen?|mitarbeiter)\b"
-)
 
 
 def _is_follow_up(text: str) -> bool:
@@ -250,7 +227,7 @@ def _small_talk(asked: _Asked) -> Say | None:
     said = " ".join(words)
     if not words:
         return Say(phrases.file, is_offering_person=True, is_answered=False) if asked.has_files else Say(phrases.empty)
-    if _is_wish(said) or (set(words) <= _YES and asked.reply_to.strip().endswith(_OFFERS)):
+    if wants_person(asked.text[:WISH_CHARS]) or (set(words) <= _YES and asked.reply_to.strip().endswith(_OFFERS)):
         return Say(_phrases(asked.text or asked.reply_to).wish, is_person_wished=True)
     if len(words) <= 12 and _IDENTITY.search(said):
         return Say(phrases.who)
@@ -259,13 +236,6 @@ def _small_talk(asked: _Asked) -> Say | None:
     if set(words) <= _THANKS | _GREETINGS and _THANKING & set(words):
         return Say(phrases.thanks)
     return None
-
-
-def _is_wish(said: str) -> bool:
-    """Whether the person asks for a person now, rather than about how that works."""
-    if _NOT_A_WISH.search(said):
-        return False
-    return _WISH.search(said) is not None or _BARE_WISH.match(said) is not None
 
 
 def _phrases(text: str) -> _Phrases:

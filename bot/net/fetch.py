@@ -27,7 +27,7 @@ REDIRECTS_MOST = 3
 TOTAL_S = 30.0  # from the request to the last byte
 IDLE_S = 10.0  # without a byte
 
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110, section 15.4
+REDIRECTS = frozenset({301, 302, 303, 307, 308})  # RFC 9110, section 15.4
 _PASSING = frozenset({408, 425, 429})  # what another try may find otherwise, like every 5xx
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Frontdesk"}
 _LASTING = (
@@ -66,8 +66,8 @@ class Fetcher:
     ) -> AsyncIterator[Fetched]:
         """See `bot.ports.Host.fetch`. A connection to a `trusted` origin is never used for anyone who does not trust it."""
         patience = _Patience(self._clock)
-        named = frozenset(origin for each in trusted if (origin := _origin(each)) is not None)
-        response = await self._open(_parsed(url), dict(headers or {}), named, patience)
+        named = origins_of(trusted)
+        response = await self._open(parsed(url), dict(headers or {}), named, patience)
         try:
             async with aclosing(self._pieces(response, patience)) as pieces:
                 yield Fetched(str(response.url), response.content_type.lower(), response.content_length or 0, pieces)
@@ -94,21 +94,31 @@ class Fetcher:
         have arrived. Not repeated here."""
         passage = Passage()
         try:
-            at = _parsed(url)
+            at = parsed(url)
             check_headers(headers)
             sent = dict(headers) | ({"Content-Type": content_type} if content_type else {})
-            named = frozenset(origin for each in trusted if (origin := _origin(each)) is not None)
+            named = origins_of(trusted)
             async with self._clock.timeout(within_s):
                 return await self._call(Request(method, at, sent, body, is_read), named, most_bytes, passage)
         except FetchError as error:
             raise passage.failure(str(error), is_retryable=error.is_retryable) from error
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            failure = _failure(error, at)
+            failure = failure_of(error, at)
             raise passage.failure(str(failure), is_retryable=failure.is_retryable) from error
 
     def connector(self) -> aiohttp.BaseConnector:
         """A pool of its own for an SDK, within the perimeter. The caller closes it."""
         return GuardedConnector(self._perimeter)
+
+    def session_for(self, at: URL, named: frozenset[URL]) -> aiohttp.ClientSession:
+        """The session whose checks fit the address: of all addresses only public ones, but for the `named` origins."""
+        if at.origin() in named:
+            if self._named is None:
+                self._named = _session(GuardedConnector(self._perimeter, self._resolver))
+            return self._named
+        if self._public is None:
+            self._public = _session(PublicConnector(self._perimeter, self._resolver))
+        return self._public
 
     async def close(self) -> None:
         """Closes every connection. Safe to repeat."""
@@ -126,9 +136,9 @@ class Fetcher:
         """The answer behind all redirects, its body still to be read."""
         for _ in range(REDIRECTS_MOST + 1):
             response = await self._ask(at, headers, named, patience)
-            if response.status not in _REDIRECTS:
+            if response.status not in REDIRECTS:
                 return _accepted(response, at)
-            target = _target(response, at)
+            target = target_of(response, at)
             if target.origin() != at.origin():
                 headers = {}
             at = target
@@ -137,21 +147,21 @@ class Fetcher:
     async def _ask(
         self, at: URL, headers: Mapping[str, str], named: frozenset[URL], patience: "_Patience"
     ) -> aiohttp.ClientResponse:
-        session = self._session_for(at, named)
+        session = self.session_for(at, named)
         try:
             return await patience.wait(lambda: session.get(at, headers=headers, allow_redirects=False))
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise _failure(error, at) from error
+            raise failure_of(error, at) from error
 
     async def _call(self, request: Request, named: frozenset[URL], most_bytes: int, passage: Passage) -> Answered:
         for hop in range(REDIRECTS_MOST + 1):
             async with self._session_of(request, named) as session, request.sent(session, passage) as response:
-                if request.method not in FOLLOWING or response.status not in _REDIRECTS:
+                if request.method not in FOLLOWING or response.status not in REDIRECTS:
                     if is_put_off(response):
                         detail = f"{_shown(request.at)}: answered {response.status}"
                         raise Uncertain(detail) if hop else NotSent(detail)
                     return await whole(response, most_bytes)
-                request = request.moved(_target(response, request.at))
+                request = request.moved(target_of(response, request.at))
         raise FetchError(f"{_shown(request.at)}: more than {REDIRECTS_MOST} redirects", is_retryable=False)
 
     @asynccontextmanager
@@ -159,7 +169,7 @@ class Fetcher:
         """One with connections of its own for what may have an effect: a connection that has been idle may be closed by the time that it is
         used, and then nobody knows what became of the request."""
         if request.is_read:
-            yield self._session_for(request.at, named)
+            yield self.session_for(request.at, named)
             return
         kind = GuardedConnector if request.at.origin() in named else PublicConnector
         async with _session(kind(self._perimeter, self._resolver)) as session:
@@ -179,16 +189,7 @@ class Fetcher:
         try:
             return await patience.wait(lambda: response.content.read(PIECE_BYTES))
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise _failure(error, response.url) from error
-
-    def _session_for(self, at: URL, named: frozenset[URL]) -> aiohttp.ClientSession:
-        if at.origin() in named:
-            if self._named is None:
-                self._named = _session(GuardedConnector(self._perimeter, self._resolver))
-            return self._named
-        if self._public is None:
-            self._public = _session(PublicConnector(self._perimeter, self._resolver))
-        return self._public
+            raise failure_of(error, response.url) from error
 
 
 class _Patience:
@@ -222,8 +223,8 @@ def _session(connector: aiohttp.BaseConnector) -> aiohttp.ClientSession:
 # --- URLs and answers --------------------------------------------------------------------------------------------------
 
 
-def _parsed(text: str) -> URL:
-    """Parsed by the library that connects, so that both read the same host."""
+def parsed(text: str) -> URL:
+    """Parsed by the library that connects, so that both read the same host. Raises FetchError for what is no plain web address."""
     try:
         at = URL(text)
         is_whole = at.scheme in ("http", "https") and bool(at.host) and at.port != 0
@@ -235,15 +236,20 @@ def _parsed(text: str) -> URL:
     return at
 
 
+def origins_of(urls: Sequence[str]) -> frozenset[URL]:
+    """The origins of these addresses, without those that are none."""
+    return frozenset(origin for each in urls if (origin := _origin(each)) is not None)
+
+
 def _origin(text: str) -> URL | None:
     try:
-        return _parsed(text).origin()
+        return parsed(text).origin()
     except FetchError:
         return None
 
 
-def _target(response: aiohttp.ClientResponse, at: URL) -> URL:
-    """Where a redirect leads."""
+def target_of(response: aiohttp.ClientResponse, at: URL) -> URL:
+    """Where a redirect leads. Closes the response. Raises FetchError where it leads nowhere."""
     location = response.headers.get("Location", "")
     response.close()
     try:
@@ -252,7 +258,7 @@ def _target(response: aiohttp.ClientResponse, at: URL) -> URL:
         target = ""
     if not location or not target:
         raise FetchError(f"{_shown(at)}: a redirect to nowhere", is_retryable=False)
-    return _parsed(target)
+    return parsed(target)
 
 
 def _accepted(response: aiohttp.ClientResponse, at: URL) -> aiohttp.ClientResponse:
@@ -266,7 +272,7 @@ def _accepted(response: aiohttp.ClientResponse, at: URL) -> aiohttp.ClientRespon
     raise FetchError(f"{_shown(at)}: answered {status}", is_retryable=status in _PASSING or status >= 500)
 
 
-def _failure(error: Exception, at: URL) -> FetchError:
+def failure_of(error: Exception, at: URL) -> FetchError:
     """What an exception means. The path of a URL may be a secret: only its origin is named."""
     if isinstance(error, TimeoutError):
         return FetchError(f"{_shown(at)}: took too long", is_retryable=True)

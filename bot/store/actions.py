@@ -9,8 +9,9 @@ from typing import Final
 
 from bot import ids
 from bot.errors import Refused
+from bot.operators.operator import operator_id
 from bot.ports import Cursor, Row, Value
-from bot.store import records
+from bot.store import audit, records
 
 USER, OPERATOR = "user", "operator"
 STALE_MS: Final = 3_600_000  # what was agreed to longer ago is not begun any more
@@ -463,16 +464,8 @@ def decide_by_operator(
     if is_yes and any(row[6] == name and row[2] == "given" for row in cursor.fetch(CONSENTS_OF, {"action": action})):
         raise Refused("same_person", f"{name} has agreed to this already: a second person has to.")
     _decide(cursor, rows[0], is_yes, name, account, why, now_ms)
-    cursor.execute(
-        records.ADD_AUDIT,
-        {
-            "id": f"{consent}:{name}",
-            "actor": name,
-            "action": f"consent {cursor.fetch(CONSENT, {'id': consent})[0][5]} by {account}",
-            "subject": action,
-            "now": now_ms,
-        },
-    )
+    came = cursor.fetch(CONSENT, {"id": consent})[0][5]
+    audit.append(cursor, operator_id(name), f"consent {came}", action, now_ms, account, id_=f"{consent}:{name}")
     return str(rows[0][9])
 
 
@@ -630,11 +623,7 @@ def decide_unknown(
             entry = entry_of(cursor.fetch(BY_ID, {"id": subject})[0])
             if entry.arguments:  # nobody is told of what they wanted forgotten
                 tell(cursor, str(conversation), entry.identity, now_ms)
-    records_audit: dict[str, Value] = {
-        "id": f"{id_}:{outcome}:{now_ms}",
-        "actor": name,
-        "subject": subject,
-        "now": now_ms,
-    }
-    cursor.execute(records.ADD_AUDIT, {**records_audit, "action": f"{kind}: {outcome}, by {account}"})
+    audit.append(
+        cursor, operator_id(name), f"{kind}: {outcome}", subject, now_ms, account, id_=f"{id_}:{outcome}:{now_ms}"
+    )
     return str(conversation)

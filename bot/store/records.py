@@ -49,19 +49,19 @@ class Inbound:
 
 _CONVERSATION = """id, channel, account, chat, thread, identity_id, agent, owner, version,
     (SELECT coalesce(max(seq), 0) FROM messages WHERE conversation_id = conversations.id), case_id, is_person_wanted,
-    is_stopped"""
+    CASE WHEN is_blocked = 1 THEN 1 ELSE is_stopped END, kind"""
 
 CONVERSATION_BY_ID = f"SELECT {_CONVERSATION} FROM conversations WHERE id = :id"
 
 NEWEST = """
     SELECT c.agent, c.owner, c.version, c.case_id, c.identity_id, c.is_person_wanted, coalesce(m.seq, 0), coalesce(m.created_ms, 0),
-           c.is_stopped
+           CASE WHEN c.is_blocked = 1 THEN 1 ELSE c.is_stopped END, c.kind
     FROM conversations c LEFT JOIN messages m ON m.conversation_id = c.id
     WHERE c.id = :id ORDER BY m.seq DESC LIMIT 1"""
 
 ADD_CONVERSATION = """
-    INSERT INTO conversations (id, channel, account, chat, thread, identity_id, agent, owner, created_ms)
-    VALUES (:id, :channel, :account, :chat, :thread, :identity, :agent, 'agent', :now)"""
+    INSERT INTO conversations (id, channel, account, chat, thread, identity_id, agent, owner, kind, created_ms)
+    VALUES (:id, :channel, :account, :chat, :thread, :identity, :agent, 'agent', :kind, :now)"""
 
 OWNER_AND_LAST_SEQ = """
     SELECT owner, version, (SELECT coalesce(max(seq), 0) FROM messages WHERE conversation_id = conversations.id)
@@ -102,12 +102,15 @@ def conversation_of(row: Row) -> Conversation:
         case=CaseId(row[10]),
         is_person_wanted=bool(row[11]),
         is_stopped=bool(row[12]),
+        kind=row[13],
     )
 
 
-def new_conversation(id_: ConversationId, at: Address, identity: IdentityId, agent: str, case: CaseId) -> Conversation:
+def new_conversation(
+    id_: ConversationId, at: Address, identity: IdentityId, agent: str, case: CaseId, kind: str = ""
+) -> Conversation:
     """The conversation as `ADD_CONVERSATION` and its first message leave it."""
-    return Conversation(id_, at, agent, AGENT_OWNER, 1, Seq(1), case, identity)
+    return Conversation(id_, at, agent, AGENT_OWNER, 1, Seq(1), case, identity, kind=kind)
 
 
 # --- people --------------------------------------------------------------------------------------------------------
@@ -161,6 +164,7 @@ IDLE_CASES = """
         coalesce((SELECT m.created_ms FROM messages m WHERE m.conversation_id = s.conversation_id ORDER BY m.seq DESC LIMIT 1), 0)
       AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = s.conversation_id
                         AND m.handled_ms IS NULL AND m.dead_ms IS NULL)
+      AND NOT EXISTS (SELECT 1 FROM handoffs h WHERE h.case_id = s.id AND h.ended_ms IS NULL)
     ORDER BY s.opened_ms LIMIT :limit"""
 
 HAS_ANSWER = """
@@ -181,26 +185,26 @@ CASE_FEEDBACK = "UPDATE cases SET feedback = :value WHERE id = :id AND conversat
 
 # --- messages ------------------------------------------------------------------------------------------------------
 
-_MESSAGE = """m.id, m.seq, m.author, m.text, m.created_ms, m.visibility, m.name, m.case_id, m.attachments, m.citations, m.buttons,
+MESSAGE_COLUMNS = """m.id, m.seq, m.author, m.text, m.created_ms, m.visibility, m.name, m.case_id, m.attachments, m.citations, m.buttons,
     m.feedback, m.changed_ms, m.is_deleted"""
 
 ADD_MESSAGE = """
     INSERT INTO messages (id, conversation_id, seq, case_id, author, visibility, name, text, attachments, citations, buttons, turn_id,
-                          created_ms, handled_ms)
+                          created_ms, handled_ms, operator_id, via)
     VALUES (:id, :conversation, :seq, :case, :author, :visibility, :name, :text, :attachments, :citations, :buttons, :turn,
-            :now, :now)"""
+            :now, :now, :operator, :via)"""
 
 ADD_INBOUND = """
     INSERT INTO messages (id, conversation_id, seq, case_id, author, visibility, identity_id, name, text, raw_hash, attachments,
                           created_ms, sent_ms, changed_ms, is_deleted, external_id, kind)
-    VALUES (:id, :conversation, :seq, :case, 'user', 'public', :identity, :name, :text, :raw_hash, :attachments,
+    VALUES (:id, :conversation, :seq, :case, :author, 'public', :identity, :name, :text, :raw_hash, :attachments,
             :now, :sent, :changed, :deleted, :external, :kind)
     ON CONFLICT (id) DO NOTHING"""
 
-# What an operator decided wakes the conversation like a message, on behalf of the one who asked, and nobody there reads it.
+# What an operator decided or returned wakes the conversation like a message, on behalf of the one who asked, and nobody there reads it.
 ADD_DECISION = """
     INSERT INTO messages (id, conversation_id, seq, case_id, author, visibility, identity_id, text, created_ms, kind)
-    SELECT :id, c.id, coalesce((SELECT max(seq) FROM messages WHERE conversation_id = c.id), 0) + 1, c.case_id, 'system', 'note', :identity,
+    SELECT :id, c.id, coalesce((SELECT max(seq) FROM messages WHERE conversation_id = c.id), 0) + 1, c.case_id, :author, 'note', :identity,
            :text, :now, :kind
     FROM conversations c WHERE c.id = :conversation"""
 
@@ -211,24 +215,25 @@ ADDRESS_OVERHEARD = """
 
 MARK_HANDLED = "UPDATE messages SET handled_ms = :now WHERE id = :id AND handled_ms IS NULL"
 
-MESSAGE_BY_ID = f"SELECT {_MESSAGE} FROM messages m WHERE m.id = :id AND m.conversation_id = :conversation"
+MESSAGE_BY_ID = f"SELECT {MESSAGE_COLUMNS} FROM messages m WHERE m.id = :id AND m.conversation_id = :conversation"
 
 MESSAGES_AFTER = f"""
-    SELECT {_MESSAGE} FROM messages m
+    SELECT {MESSAGE_COLUMNS} FROM messages m
     WHERE m.conversation_id = :conversation AND m.seq > :after AND m.visibility = 'public' ORDER BY m.seq LIMIT :limit"""
 
 MESSAGES_NEWEST = f"""
-    SELECT {_MESSAGE} FROM messages m
+    SELECT {MESSAGE_COLUMNS} FROM messages m
     WHERE m.conversation_id = :conversation AND m.visibility = 'public' ORDER BY m.seq DESC LIMIT :limit"""
 
 MESSAGES_OF_CASE = f"""
-    SELECT {_MESSAGE} FROM messages m
+    SELECT {MESSAGE_COLUMNS} FROM messages m
     WHERE m.conversation_id = :conversation AND m.case_id = :case AND m.visibility = 'public'
       AND m.seq < :before ORDER BY m.seq DESC LIMIT :limit"""
 
 ATTACHMENTS_ON_ACCOUNT = """
     SELECT m.attachments FROM messages m JOIN conversations c ON c.id = m.conversation_id
-    WHERE m.id = :message AND c.channel = :channel AND c.account = :account AND m.visibility = 'public' AND m.author <> 'user'"""
+    WHERE m.id = :message AND c.channel = :channel AND c.account = :account
+      AND ((m.visibility = 'public' AND m.author <> 'user') OR c.kind = 'room')"""
 
 MESSAGE_FEEDBACK = """
     UPDATE messages SET feedback = :value WHERE id = :id AND conversation_id = :conversation AND author IN ('agent', 'operator')"""
@@ -258,8 +263,10 @@ def message_of(row: Row) -> Message:
     )
 
 
-def add_message(cursor: Cursor, message: Message, conversation: ConversationId, turn: str) -> None:
-    """Appends what the agent, an operator or the system wrote."""
+def add_message(
+    cursor: Cursor, message: Message, conversation: ConversationId, turn: str, operator: str = "", via: str = ""
+) -> None:
+    """Appends what the agent, an operator or the system wrote. `via`: the thread of an operators' room that it was written in."""
     cursor.execute(
         ADD_MESSAGE,
         {
@@ -273,11 +280,17 @@ def add_message(cursor: Cursor, message: Message, conversation: ConversationId, 
             "text": message.text,
             "attachments": attachments_text(message.attachments) if message.attachments else "",
             "citations": _json([[c.number, c.passage, c.title, c.url] for c in message.citations]),
-            "buttons": _json([[b.id, b.label, b.code] if b.code else [b.id, b.label] for b in message.buttons]),
+            "buttons": buttons_text(message.buttons),
             "turn": turn,
             "now": message.at_ms,
+            "operator": operator,
+            "via": via,
         },
     )
+
+
+def buttons_text(buttons: Iterable[Button]) -> str:
+    return _json([[b.id, b.label, b.code] if b.code else [b.id, b.label] for b in buttons])
 
 
 def attachments_text(attachments: Iterable[Attachment]) -> str:
@@ -301,7 +314,7 @@ def _citations(text: str) -> tuple[Citation, ...]:
 MESSAGE_KEY = "SELECT seq, case_id FROM messages WHERE id = :id"
 
 UNHANDLED = f"""
-    SELECT {_MESSAGE}, m.kind, m.attempts, m.sent_ms, m.identity_id FROM messages m
+    SELECT {MESSAGE_COLUMNS}, m.kind, m.attempts, m.sent_ms, m.identity_id FROM messages m
     WHERE m.conversation_id = :conversation AND m.handled_ms IS NULL AND m.dead_ms IS NULL ORDER BY m.seq"""
 
 HANDLE = """
@@ -447,7 +460,7 @@ ACKNOWLEDGE = "UPDATE conversations SET delivered_seq = :seq WHERE id = :id AND 
 
 OPEN_OUTBOX = f"""
     SELECT o.message_id, o.part, o.text, o.state, o.attempts, o.due_ms, o.attempted_ms, o.role, o.held_for, o.external_id,
-           (SELECT max(l.part) FROM outbox l WHERE l.message_id = o.message_id AND l.role IN ('', 'final') AND l.part < 10000), {_MESSAGE}
+           (SELECT max(l.part) FROM outbox l WHERE l.message_id = o.message_id AND l.role IN ('', 'final') AND l.part < 10000), {MESSAGE_COLUMNS}
     FROM outbox o JOIN messages m ON m.id = o.message_id
     WHERE o.conversation_id = :conversation AND o.state IN ('planned', 'sending', 'unknown') AND o.is_held = 0
       AND o.role NOT IN ('draft', 'withdraw')
@@ -553,8 +566,6 @@ ADD_INCIDENT = """
     VALUES (:id, :kind, :subject, :conversation, :detail, :now, :now)
     ON CONFLICT (kind, subject) DO UPDATE
     SET count = incidents.count + 1, detail = excluded.detail, updated_ms = excluded.updated_ms"""
-
-ADD_AUDIT = "INSERT INTO audit (id, actor, action, subject, at_ms) VALUES (:id, :actor, :action, :subject, :now)"
 
 SET_META = """
     INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value"""

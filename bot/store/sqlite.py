@@ -75,6 +75,11 @@ class SqliteStore:
             raise StoreUnavailable(str(error)) from error
         return list(rows)
 
+    async def scrub(self) -> None:
+        """Leaves no byte of what was deleted in the files: the database is written anew, and its log emptied. Units of work wait for it;
+        it needs as much free disk as the database takes. Raises StoreUnavailable."""
+        await self._writer.keep_up(_scrub)
+
     async def close(self) -> None:
         self._is_closed = True
         for reader in self._readers:
@@ -199,6 +204,19 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
+
+
+def _scrub(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA temp_store = FILE")  # the copy on its way is as large as the database
+    try:
+        connection.execute("VACUUM")
+    finally:
+        connection.execute("PRAGMA temp_store = MEMORY")
+    (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if is_busy:
+        raise sqlite3.OperationalError(
+            "the write-ahead log is in use by another program, and still holds what was deleted"
+        )
 
 
 async def _connect_reader(path: Path) -> "aiosqlite.Connection":

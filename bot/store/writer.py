@@ -84,6 +84,15 @@ class _Work:
     error: BaseException | None = None
 
 
+@dataclass(slots=True)
+class _Upkeep:
+    """Work on the database file itself, which goes into no transaction."""
+
+    call: Callable[[sqlite3.Connection], None]
+    done: "asyncio.Future[Any]"
+    error: BaseException | None = None
+
+
 class Writer:
     """Runs units of work on a thread of its own, in the order they were handed over."""
 
@@ -99,7 +108,8 @@ class Writer:
         self._waiting_most = waiting_most
         self._observe = observe
         self._on_health = on_health
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Work | _Upkeep | None] = queue.SimpleQueue()
+        self._next_upkeep: _Upkeep | None = None  # the thread's: it came behind a group
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._opened: asyncio.Future[None] = self._loop.create_future()
@@ -126,6 +136,15 @@ class Writer:
         work = _Work(unit, args, self._loop.create_future())
         self._queue.put(work)
         return work.done
+
+    async def keep_up(self, call: Callable[[sqlite3.Connection], None]) -> None:
+        """Runs `call` between two groups, on the thread, outside a transaction. Units that are handed over meanwhile wait. Raises
+        StoreUnavailable."""
+        if self._is_closed:
+            raise StoreUnavailable("the store is closed")
+        upkeep = _Upkeep(call, self._loop.create_future())
+        self._queue.put(upkeep)
+        await upkeep.done
 
     async def close(self) -> None:
         """Finishes what was handed over, then closes the connection."""
@@ -154,6 +173,9 @@ class Writer:
 
     def _take_group(self, connection: sqlite3.Connection) -> bool:
         first = self._next(connection)
+        if isinstance(first, _Upkeep):
+            self._keep_up(connection, first)
+            return True
         group: list[_Work] = []
         is_last = first is None
         if first is not None:
@@ -165,6 +187,9 @@ class Writer:
                 break
             if work is None:
                 is_last = True
+            elif isinstance(work, _Upkeep):
+                self._next_upkeep = work
+                break
             else:
                 group.append(work)
         if group:
@@ -173,7 +198,18 @@ class Writer:
             self._tell(self._finish, group, time.perf_counter() - started)
         return not is_last
 
-    def _next(self, connection: sqlite3.Connection) -> _Work | None:
+    def _keep_up(self, connection: sqlite3.Connection, upkeep: _Upkeep) -> None:
+        try:
+            upkeep.call(connection)
+        except (sqlite3.Error, OSError, MemoryError) as error:
+            _rollback(connection)
+            upkeep.error = StoreUnavailable(f"{type(error).__name__}: {error}")
+        self._tell(_settle, upkeep)
+
+    def _next(self, connection: sqlite3.Connection) -> _Work | _Upkeep | None:
+        if self._next_upkeep is not None:
+            upkeep, self._next_upkeep = self._next_upkeep, None
+            return upkeep
         while self._has_failed:
             try:
                 return self._queue.get(timeout=PROBE_S)
@@ -249,6 +285,15 @@ def _settle_opened(opened: "asyncio.Future[None]", error: BaseException | None) 
         opened.set_result(None)
     else:
         opened.set_exception(error)
+
+
+def _settle(upkeep: _Upkeep) -> None:
+    if upkeep.done.done():
+        return
+    if upkeep.error is None:
+        upkeep.done.set_result(None)
+    else:
+        upkeep.done.set_exception(upkeep.error)
 
 
 def _attempt(connection: sqlite3.Connection, group: list[_Work]) -> bool:

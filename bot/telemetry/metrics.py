@@ -34,6 +34,8 @@ class Metrics:
             "first_token_seconds", "From a turn's start to the first text of its answer.", LONG_S
         )
         self.incidents = self._counters("incidents", "Incidents recorded, by kind.", "kind")
+        self.handoffs = self._counters("handoffs", "Handoffs to people begun, by what asked for them.", "origin")
+        self.missed = self._counters("missed", "Promises of handoffs that were missed, by kind.", "kind")
 
         self.model_calls = self._counters("model_calls", "Calls of a model, by how they ended.", "model", "outcome")
         self.model_seconds = self._histograms("model_seconds", "From a call of a model to its end.", LONG_S, "model")

@@ -1,7 +1,7 @@
 """What an agent can do besides talking."""
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -55,4 +55,13 @@ class Tool(Protocol):
 
     async def run(self, arguments: Any, first_number: int) -> Output:  # an instance of `self.arguments`
         """`first_number` is the citation number of the first passage found. Raises only for faults of ours."""
+        ...
+
+
+@runtime_checkable
+class Personal(Protocol):
+    """A built-in tool that works for the one person who speaks, and for nobody where several do."""
+
+    async def run_for(self, arguments: Any, caller: Caller) -> Output:  # an instance of `self.arguments`
+        """Takes the place of `run`. Raises only for faults of ours."""
         ...

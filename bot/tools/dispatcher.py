@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from bot.ports import Clock, ToolCall, ToolResult, ToolSpec
-from bot.tools import Caller, Output, Tool
+from bot.tools import Caller, Output, Personal, Tool
 from bot.tools.action import Action, Source
 
 if TYPE_CHECKING:
@@ -83,16 +83,21 @@ class Dispatcher:
         if tool is None:
             there_is = ", ".join([*self._tools, *self._actions]) or "none"
             return _unusable(call, f"There is no tool named {call.name[:100]}. There is: {there_is}.")
-        return await self._run_tool(tool, call, first_number, within_s)
+        return await self._run_tool(tool, call, first_number, within_s, caller)
 
-    async def _run_tool(self, tool: Tool, call: ToolCall, first_number: int, within_s: float) -> ToolResult:
+    async def _run_tool(
+        self, tool: Tool, call: ToolCall, first_number: int, within_s: float, caller: Caller | None
+    ) -> ToolResult:
         try:
             arguments = parsed(tool.arguments, call.arguments)
         except ValueError as error:
             return _unusable(call, f"These arguments cannot be used: {error}")
         try:
             async with self._clock.timeout(within_s):
-                output = await tool.run(arguments, first_number)
+                if caller is not None and isinstance(tool, Personal):
+                    output = await tool.run_for(arguments, caller)
+                else:
+                    output = await tool.run(arguments, first_number)
         except TimeoutError:
             return ToolResult(
                 call.id, LATE if tool.is_read else UNCERTAIN, is_error=True, is_uncertain=not tool.is_read

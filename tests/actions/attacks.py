@@ -48,6 +48,7 @@ from bot.tools.consent import PREFIX, canonical
 from bot.tools.search import SearchKnowledge
 from tests.actions.shop import Catalogue
 from tests.clock import ManualClock
+from tests.people import People
 from tests.pipeline.house import Core, ListChannel, ScriptedModel, agent, core
 
 PEOPLE = 8
@@ -457,7 +458,7 @@ class Siege:
         self.present: dict[str, set[str]] = {}  # who has spoken, by conversation
         self.words: dict[tuple[str, str], list[str]] = {}  # what of their own, by conversation and person
         people = {"ada": "approver", "bob": "viewer"}
-        self.deciding = Deciding(house.store, house.clock, house.conversations, house.scheduler, lambda: people)
+        self.deciding = Deciding(house.store, house.clock, house.conversations, house.scheduler, People(people))
 
     def note(self, chat: str, person: str, text: str) -> None:
         at = conversation_id(Address("list", "", chat))

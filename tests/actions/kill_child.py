@@ -37,6 +37,7 @@ from bot.turn import Turns
 from tests.actions.shop import Catalogue
 from tests.kill.daemon import serve_orders
 from tests.kill.points import Doom, Plan
+from tests.people import People
 from tests.pipeline.house import ScriptedModel, agent
 
 T = TypeVar("T")
@@ -271,7 +272,7 @@ class Town:
             store, self.clock, self.conversations, self.scheduler, taken_in, metrics, channels, self.delivery
         )
         people = {"ada": "approver", "bob": "approver"}
-        self.deciding = Deciding(store, self.clock, self.conversations, self.scheduler, lambda: people)
+        self.deciding = Deciding(store, self.clock, self.conversations, self.scheduler, People(people))
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:

@@ -14,6 +14,7 @@ from bot.tools import acting
 from bot.tools.action import Action, Arguments, Consent, Parameter, Reply, Role
 from tests.actions.attacks import PLACES, run
 from tests.actions.shop import Counter, Obedient, Shop, call, counter, order, refund
+from tests.people import People
 from tests.pipeline.house import echo
 
 ATTACKS = 200
@@ -145,7 +146,7 @@ async def _talk_and_decide(desk: Counter) -> None:
     await desk.say("Refund 12", person="id:u2", event="refund")
     desk.model.script = Reading()
     house = desk.house
-    deciding = Deciding(house.store, house.clock, house.conversations, house.scheduler, lambda: {"ada": "approver"})
+    deciding = Deciding(house.store, house.clock, house.conversations, house.scheduler, People({"ada": "approver"}))
     (consent,) = await house.all("SELECT id FROM consents WHERE kind = 'operator'")
     await deciding.consent(str(consent[0]), is_yes=True, name="ada", account="root", why="")
     await house.rest(2)

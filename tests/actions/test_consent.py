@@ -11,6 +11,7 @@ from bot.model import Address, Author, ButtonPressed, Identity, MessageReceived
 from bot.tools.action import Allowance, Consent
 from tests.actions.shop import Obedient, Shop, authors, call, counter, order, refund, texts
 from tests.clock import ManualClock
+from tests.people import People
 
 
 async def test_an_effect_waits_for_the_persons_own_yes(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ async def test_an_operator_has_to_agree_above_an_amount(tmp_path: Path) -> None:
     async with counter(tmp_path, Obedient(call(), says="Done."), shop, costly, order(shop)) as desk:
         people = {"ada": "approver", "bob": "agent"}
         house = desk.house
-        deciding = Deciding(house.store, house.clock, house.conversations, house.scheduler, lambda: people)
+        deciding = Deciding(house.store, house.clock, house.conversations, house.scheduler, People(people))
         await desk.say()
         await desk.press()
         assert not shop.calls

@@ -14,6 +14,7 @@ from bot.ports import ChatRequest, Chunk, Finished, TextDelta
 from bot.tools.action import Allowance, Arguments, Consent, Effect, Parameter, Reply
 from tests.actions.shop import Counter, Obedient, Orders, Shop, call, counter, for_ever, order, refund, texts
 from tests.clock import ManualClock
+from tests.people import People
 
 ROOM = Address("list", "", "room")
 ADA = Identity("list", "", "id:u1", verified=True)
@@ -285,7 +286,7 @@ async def test_what_nobody_decided_in_time_is_told_and_makes_room(tmp_path: Path
     costly = refund(shop, consent=Consent.OPERATOR, allowance=Allowance(calls_per_day=1))
     async with counter(tmp_path, (model := Obedient(call())), shop, costly, order(shop), clock=clock) as desk:
         house = desk.house
-        deciding = Deciding(house.store, house.clock, house.conversations, house.scheduler, dict)
+        deciding = Deciding(house.store, house.clock, house.conversations, house.scheduler, People({}))
         await desk.say()
         await deciding.expire()
         assert await desk.states() == ["proposed"]
@@ -306,7 +307,7 @@ async def test_a_card_that_lapsed_says_so_when_it_is_pressed(tmp_path: Path) -> 
         house = desk.house
         await desk.say()
         await clock.advance(601)
-        await Deciding(house.store, house.clock, house.conversations, house.scheduler, dict).expire()
+        await Deciding(house.store, house.clock, house.conversations, house.scheduler, People({})).expire()
         assert await desk.states() == ["void"]
         with pytest.raises(Refused, match="time in which this could be decided is over"):
             await desk.press()

@@ -10,6 +10,7 @@ from bot.store.backup import backup, restore
 from bot.tools.action import Consent, Effect
 from tests.actions.shop import Counter, Obedient, Shop, call, counter, for_ever, lost, order, refund
 from tests.clock import ManualClock
+from tests.people import People
 
 CANARY = "canary-4711"
 NOTED = call(order="12", amount=2_500, note=CANARY)
@@ -40,7 +41,7 @@ async def test_what_a_backup_had_open_is_not_done_again(tmp_path: Path, state: s
         assert await desk.states() == ["unknown"]
         assert "backup" in await only(desk, "SELECT detail FROM queue WHERE kind = 'unknown'")
         house = desk.house
-        deciding = Deciding(house.store, house.clock, house.conversations, house.scheduler, lambda: {"ada": "approver"})
+        deciding = Deciding(house.store, house.clock, house.conversations, house.scheduler, People({"ada": "approver"}))
         entry = await only(desk, "SELECT id FROM queue WHERE kind = 'unknown'")
         await deciding.unknown(entry, "did-not", name="ada", account="root", why="")
         await house.rest(1)

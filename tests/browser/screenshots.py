@@ -67,26 +67,43 @@ async def conversation(page: Page, desk: Desk, session: Session) -> None:
     await page.get_by_role("textbox").fill("Thanks! Could a person check my order?")
     await page.keyboard.press("Enter")
     await expect(page.locator(".dots")).to_be_visible()
-    await session.send("queue", position=2, wait_s=170)
     await page.get_by_role("textbox").blur()
 
 
+async def waiting(page: Page, desk: Desk) -> None:
+    """A person is asked for, and the visitor stands in a queue."""
+    await desk.say(
+        "I am passing you on to a colleague, who can read what you wrote here.",
+        author="system",
+        buttons=[{"id": "handoff:cancel", "label": "Go on with the assistant"}],
+    )
+    await desk.hand("queue")
+    await desk.queue(2, 290)
+    await expect(page.locator("#queue")).to_be_in_viewport()
+
+
+async def person(page: Page, desk: Desk, session: Session) -> None:
+    """A person has come, has written and goes on writing."""
+    await desk.hand("operator", "Anna Berg")
+    await desk.say("Hello, Anna here. I have your order in front of me.", author="operator", name="Anna Berg")
+    await desk.say("It is in the van, due today before 6 pm.", author="operator", name="Anna Berg")
+    await session.send("typing", name="Anna Berg")
+    await expect(page.locator(".dots")).to_be_in_viewport()
+
+
 async def trouble(page: Page, desk: Desk) -> None:
-    """A person answers, a message fails, the network goes away."""
+    """The assistant asks something, a message fails, the network goes away."""
 
     async def refuse(desk: Desk, session: Session, frame: Frame) -> None:
         if frame["type"] == "message":
             await session.send("error", code="too_long", detail="This message is too long.", id=frame["id"])
 
     session = desk.sessions[-1]
-    await session.send("owner", owner="operator", name="Anna Berg")
-    await desk.say("Hello, Anna here. I have your order in front of me.", author="operator", name="Anna Berg")
     await desk.say(
         "Which address shall I use?",
         author="agent",
         buttons=[{"id": "a", "label": "Home"}, {"id": "b", "label": "Office"}],
     )
-    await desk.say("Anna Berg joined.", author="system")
     desk.answer = refuse
     await page.get_by_role("textbox").fill("My story in full")
     await page.keyboard.press("Enter")
@@ -127,6 +144,12 @@ async def take(browser: Browser, folder: Path, size: str, theme: Literal["light"
         await page.get_by_label("Menu").click()
         await shoot("menu")
         await page.get_by_label("Menu").click()
+        await waiting(page, desk)
+        await shoot("waiting")
+        await person(page, desk, session)
+        await shoot("person")
+        await desk.say("Anna Berg has closed this conversation. Write again whenever you like.", author="system")
+        await desk.hand("agent")
         await session.send("case", id="c", state="ended")
         await expect(page.locator(".survey")).to_be_visible()
         await shoot("survey")

@@ -86,6 +86,8 @@ class Desk:
     tokens: set[str] = field(default_factory=set)
     sessions: list[Session] = field(default_factory=list)
     owner: str = "agent"
+    owner_name: str = ""
+    place: Frame | None = None
     open: bool = True
     url: str = ""
     clock_ms: int = 1_790_000_000_000
@@ -141,6 +143,16 @@ class Desk:
         await self._broadcast("message", message)
         return message
 
+    async def hand(self, owner: str, name: str = "") -> None:
+        """Gives the conversation to the agent, the queue or an operator, and tells every open page."""
+        self.owner, self.owner_name, self.place = owner, name, None
+        await self._broadcast("owner", {"owner": owner, **({"name": name} if name else {})})
+
+    async def queue(self, position: int, wait_s: int | None) -> None:
+        """Tells every page, now and when it opens, where its visitor stands."""
+        self.place = {"position": position, "wait_s": wait_s}
+        await self._broadcast("queue", self.place)
+
     async def store(self, session: Session, frame: Frame) -> Frame:
         """Stores a person's message once, acknowledges it and shows it to the other pages."""
         if frame["id"] not in self._acks:
@@ -192,7 +204,11 @@ class Desk:
         self.tokens.add(token)
         history = [message for message in self.messages if message["seq"] > hello.get("after", 0)]
         fields = {"version": 1, "token": token, "conversation": "c1", "owner": self.owner, "history": history}
+        if self.owner_name:
+            fields["owner_name"] = self.owner_name
         await session.send("welcome", **fields)
+        if self.place:
+            await session.send("queue", **self.place)
         async with self._changed:
             self.sessions.append(session)
             self._changed.notify_all()

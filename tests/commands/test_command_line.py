@@ -322,7 +322,10 @@ def test_every_command_can_be_loaded() -> None:
                 yield from runs(inner)
 
     found = list(runs(build()))
-    assert len(found) == len(set(found)) > 14
+    assert {each for each in found if found.count(each) > 1} == {
+        "handoff:run_act"
+    }  # which carries out all that operators do
+    assert len(set(found)) > 14
     for command in found:
         module, _, function = command.partition(":")
         assert callable(getattr(import_module(f"bot.commands.{module}"), function))

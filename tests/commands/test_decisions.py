@@ -18,6 +18,7 @@ from bot.__main__ import main
 from bot.clock import SystemClock
 from bot.commands.audit import FORMULA, write_csv
 from bot.deciding import Deciding
+from bot.operators.operator import operator_id
 from bot.errors import Refused
 from bot.ports import Cursor
 from bot.store import actions
@@ -29,6 +30,7 @@ from tests.clock import ManualClock
 from tests.commands.folder import fill
 from tests.commands.test_command_line import UNSAFE, on_terminal
 from tests.e2e.house import Daemon
+from tests.people import People
 from tests.store.database import opened
 
 PEOPLE = {"ada": "approver", "eve": "admin", "bob": "agent", "vic": "viewer", "aud": "auditor"}
@@ -218,8 +220,8 @@ async def test_each_decision_of_an_operator_is_on_record(store: SqliteStore) -> 
     await store.run(actions.propose, replace(ASKED, is_free=True, operators=1))
     (consent,) = await consents(store)
     await store.run(actions.decide_by_operator, consent, False, "ada", "root", "a fraud", NOW + 1)
-    rows = await store.read("SELECT actor, action, subject, at_ms FROM audit")
-    assert rows == [("ada", "consent refused by root", "a1", NOW + 1)]
+    rows = await store.read("SELECT actor, action, subject, detail, at_ms FROM audit")
+    assert rows == [(operator_id("ada"), "consent refused", "a1", "root", NOW + 1)]
 
 
 async def unknown(store: SqliteStore, asked: Proposal = ASKED) -> str:
@@ -289,7 +291,7 @@ async def test_an_object_whose_outcome_is_unknown_is_not_touched_again(store: Sq
 
 def deciding_in(desk: Counter) -> Deciding:
     house = desk.house
-    return Deciding(house.store, house.clock, house.conversations, house.scheduler, lambda: PEOPLE)
+    return Deciding(house.store, house.clock, house.conversations, house.scheduler, People(PEOPLE))
 
 
 async def the_consents(desk: Counter) -> list[str]:
@@ -655,7 +657,7 @@ def test_the_commands_decide_in_the_running_daemon(served: Daemon) -> None:
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert wrong.stderr == "frontdesk: bob is agent; this takes one of: admin, approver.\n"
     nobody = served.command("consent", "approve", first[:10], "--as", "mallory")
-    assert "There is no mallory in [[operators.people]]" in nobody.stderr
+    assert "There is no operator mallory" in nobody.stderr
 
     done = served.command("consent", "approve", first[:10], "--as", "ada")
     assert done.stdout == "Agreed, as ada. Nothing is done before one more operator agrees, too.\n"

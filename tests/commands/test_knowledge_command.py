@@ -1,5 +1,6 @@
 """`frontdesk knowledge` reads the index that the daemon keeps."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -37,10 +38,10 @@ async def test_documents_are_listed(config: Path, capsys: pytest.CaptureFixture[
 async def test_passages_are_found_as_the_agent_finds_them(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With score and text, and with nothing hidden in it."""
     question = ["knowledge", "search", "when", "does", "the", "workshop", "open", "--config", str(config)]
-    assert main([*question, "--json"]) == 0
+    assert await asyncio.to_thread(main, [*question, "--json"]) == 0
     (found,) = json.loads(capsys.readouterr().out)
     assert found["title"] == "Opening hours"
-    assert main(question) == 0
+    assert await asyncio.to_thread(main, question) == 0
     shown = capsys.readouterr().out
     assert "opens at nine" in shown
     assert "\x1b" not in shown
@@ -48,7 +49,7 @@ async def test_passages_are_found_as_the_agent_finds_them(config: Path, capsys: 
 
 async def test_nothing_found_is_said(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty answer is a sentence."""
-    assert main(["knowledge", "search", "zebra", "--config", str(config)]) == 0
+    assert await asyncio.to_thread(main, ["knowledge", "search", "zebra", "--config", str(config)]) == 0
     assert capsys.readouterr().out == "Nothing found for: zebra\n"
 
 

@@ -50,10 +50,10 @@ async def test_sources_buttons_and_files_stand_under_the_text(server: DiscordSer
     assert not server.violations
 
 
-async def test_an_operator_is_named_and_asks_for_no_verdict(server: DiscordServer, opened: Open) -> None:
+async def test_an_operator_is_named_once_and_asks_for_no_verdict(server: DiscordServer, opened: Open) -> None:
     desk = await opened()
     ann = server.person("Ann")
-    message = Message(MessageId("m1"), Seq(1), Author.OPERATOR, "I look into it.", 0, name="Kim")
+    message = Message(MessageId("m1"), Seq(1), Author.OPERATOR, "**Kim:** I look into it.", 0, name="Kim")
     await desk.adapter.send(dm(server, ann), message)
     [post] = ours(server, server.world.direct(ann))
     assert (post.content, labels(post)) == ("**Kim:** I look into it.", [])

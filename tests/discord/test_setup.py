@@ -25,6 +25,17 @@ from tests.platforms.discord.server import DiscordServer
         ({"allow": {"users": []}}, "Extra inputs"),
         ({"enabled": True, "token": "a", "accounts": {"b": {"token": "a"}}}, "same token"),
         ({"enabled": True, "token": "a", "accounts": {"b": {}}}, "accounts.b"),
+        ({"operators_channel": "#desk"}, "no channel's id"),
+        ({"operators_channel": "1", "allow": {"rooms": ["1"]}}, "for operators alone"),
+        (
+            {
+                "enabled": True,
+                "token": "a",
+                "operators_channel": "1",
+                "accounts": {"b": {"token": "b", "operators_channel": "1"}},
+            },
+            "same operators_channel",
+        ),
         ({"accounts": {"No Name": {"token": "a"}}}, "small letters"),
     ],
 )
@@ -85,6 +96,17 @@ async def test_what_is_wrong_is_found_and_what_to_do_about_it(server: DiscordSer
     assert "Copy a new one" in finding.mend
 
 
+async def test_the_operators_channel_must_be_there_and_one_of_text(server: DiscordServer) -> None:
+    guild = server.add_guild("Shop", server.person("Ann"))
+    room = server.add_room(guild, "operators")
+    voice = server.world.room(guild, "voice", 2)
+    found = []
+    for channel in (room.id, voice.id, 42):
+        *_, finding = await discord.check(_settings(server, operators_channel=str(channel)), FakeHost())
+        found.append((finding.is_well, finding.what))
+    assert found == [(is_well, "the operators' channel is there") for is_well in (True, False, False)]
+
+
 async def test_a_discord_that_does_not_answer_is_a_finding() -> None:
     settings = Settings.model_validate({"enabled": True, "token": "a", "api_url": "http://127.0.0.1:9/api"})
     [finding] = await discord.check(settings, FakeHost())
@@ -120,8 +142,8 @@ async def test_nothing_of_the_sdk_is_loaded_before_a_channel_runs() -> None:
     assert (await process.communicate())[0].decode().strip() == "[]"
 
 
-def _settings(server: DiscordServer) -> Settings:
-    return Settings.model_validate({"enabled": True, "token": server.token, "api_url": server.api_url})
+def _settings(server: DiscordServer, **more: str) -> Settings:
+    return Settings.model_validate({"enabled": True, "token": server.token, "api_url": server.api_url, **more})
 
 
 def test_an_account_has_every_key_of_the_settings_but_the_accounts() -> None:

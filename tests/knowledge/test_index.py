@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.knowledge.index import COMMON_PASSAGES, Entry, IndexReader, IndexWriter, Known, choose_words, match_expression
+from bot.knowledge.index import Entry, IndexReader, IndexWriter, Known, match_expression
+from bot.knowledge.search import COMMON_PASSAGES, choose_words
 from bot.knowledge.words import informative_words
 from bot.model import PassageId
 

@@ -49,7 +49,7 @@ UNANSWERABLE = [
     "Can I get a refund for my order?",
     "Who won the football world cup?",
     "How do I cook an egg?",
-    "What are your opening hours?",
+    "Is there parking near your office?",
     "Do you ship to Switzerland?",
     "How do I connect Microsoft Teams?",
     "Is there a Salesforce integration?",

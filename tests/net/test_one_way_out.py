@@ -39,6 +39,7 @@ OWN_WAY = {
     "bot/llm/anthropic.py",
     "bot/llm/faults.py",
     "bot/llm/transcribe.py",
+    "bot/llm/embed.py",
     "adapters/discord/wire.py",
     "adapters/slack/api.py",
     "adapters/slack/link.py",

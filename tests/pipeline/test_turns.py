@@ -190,7 +190,7 @@ async def test_a_late_draft_becomes_a_note(tmp_path: Path) -> None:
         await house.say("are you there?", "2")
         await house.rest()
         assert house.channel.sent == []
-        assert await house.all("SELECT outcome FROM turns ORDER BY id") == [("answered",), ("recorded",)]
+        assert await house.all("SELECT outcome FROM turns ORDER BY id") == [("answered",), ("heard",)]
 
 
 async def test_unhandled_messages_are_answered_after_a_restart(tmp_path: Path) -> None:
@@ -468,7 +468,7 @@ async def test_f110_a_takeover_holds_although_the_user_writes_on(tmp_path: Path)
         assert channel.sent == []
         assert channel.drafts[-1][1] == "<withdrawn>"
         assert await house.all("SELECT visibility FROM messages WHERE author = 'agent'") == [("note",)]
-        assert await house.all("SELECT outcome FROM turns ORDER BY id") == [("answered",), ("recorded",)]
+        assert await house.all("SELECT outcome FROM turns ORDER BY id") == [("answered",), ("heard",)]
 
 
 async def test_a_question_beside_the_wish_for_a_person_is_answered(tmp_path: Path) -> None:

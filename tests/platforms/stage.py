@@ -39,7 +39,7 @@ OPEN: Final = """
     SELECT (SELECT COUNT(*) FROM inbox WHERE handled_ms IS NULL AND dead_ms IS NULL)
          + (SELECT COUNT(*) FROM outbox WHERE state IN ('planned', 'sending', 'unknown'))
          + (SELECT COUNT(*) FROM conversations c WHERE c.channel = 'web' AND c.delivered_seq <
-             (SELECT MAX(m.seq) FROM messages m WHERE m.conversation_id = c.id AND m.author <> 'user'))"""
+             (SELECT MAX(m.seq) FROM messages m WHERE m.conversation_id = c.id AND m.author <> 'user' AND m.visibility = 'public'))"""
 
 _MARK: Final = re.compile(r"\bq(\d+)x\b")
 _WITHIN: Final = re.compile(r"within (\d+ days)")

@@ -7,6 +7,7 @@ import pytest
 from adapters.slack.manifest import manifest
 from tests.platforms.slack.manifest import install
 from tests.platforms.slack.server import Site, SlackServer
+from tests.slack.desk import Desk
 from tests.slack.rig import Rig
 
 
@@ -35,6 +36,16 @@ async def rig(server: SlackServer, site: Site, request: pytest.FixtureRequest) -
 async def socket(server: SlackServer, site: Site) -> AsyncIterator[Rig]:
     made = Rig(server, site)
     assert install(site, manifest(made.settings, "")) == []
+    yield made
+    await made.stop()
+    assert site.space.ledger.violations == []
+
+
+@pytest.fixture(params=["socket", "http"])
+async def desk(server: SlackServer, site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
+    made = Desk(server, site, request.param)
+    assert install(site, manifest(made.settings, "http://127.0.0.1/webhooks/slack")) == []
+    await made.start()
     yield made
     await made.stop()
     assert site.space.ledger.violations == []

@@ -72,6 +72,13 @@ def test_each_account_has_a_webhook_of_its_own(server: SlackServer, site: Site) 
     assert "https://h.example/webhooks/slack/north" in guide(settings, "https://h.example")
 
 
+def test_no_two_accounts_share_an_operators_channel() -> None:
+    both = {"enabled": True, "mode": "http", "signing_secret": "s", "operators_channel": "C0123ABCD"}
+    accounts = {"north": {**both, "bot_token": "xoxb-2"}, "south": {**both, "bot_token": "xoxb-3"}}
+    with pytest.raises(ValueError, match="same operators_channel"):
+        Settings.model_validate({"enabled": True, "accounts": accounts})
+
+
 async def test_the_check_finds_everything_well(socket: Rig) -> None:
     found = await check(Settings.model_validate({**_plain(socket)}), socket.house)
     assert found
@@ -87,6 +94,36 @@ async def test_the_check_names_missing_scopes_and_refused_tokens(socket: Rig) ->
     found = await check(settings, socket.house)
     assert all(each.mend for each in found if not each.is_well)
     assert not any(each.is_well for each in found)
+
+
+async def test_the_check_looks_at_the_operators_channel(socket: Rig) -> None:
+    channel = socket.space.add_channel("desk", socket.anna, has_bot=False)
+    settings = Settings.model_validate({**_plain(socket), "operators_channel": channel.id})
+
+    async def found() -> tuple[bool, str]:
+        (finding,) = [each for each in await check(settings, socket.house) if "operators' channel" in each.what]
+        return finding.is_well, finding.mend
+
+    assert await found() == (
+        False,
+        f"There is no channel {channel.id}, or the app is not in it: /invite @Frontdesk there.",
+    )
+    channel.members.add(socket.space.bot.id)
+    assert await found() == (True, "")
+    channel.is_shared = True
+    is_well, mend = await found()
+    assert not is_well
+    assert "not shared" in mend
+
+
+def test_the_manifest_has_the_operators_shortcut_only_where_they_have_a_channel() -> None:
+    plain, desk = Settings(), Settings(operators_channel="C0123ABCD")
+    assert "shortcuts" not in manifest(plain, "")["features"]
+    (shortcut,) = manifest(desk, "")["features"]["shortcuts"]
+    assert (shortcut["type"], shortcut["callback_id"]) == ("message", "desk:reply")
+    assert manifest(desk, "")["oauth_config"] == manifest(plain, "")["oauth_config"]
+    assert "C0123ABCD" in guide(desk, "")
+    assert "operators" not in guide(plain, "").replace(manifest(plain, "")["display_information"]["description"], "")
 
 
 def test_every_scope_says_what_it_is_for() -> None:

@@ -11,6 +11,8 @@ from bot.store import records
 from bot.store.folder import DATABASE, prepare
 from bot.store.sqlite import SqliteStore
 
+ADD_AUDIT = "INSERT INTO audit (id, actor, action, subject, at_ms) VALUES (:id, '', :action, '', 1)"
+
 
 @asynccontextmanager
 async def opened(
@@ -37,7 +39,7 @@ async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 def note(cursor: Cursor, name: str, chars: int = 0) -> str:
     """One row of two: see `note_twice`."""
-    cursor.execute(records.ADD_AUDIT, {"id": name, "actor": "", "action": "x" * chars, "subject": "", "now": 1})
+    cursor.execute(ADD_AUDIT, {"id": name, "action": "x" * chars})
     return name
 
 

@@ -142,11 +142,13 @@ async def test_text_that_is_no_text_is_saved_as_well_as_it_can(tmp_path: Path) -
         await store.run(lambda cursor: note(cursor, "good"))
         await store.run(
             lambda cursor: cursor.execute(
-                "INSERT INTO audit SELECT 'bad', actor, CAST(x'61ff62' AS TEXT), subject, at_ms FROM audit"
+                "INSERT INTO audit (id, actor, action, subject, at_ms) SELECT 'bad', actor, CAST(x'61ff62' AS TEXT), subject, at_ms FROM audit"
             )
         )
         await store.run(
-            lambda cursor: cursor.execute("INSERT INTO audit SELECT 'odd', actor, '', '', 'soon' FROM audit LIMIT 1")
+            lambda cursor: cursor.execute(
+                "INSERT INTO audit (id, actor, action, subject, at_ms) SELECT 'odd', actor, '', '', 'soon' FROM audit LIMIT 1"
+            )
         )
     assert of(await salvaged(data), "audit") == (2, 1)
     assert saved(tmp_path / "saved") == ["bad", "good"]

@@ -50,6 +50,7 @@ class FakeHost:
         self.is_asked = asyncio.Event()
         self.passages = {"p1": Passage(PassageId("p1"), "guide.md", "Guide", "Read <this> first.", "https://x.test/g")}
         self.owner = "agent"
+        self.owner_name = ""
         self._accepted: dict[str, Accepted] = {}
         self._messages: dict[str, list[Message]] = {}
         self._blobs: dict[str, tuple[Blob, bytes, str]] = {}
@@ -94,7 +95,7 @@ class FakeHost:
         conversation = Conversation(
             ConversationId("k-" + at.chat), at, "main", self.owner, 1, last, CaseId("c1"), IdentityId("i1")
         )
-        return Transcript(conversation, tuple(shown), has_earlier=not after and len(messages) > limit)
+        return Transcript(conversation, tuple(shown), not after and len(messages) > limit, self.owner_name)
 
     async def passage(self, passage: PassageId) -> Passage:
         if passage not in self.passages:

@@ -1,4 +1,4 @@
-// Frontdesk's launcher: it alone loads with the host page, as a classic script or as a module; the rest follows when it is wanted.
+// The launcher: it alone loads with the host page, as a classic script or a module; the rest follows when it is wanted.
 (() => {
 	const script = document.currentScript || document.querySelector('script[src*="widget.js"]');
 	if (!script || window.Frontdesk) return;
@@ -30,19 +30,15 @@
 	};
 	paint(data.color);
 
-	const launcher = document.createElement("button");
-	launcher.className = "launch";
-	launcher.ariaExpanded = false;
-	launcher.ariaLabel = language === "de" ? "Chat öffnen" : "Open chat";
-	const badge = document.createElement("span");
-	badge.className = "badge";
-	badge.hidden = true;
+	const make = (tag, props) => Object.assign(document.createElement(tag), props);
+	const launcher = make("button", { className: "launch", ariaExpanded: false, ariaLabel: language === "de" ? "Chat öffnen" : "Open chat" });
+	const badge = make("span", { className: "badge", hidden: true });
 	launcher.append(badge);
 	root.append(launcher);
 
 	let app;
 	const call = (name, quiet) => {
-		app ||= import(base + "widget/view.js").then((view) => view.start({ base, prefix, data, root, launcher, badge, language, paint, contrast }));
+		app ||= import(base + "widget/view.js").then((view) => view.start({ base, prefix, data, root, launcher, badge, language, style, paint, contrast }));
 		app.then((view) => view[name](quiet), (fault) => {
 			app = null; // the next press tries again
 			console.warn(fault);
@@ -51,10 +47,13 @@
 	launcher.onclick = () => call("toggle");
 	window.Frontdesk = { open: () => call("open"), close: () => call("close") };
 
-	const begin = async () => {
+	const style = (css) => {
 		const sheet = new CSSStyleSheet();
-		sheet.replaceSync(await (await fetch(base + "widget/launcher.css")).text());
+		sheet.replaceSync(css);
 		root.adoptedStyleSheets.push(sheet);
+	};
+	const begin = async () => {
+		style(await (await fetch(base + "widget/launcher.css")).text());
 		document.body.append(host);
 		let known;
 		try {

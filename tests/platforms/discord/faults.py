@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.platforms.discord.limits import GLOBAL_REQUESTS, Json
 
-POST, EDIT, DELETE, LIST, ANSWER, TYPE, FILE, OTHER = (
+POST, EDIT, DELETE, LIST, ANSWER, TYPE, FILE, THREAD, OTHER = (
     "post",
     "edit",
     "delete",
@@ -17,6 +17,7 @@ POST, EDIT, DELETE, LIST, ANSWER, TYPE, FILE, OTHER = (
     "answer",
     "type",
     "file",
+    "thread",
     "other",
 )
 
@@ -26,6 +27,7 @@ _KINDS = {
     ("DELETE", "/channels/{channel}/messages/{message}"): DELETE,
     ("GET", "/channels/{channel}/messages"): LIST,
     ("POST", "/channels/{channel}/typing"): TYPE,
+    ("POST", "/channels/{channel}/messages/{message}/threads"): THREAD,
     ("POST", "/interactions/{interaction}/{token}/callback"): ANSWER,
     ("POST", "/webhooks/{application}/{token}"): ANSWER,
     ("PATCH", "/webhooks/{application}/{token}/messages/{message}"): ANSWER,

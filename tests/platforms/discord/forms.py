@@ -29,6 +29,7 @@ def check_message(body: Json, *, has_files: bool, is_edit: bool = False, old: Me
         raise too_long("nonce", limits.NONCE_CHARS)
     if len(body.get("embeds") or []) > limits.EMBEDS:
         raise too_long("embeds", limits.EMBEDS)
+    _check_embeds(body.get("embeds") or [])
     flags = int(body.get("flags") or 0) | (old.flags if old else 0)
     check_components(body.get("components") or [], is_v2=bool(flags & limits.COMPONENTS_V2))
     if flags & limits.COMPONENTS_V2 and content:
@@ -38,6 +39,25 @@ def check_message(body: Json, *, has_files: bool, is_edit: bool = False, old: Me
     check_allowed(body.get("allowed_mentions"))
     if not is_edit and not (clean(content) or has_files or body.get("embeds") or body.get("components")):
         raise limits.EMPTY_MESSAGE
+
+
+def _check_embeds(embeds: list[Json]) -> None:
+    """resources/message#embed-object-embed-limits."""
+    size = 0
+    for index, embed in enumerate(embeds):
+        fields = embed.get("fields") or []
+        if len(fields) > limits.EMBED_FIELDS:
+            raise too_long(f"embeds.{index}.fields", limits.EMBED_FIELDS)
+        texts = [(f"embeds.{index}", embed, limits.EMBED_TEXTS)]
+        texts += [(f"embeds.{index}.fields.{n}", one, limits.FIELD_TEXTS) for n, one in enumerate(fields)]
+        for path, part, most in texts:
+            for name, chars in most.items():
+                text = str(part.get(name) or "")
+                size += len(text)
+                if len(text) > chars or (part is not embed and not text.strip()):
+                    raise bad_length(f"{path}.{name}", 1, chars)
+    if size > limits.EMBED_CHARS:
+        raise too_long("embeds", limits.EMBED_CHARS)
 
 
 def clean(content: object) -> str:
@@ -185,6 +205,22 @@ def check_modal(data: Json) -> None:
         raise bad_length("data.components", 1, limits.MODAL_ROWS)
     if sum(map(len, texts_in(data["components"]))) > limits.V2_TEXT_CHARS:
         raise too_long("data.components", limits.V2_TEXT_CHARS)
+    for index, component in enumerate(walk(data["components"])):
+        path = f"data.components.{index}"
+        if component.get("type") == LABEL and not 1 <= len(component.get("label") or "") <= limits.FIELD_LABEL_CHARS:
+            raise bad_length(f"{path}.label", 1, limits.FIELD_LABEL_CHARS)
+        if component.get("type") == INPUT:
+            _check_input(path, component)
+
+
+def _check_input(path: str, field: Json) -> None:
+    _check_custom_id(path, field)
+    if field.get("style") not in (1, 2):
+        raise bad_form(f"{path}.style", "BASE_TYPE_CHOICES", "Value must be one of {1, 2}.")
+    if len(field.get("placeholder") or "") > limits.INPUT_HINT_CHARS:
+        raise too_long(f"{path}.placeholder", limits.INPUT_HINT_CHARS)
+    if not 1 <= int(field.get("max_length") or limits.INPUT_CHARS) <= limits.INPUT_CHARS:
+        raise bad_form(f"{path}.max_length", "NUMBER_TYPE_MAX", "int value should be between 1 and 4000.")
 
 
 def check_commands(commands: Iterable[Json]) -> None:

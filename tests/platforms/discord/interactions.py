@@ -117,11 +117,14 @@ class Interactions:
         return self._begin(COMPONENT, user, message.channel, data, message)
 
     def submit(self, opened: Interaction, **texts: str) -> Interaction:
-        """Sends off the modal that this interaction opened, with a text for each input by its custom_id."""
+        """Sends off the modal that this interaction opened, with a text for each input by its custom_id: in rows, or under the labels that it
+        was made with."""
         assert opened.modal is not None
-        inputs = [
-            {"type": forms.ROW, "components": [{"type": forms.INPUT, "custom_id": key, "value": text}]}
-            for key, text in texts.items()
+        fields = [{"type": forms.INPUT, "custom_id": key, "value": text} for key, text in texts.items()]
+        has_labels = any(part.get("type") == forms.LABEL for part in opened.modal["components"])
+        inputs: list[Json] = [
+            {"type": forms.LABEL, "component": field} if has_labels else {"type": forms.ROW, "components": [field]}
+            for field in fields
         ]
         data: Json = {"custom_id": opened.modal["custom_id"], "components": inputs}
         return self._begin(MODAL_SUBMIT, opened.user, opened.channel, data, opened.message)

@@ -44,6 +44,13 @@ class People:
         channel = at or self.world.direct(user)
         return self.world.write(channel, user, text, files=files, answers=answers, is_quiet=not is_told)
 
+    def forward(self, user: User, text: str, at: Channel) -> Message:
+        """Passes on a message from elsewhere, without a word of their own."""
+        message = self.world.write(at, user, "", is_quiet=True)
+        message.forwarded = text
+        self.world.tell_created(message)
+        return message
+
     def say_by_webhook(self, name: str, text: str, at: Channel) -> Message:
         """A program writes by a webhook: an author that is no user, with a webhook_id."""
         author = User(self.world.ids.next(), name, is_bot=True)

@@ -47,6 +47,7 @@ class Rest:
             ("GET", "/guilds/{guild}/threads/active", self._get_threads),
             ("GET", "/guilds/{guild}/members/{user}", self._get_member),
             ("GET", "/channels/{channel}", self._get_channel),
+            ("PATCH", "/channels/{channel}", self._change_channel),
             ("POST", "/attachments/refresh-urls", self._refresh_urls),
         ]
 
@@ -178,6 +179,17 @@ class Rest:
 
     async def _get_channel(self, request: web.Request) -> web.Response:
         return answer(self._world.json.channel(self._world.find_channel(request.match_info["channel"])))
+
+    async def _change_channel(self, request: web.Request) -> web.Response:
+        """resources/channel#modify-channel, of threads: a locked one only moderators open again."""
+        thread = self._world.find_channel(request.match_info["channel"])
+        body, _ = await read_body(request)
+        if not thread.is_thread or set(body) != {"archived"} or thread.is_locked:
+            raise limits.MISSING_PERMISSIONS
+        thread.is_archived = bool(body["archived"])
+        self._world.announce("THREAD_UPDATE", self._world.json.channel(thread), limits.GUILDS, None)
+        await wake(self.changed)
+        return answer(self._world.json.channel(thread))
 
     # --- files ------------------------------------------------------------------------------------------------------
 

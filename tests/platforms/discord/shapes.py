@@ -46,6 +46,8 @@ class Shapes:
         if message.interaction is not None:
             data["interaction_metadata"] = message.interaction
             data["application_id"] = str(self._world.application_id)
+        if message.forwarded:  # resources/message#message-snapshot-object
+            data["message_snapshots"] = [{"message": {"content": message.forwarded, "type": 0, "flags": 0}}]
         if message.thread is not None:
             data["thread"] = self.channel(message.thread)
         if message.has_reference and message.answers is not None:

@@ -97,7 +97,7 @@ class Channel:
 
 @dataclass(eq=False, slots=True)
 class Message:
-    """`shown` holds each text it has ever had, in order. `only_for`: an ephemeral one. `may_ping`: the body's allowed_mentions."""
+    """`shown` holds each text it has ever had, in order. `forwarded`: what somebody passes on with it. `only_for`: an ephemeral one. `may_ping`: the body's allowed_mentions."""
 
     id: int
     channel: Channel
@@ -123,6 +123,7 @@ class Message:
     only_for: User | None = None
     thread: Channel | None = None
     is_deleted: bool = False
+    forwarded: str = ""
     shown: list[str] = field(default_factory=list)
 
 

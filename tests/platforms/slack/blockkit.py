@@ -39,6 +39,7 @@ OPTION_VALUE_CHARS = 150
 CONFIRM_CHARS = {"title": 100, "text": 300, "confirm": 30, "deny": 30}
 """https://docs.slack.dev/reference/block-kit/composition-objects/confirmation-dialog-object"""
 PLACEHOLDER_CHARS = 150
+INPUT_CHARS = 3000
 VIEW_TITLE_CHARS = 24
 """https://docs.slack.dev/reference/views/modal-views"""
 PRIVATE_METADATA_CHARS = 3000
@@ -193,9 +194,22 @@ def _table(block: Json) -> list[str]:
 
 
 def _input(block: Json) -> list[str]:
-    return _text(block.get("label"), "label", 2000, is_plain=True) + (
-        [] if isinstance(block.get("element"), dict) else ["missing required field: element"]
-    )
+    found = _text(block.get("label"), "label", 2000, is_plain=True)
+    element = block.get("element")
+    if not isinstance(element, dict):
+        return [*found, "missing required field: element"]
+    if not element.get("action_id"):
+        found.append("missing required field: element.action_id")
+    return found + _element(element)
+
+
+def _text_input(element: Json) -> list[str]:
+    """https://docs.slack.dev/reference/block-kit/block-elements/plain-text-input-element"""
+    most = element.get("max_length", INPUT_CHARS)
+    found = [] if isinstance(most, int) and 0 < most <= INPUT_CHARS else [f"max_length must be 1 to {INPUT_CHARS}"]
+    if "placeholder" in element:
+        found += _text(element["placeholder"], "placeholder", PLACEHOLDER_CHARS, is_plain=True)
+    return found
 
 
 def _elements(block: Json, most: int) -> list[str]:
@@ -223,6 +237,8 @@ def _element(element: object) -> list[str]:
     kind = element["type"]
     if kind == "button":
         found += _button(element)
+    elif kind == "plain_text_input":
+        found += _text_input(element)
     elif kind in ("static_select", "multi_static_select", "overflow", "radio_buttons", "checkboxes"):
         found += _options(element)
     elif kind == "feedback_buttons":
@@ -261,6 +277,8 @@ def _options(element: Json) -> list[str]:
             found.append("missing required field: value")
     if "placeholder" in element:
         found += _text(element["placeholder"], "placeholder", PLACEHOLDER_CHARS, is_plain=True)
+    if "initial_option" in element and element["initial_option"] not in options:
+        found.append("initial_option must be one of the options")
     return found
 
 

@@ -10,6 +10,7 @@ NAME_CHARS = 35
 """https://docs.slack.dev/reference/app-manifest#display: display_information.name"""
 DESCRIPTION_CHARS = 140
 COMMANDS = 50
+SHORTCUT_CHARS = 24
 KNOWN_SCOPES = ALL_SCOPES | {
     "channels:join",
     "chat:write.customize",
@@ -34,6 +35,7 @@ def install(site: Site, manifest: Json) -> list[str]:
     space.scopes = set(((manifest.get("oauth_config") or {}).get("scopes") or {}).get("bot") or [])
     space.subscriptions = set(events.get("bot_events") or [])
     space.commands = {command["command"] for command in features.get("slash_commands") or []}
+    space.shortcuts = {shortcut["callback_id"] for shortcut in features.get("shortcuts") or []}
     space.is_interactive = bool((settings.get("interactivity") or {}).get("is_enabled"))
     space.is_agent = "assistant_view" in features or "agent_view" in features
     home = features.get("app_home") or {}
@@ -64,6 +66,7 @@ def problems(manifest: Json) -> list[str]:
     found += [f"unknown scope {scope}" for scope in sorted(scopes - KNOWN_SCOPES)]
     found += _event_problems(set(events.get("bot_events") or []), scopes)
     found += _command_problems(features.get("slash_commands") or [], scopes, bool(settings.get("socket_mode_enabled")))
+    found += _shortcut_problems(features.get("shortcuts") or [], scopes)
     if not settings.get("socket_mode_enabled"):
         found += [
             f"settings.{key}.request_url is needed without Socket Mode"
@@ -91,3 +94,16 @@ def _command_problems(commands: list[Json], scopes: set[str], is_socket: bool) -
         if not is_socket and not command.get("url"):
             found.append("a slash command needs a url without Socket Mode")
     return found + ([f"no more than {COMMANDS} commands"] if len(commands) > COMMANDS else [])
+
+
+def _shortcut_problems(shortcuts: list[Json], scopes: set[str]) -> list[str]:
+    """https://docs.slack.dev/reference/app-manifest#features: each field of a shortcut is required."""
+    found = ["shortcuts need the scope commands"] if shortcuts and "commands" not in scopes else []
+    for shortcut in shortcuts:
+        if shortcut.get("type") not in ("message", "global"):
+            found.append("a shortcut is of the type message or global")
+        if not 0 < len(str(shortcut.get("name", ""))) <= SHORTCUT_CHARS:
+            found.append(f"a shortcut's name must have 1 to {SHORTCUT_CHARS} characters")
+        if not shortcut.get("callback_id") or not shortcut.get("description"):
+            found.append("a shortcut needs a callback_id and a description")
+    return found

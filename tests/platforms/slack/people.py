@@ -19,6 +19,7 @@ class People:
 
     def __init__(self, space: Workspace, delivery: Delivery) -> None:
         self._space, self._delivery = space, delivery
+        self._last = Parcel("interactive", {}, "")
 
     # --- messages --------------------------------------------------------------------------------------------------
 
@@ -48,6 +49,27 @@ class People:
     def mention(self, person: Person, room: Room, text: str, *, thread: str = "") -> Post:
         """Writes in a channel with the app's name before the text: an app_mention and its twin."""
         return self.say(person, room, f"<@{self._space.bot.id}> {text}", thread=thread)
+
+    def forward(self, person: Person, post: Post, room: Room, text: str = "", *, thread: str = "") -> Post:
+        """Shares a message in another place, with a few words or none: what was shared hangs below them as an attachment.
+
+        https://docs.slack.dev/reference/events/message: `attachments` with `is_share`"""
+        shared = self.write(person, room, text, thread=thread)
+        shared.blocks = shared.blocks if text else []
+        shared.attachments = [
+            {
+                "is_share": True,
+                "is_msg_unfurl": True,
+                "channel_id": post.room,
+                "ts": post.ts,
+                "author_id": post.user,
+                "text": post.text,
+                "fallback": post.text,
+                "message_blocks": [{"channel": post.room, "ts": post.ts, "message": {"blocks": post.blocks}}],
+            }
+        ]
+        self.announce(shared)
+        return shared
 
     def webhook_says(self, room: Room, text: str, *, thread: str = "") -> Post:
         """An incoming webhook or an old integration: subtype bot_message, and no user at all."""
@@ -252,6 +274,9 @@ class People:
     async def shortcut(self, person: Person, post: Post, callback_id: str) -> Delivered:
         """A message shortcut. https://docs.slack.dev/reference/interaction-payloads/shortcuts-interaction-payload"""
         space = self._space
+        if callback_id not in space.shortcuts:
+            space.ledger.break_rule(f"{callback_id} is not a shortcut of the app")
+            return Delivered(Outcome.NOBODY, "no such shortcut")
         room = space.rooms[post.room]
         payload = self._interaction("message_action", person) | {
             "callback_id": callback_id,
@@ -264,12 +289,17 @@ class People:
         }
         return await self._interact(payload)
 
+    async def repeat_last(self) -> Delivered:
+        """The last interaction reaches the app once more, as over a connection that is tried again."""
+        return await self._delivery.deliver(self._last)
+
     async def _interact(self, payload: Json) -> Delivered:
         """Without interactivity switched on, the person sees an error and the app nothing."""
         if not self._space.is_interactive:
             self._space.ledger.break_rule("the app shows something to press, and has interactivity switched off")
             return Delivered(Outcome.NOBODY, "interactivity_disabled")
-        return await self._delivery.deliver(Parcel("interactive", payload, str(payload["type"])))
+        self._last = Parcel("interactive", payload, str(payload["type"]))
+        return await self._delivery.deliver(self._last)
 
     def _interaction(self, kind: str, person: Person) -> Json:
         space = self._space

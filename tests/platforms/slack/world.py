@@ -34,6 +34,7 @@ class Room:
     name: str
     members: set[str]
     is_archived: bool = False
+    is_shared: bool = False  # with another workspace
 
     @property
     def channel_type(self) -> str:
@@ -221,6 +222,7 @@ class Workspace:
         self.app_scopes: set[str] = {"connections:write"}  # of the app-level token
         self.subscriptions: set[str] = set(ALL_EVENTS)
         self.commands: set[str] = {"/frontdesk"}
+        self.shortcuts: set[str] = set()  # callback ids
         self.is_interactive = True
         self.is_agent = True  # the app has the Assistant view
         self.has_messages_tab = True  # people may write to the app directly
@@ -356,6 +358,7 @@ class Workspace:
             "is_mpim": False,
             "is_private": room.kind != "channel",
             "is_archived": room.is_archived,
+            "is_ext_shared": room.is_shared,
             "context_team_id": self.id,
         }
         if room.kind == "im":

@@ -6,33 +6,26 @@ const BACKOFF_MS = 500;
 const BACKOFF_MAX_MS = 30000;
 
 // localStorage under one prefix; a browser that forbids it only forgets on reload.
-const storage = (prefix) => {
-	const attempt = (act) => {
-		try {
-			return act(localStorage);
-		} catch {
-			return null;
-		}
-	};
-	return {
-		prefix,
-		get: (key) => attempt((store) => store.getItem(prefix + key)),
-		set: (key, value) => attempt((store) => store.setItem(prefix + key, value)),
-		remove: (key) => attempt((store) => store.removeItem(prefix + key)),
-		waiting: () => attempt((store) => Object.keys(store).filter((key) => key.startsWith(prefix + "out:")).map((key) => parsed(store[key]))) || [],
-	};
-};
+const storage = (prefix) => ({
+	prefix,
+	get: (key) => attempt(() => localStorage.getItem(prefix + key)),
+	set: (key, value) => attempt(() => localStorage.setItem(prefix + key, value)),
+	remove: (key) => attempt(() => localStorage.removeItem(prefix + key)),
+	waiting: () => attempt(() => Object.entries(localStorage).filter(([key]) => key.startsWith(prefix + "out:")).map(([, text]) => parsed(text))) || [],
+});
 
-const parsed = (text) => {
+const parsed = (text) => attempt(() => JSON.parse(text));
+
+const attempt = (act) => {
 	try {
-		return JSON.parse(text);
+		return act();
 	} catch {
 		return null;
 	}
 };
 
-// Without TLS there is no crypto.randomUUID.
-const uuid = () => "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (c) => (c ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (c / 4)))).toString(16));
+// A blob's URL ends in one; without TLS there is no crypto.randomUUID.
+const uuid = () => URL.createObjectURL(new Blob()).slice(-36);
 
 export const connect = ({ base, prefix, identity, listener }) => {
 	const pending = new Map();
@@ -68,7 +61,7 @@ export const connect = ({ base, prefix, identity, listener }) => {
 		if (code === 4400) return refuse();
 		round++;
 		socket?.close();
-		if (code === 1009) for (const message of pending.values()) fail(message); // too large
+		if (code === 1009) pending.forEach((message) => fail(message)); // too large
 		if (code === 1001) attempt = 1; // a restart: soon, but not all at once
 		if (code === 1013) attempt = Math.max(attempt, 4);
 		timer = setTimeout(begin, 50 + Math.random() * Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** attempt++));
@@ -84,7 +77,7 @@ export const connect = ({ base, prefix, identity, listener }) => {
 	const reset = () => {
 		after = conversation = undefined;
 		listener("+reset");
-		for (const message of pending.values()) listener("+pending", message);
+		pending.forEach(show);
 	};
 
 	// What is stored belongs to one signed-in user, or to anybody here; another user starts afresh.
@@ -102,7 +95,7 @@ export const connect = ({ base, prefix, identity, listener }) => {
 		token = self.store.get("token");
 		self.used ||= !!self.store.get("used");
 		for (const message of self.store.waiting().sort((a, b) => a.at_ms - b.at_ms)) pending.set(message.id, message);
-		for (const message of pending.values()) keep(message);
+		pending.forEach(keep);
 	};
 
 	const remember = () => {
@@ -112,9 +105,10 @@ export const connect = ({ base, prefix, identity, listener }) => {
 		if (token && !signed) self.store.set("token", token);
 	};
 
+	const show = (message) => listener("+pending", message);
 	const keep = (message) => {
 		self.store?.set("out:" + message.id, JSON.stringify(message));
-		listener("+pending", message);
+		show(message);
 	};
 
 	const receive = (frame) => {
@@ -145,8 +139,8 @@ export const connect = ({ base, prefix, identity, listener }) => {
 		if (self.used) remember();
 		attempt = 0;
 		become("online");
-		for (const message of pending.values()) if (!message.error) transmit(message);
-		for (const waiting of later.splice(0)) send(waiting);
+		pending.forEach((message) => message.error || transmit(message));
+		later.splice(0).forEach((frame) => send(frame));
 	};
 
 	const transmit = (message) => {
@@ -154,9 +148,7 @@ export const connect = ({ base, prefix, identity, listener }) => {
 		if (self.state !== "online" || !pending.has(id)) return;
 		send({ type: "message", id, text, ...(attachments.length && { attachments: attachments.map((file) => file.id) }) });
 		const own = round;
-		setTimeout(() => {
-			if (own === round && pending.has(id) && !message.error) lost(); // dead, and nobody said so
-		}, ACK_MS);
+		setTimeout(() => own === round && pending.has(id) && !message.error && lost(), ACK_MS); // dead, and nobody said so
 	};
 
 	const fail = (message, detail) => {
@@ -190,9 +182,9 @@ export const connect = ({ base, prefix, identity, listener }) => {
 		else if (must) later.push(frame);
 	};
 
-	const transfer = (path, request) => fetched(base + path, { ...request, headers: { ...request?.headers, Authorization: "Bearer " + token } });
-	const upload = async (file) => (await transfer("upload", { method: "POST", body: file, headers: { "X-File-Name": encodeURIComponent(file.name) } })).json();
-	const blob = async (id) => (await transfer("upload/" + encodeURIComponent(id))).blob();
+	const transfer = (path, request, headers) => fetched(base + "upload" + path, { ...request, headers: { ...headers, Authorization: "Bearer " + token } });
+	const upload = async (body) => (await transfer("", { method: "POST", body }, { "X-File-Name": encodeURIComponent(body.name) })).json();
+	const blob = async (id) => (await transfer("/" + encodeURIComponent(id))).blob();
 
 	const again = () => self.state === "waiting" && begin();
 

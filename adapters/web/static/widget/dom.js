@@ -23,12 +23,9 @@ export const text = (url) => fetched(url).then((answer) => answer.text());
 
 // A document, parsed without running anything.
 export const markup = (url) =>
-	new Promise((done, fail) => {
-		const request = new XMLHttpRequest();
+	new Promise((done, onerror) => {
+		const request = Object.assign(new XMLHttpRequest(), { responseType: "document", onerror, onload: () => done(request.response) });
 		request.open("GET", url);
-		request.responseType = "document";
-		request.onload = () => done(request.response);
-		request.onerror = fail;
 		request.send();
 	});
 
@@ -39,6 +36,6 @@ export const readable = (accent, theme, contrast) => {
 	const end = theme === "dark" ? 255 : 0;
 	for (let step = 0; ; step++) {
 		const colour = accent.map((part) => Math.round(part + ((end - part) * step) / 20));
-		if (step === 20 || contrast(colour, SURFACE[theme]) >= 4.6) return `rgb(${colour})`;
+		if (contrast(colour, SURFACE[theme]) >= 4.6) return `rgb(${colour})`;
 	}
 };

@@ -7,8 +7,7 @@ const IMAGE = /^image\/(png|jpeg|gif|webp)$/;
 
 export const makeFiles = ({ $, t, icon, server, warn, changed }) => {
 	const blobs = new Map();
-	const panel = $("panel");
-	const over = $("over");
+	const { panel, over, input } = $;
 	let chosen = [];
 
 	// A thumbnail or a chip. A file is only saved, never opened: the host page must not run what somebody sent.
@@ -20,27 +19,25 @@ export const makeFiles = ({ $, t, icon, server, warn, changed }) => {
 		if (!blobs.has(id)) blobs.set(id, server.blob(id));
 		blobs.get(id).then((blob) => {
 			link.href = URL.createObjectURL(new Blob([blob], { type: image ? type : "application/octet-stream" }));
-			if (image) link.prepend(h("img", { alt: name, onerror: ({ target }) => target.remove(), src: link.href }));
+			if (image) link.prepend(h("img", { alt: name, onerror() { this.remove(); }, src: link.href }));
 		}, () => blobs.delete(id));
 		return link;
 	};
 
-	const draw = () => {
-		$("tray").replaceChildren(...chosen.map((entry) => {
+	const set = (list) => {
+		chosen = list;
+		$.tray.replaceChildren(...chosen.map((entry) => {
 			const node = entry.id ? show(entry) : h("span", { class: "file" }, icon("sending"), t("uploading"));
 			node.append(button("off", t("remove", { name: clean(entry.name) }), (event) => {
 				event.preventDefault();
 				drop(entry);
-				$("input").focus();
+				input.focus();
 			}, icon("close")));
 			return node;
 		}));
 		changed();
 	};
-	const drop = (entry) => {
-		chosen = chosen.filter((other) => other !== entry);
-		draw();
-	};
+	const drop = (entry) => set(chosen.filter((other) => other !== entry));
 
 	const add = (list) => {
 		if (chosen.length + list.length > MOST) warn(t("files"));
@@ -50,21 +47,21 @@ export const makeFiles = ({ $, t, icon, server, warn, changed }) => {
 			server.upload(file).then((stored) => {
 				blobs.set(stored.id, Promise.resolve(file));
 				Object.assign(entry, stored);
-				draw();
+				set(chosen);
 			}, ({ detail }) => {
 				warn(detail || t("uploadFailed", { name: clean(file.name) }));
 				drop(entry);
 			});
 		}
-		draw();
+		set(chosen);
 	};
 
-	$("attach").onclick = () => $("picker").click();
-	$("picker").onchange = ({ target }) => {
+	$.attach.onclick = () => $.picker.click();
+	$.picker.onchange = ({ target }) => {
 		add([...target.files]);
 		target.value = "";
 	};
-	$("input").onpaste = (event) => {
+	input.onpaste = (event) => {
 		if (!event.clipboardData.files.length) return;
 		event.preventDefault();
 		add(event.clipboardData.files);
@@ -85,9 +82,6 @@ export const makeFiles = ({ $, t, icon, server, warn, changed }) => {
 		show,
 		chosen: () => chosen,
 		ready: () => chosen.every(({ id }) => id),
-		set: (list) => {
-			chosen = list;
-			draw();
-		},
+		set,
 	};
 };

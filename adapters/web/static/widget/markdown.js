@@ -26,7 +26,7 @@ export const safeUrl = (text) => {
 	}
 };
 
-export const link = (href, ...children) => h("a", { href, title: href, rel: "noopener noreferrer nofollow", target: "_blank" }, ...children);
+const link = (href, ...children) => h("a", { href, title: href, rel: "noopener noreferrer nofollow", target: "_blank" }, ...children);
 
 // `chip(n)` is the node of citation n, or nothing. In a `live` draft what is open counts as closed, and what did not change stays.
 export const render = (parent, text, chip = () => null, live = false) => {

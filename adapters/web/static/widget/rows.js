@@ -4,13 +4,13 @@ import { clean, render } from "./markdown.js";
 
 const REVEAL_MS = 40;
 
-export const makeRows = ({ t, list, template, language, icon, choice, name, file, send, retry, edit, cite, changed }) => {
+export const makeRows = ({ t, list, template, language, icon, name, file, send, retry, edit, cite, changed }) => {
 	const rows = new Map();
 	const pressed = new Map();
 	const still = matchMedia("(prefers-reduced-motion: reduce)");
 	const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
 	const exact = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
-	const all = () => Array.from(list.children, ({ row }) => row);
+	const all = () => [...list.children].map(({ row }) => row);
 
 	const rowOf = (id) => {
 		if (!rows.has(id)) {
@@ -30,6 +30,13 @@ export const makeRows = ({ t, list, template, language, icon, choice, name, file
 		if (!row.el.parentNode || row.el.nextSibling !== before) list.insertBefore(row.el, before);
 		changed(row);
 	};
+
+	const quiet = (id, said, seq) => {
+		rowOf(id).body.textContent = said;
+		update(rowOf(id), { author: "system", seq });
+	};
+
+	const last = () => Math.max(0, ...all().map(({ seq }) => seq || 0));
 
 	const remove = (id) => {
 		const row = rows.get(id);
@@ -65,7 +72,7 @@ export const makeRows = ({ t, list, template, language, icon, choice, name, file
 		if (!message) return;
 		const { text, citations = [] } = message;
 		const placed = new Set();
-		const chip = (citation) => button("chip", t("source", { number: citation.number, title: clean(citation.title) }), () => cite(citation), `${citation.number}`);
+		const chip = (citation) => button("chip", t("source", { ...citation, title: clean(citation.title) }), () => cite(citation), `${citation.number}`);
 		const numbered = (n) => {
 			const citation = citations.find(({ number }) => number === n);
 			return citation && placed.add(n) && chip(citation);
@@ -74,23 +81,22 @@ export const makeRows = ({ t, list, template, language, icon, choice, name, file
 		else render(body, text, numbered);
 		files.replaceChildren(...(message.attachments || []).map(file));
 		sources.replaceChildren(t("sources"), ...citations.filter(({ number }) => !placed.has(number)).map(chip));
-		choices.replaceChildren(...(message.buttons || []).map((one) => press(message.id, one)));
+		choices.replaceChildren(...presses(message));
 		meta.replaceChildren(...about(row));
 	};
 
-	const press = (message, { id, label }) => {
-		const mark = (node, own) => {
-			node.ariaDisabled = pressed.has(message);
-			if (own) node.ariaPressed = pressed.get(message) === id;
-		};
-		const node = choice(clean(label), () => {
+	const named = (name, node) => Object.assign(node, { name });
+	const mark = (nodes, chosen, done = false) => nodes.map((node) => Object.assign(node, { ariaPressed: node.name === chosen, ariaDisabled: done }));
+
+	const presses = ({ id: message, buttons = [] }) => {
+		const show = () => mark(nodes, pressed.get(message), pressed.has(message));
+		const nodes = buttons.map(({ id, label }) => named(id, button("choice", clean(label), () => {
 			if (pressed.has(message)) return;
 			pressed.set(message, id);
-			for (const other of node.parentNode.children) mark(other, other === node);
+			show();
 			send({ type: "press", message, button: id });
-		});
-		mark(node, true);
-		return node;
+		})));
+		return show();
 	};
 
 	const about = ({ author, message, pending }) => {
@@ -99,22 +105,16 @@ export const makeRows = ({ t, list, template, language, icon, choice, name, file
 		if (pending?.error) return [state("failed", "bad"), pending.error.trim() || t("tooLong"), act("retry", retry), act("edit", edit)];
 		if (pending) return [state("sending")];
 		const at = new Date(message.at_ms);
-		const time = h("time", { datetime: at.toISOString(), title: exact.format(at) }, ago(at));
-		return [time, ...(author === "user" ? [state("sent")] : author === "agent" ? thumbs(message) : [])];
+		const more = author === "user" ? [state("sent")] : author === "agent" ? thumbs(message) : [];
+		return [h("time", { datetime: at.toISOString(), title: exact.format(at) }, ago(at)), ...more];
 	};
 
 	const thumbs = ({ id, feedback }) => {
-		const mark = (thumb, value) => (thumb.ariaPressed = thumb.value === value);
-		const both = ["up", "down"].map((value) => {
-			const thumb = button("thumb", t(value), () => {
-				for (const other of both) mark(other, value);
-				send({ type: "feedback", message: id, value });
-			}, icon(value));
-			thumb.value = value;
-			mark(thumb, feedback);
-			return thumb;
-		});
-		return both;
+		const both = ["up", "down"].map((value) => named(value, button("thumb", t(value), () => {
+			mark(both, value);
+			send({ type: "feedback", message: id, value });
+		}, icon(value))));
+		return mark(both, feedback);
 	};
 
 	const ago = (at) => {
@@ -132,12 +132,11 @@ export const makeRows = ({ t, list, template, language, icon, choice, name, file
 			const json = JSON.stringify(message);
 			if (row.json === json) return;
 			update(row, { json, message, seq, author, draft: false });
-			if (announce && author !== "user") announce(`${by(row)}: ${row.body.innerText}`);
+			const who = by(row);
+			if (announce && author !== "user") announce((who && who + ": ") + row.body.innerText);
 		},
 
-		pending(message) {
-			update(rowOf(message.id), { message, author: "user", pending: message });
-		},
+		pending: (message) => update(rowOf(message.id), { message, author: "user", pending: message }),
 
 		acknowledge(id, message, seq) {
 			const row = rows.get(id);
@@ -160,29 +159,29 @@ export const makeRows = ({ t, list, template, language, icon, choice, name, file
 			const row = rows.get(id);
 			if (!row?.draft) return;
 			remove(id);
-			if (!row.shown) return;
-			update(rowOf(id), { author: "system" });
-			rowOf(id).body.textContent = t("withdrawn");
+			if (row.shown) quiet(id, t("withdrawn"));
+		},
+
+		// Stands before the first words of that person that follow what others said, or at the end.
+		join(name, announce) {
+			const others = all().findLastIndex((row) => row.author !== "user" && by(row) !== name);
+			const first = all().find(({ author }, at) => at > others && author === "operator");
+			const seq = first ? first.seq - 0.5 : last() + 0.001;
+			quiet("joined" + seq, t("joined", { name }), seq);
+			announce?.(t("joined", { name }));
 		},
 
 		drop(which) {
 			for (const [id, row] of rows) if (which(row)) remove(id);
 		},
 
-		last: () => Math.max(0, ...all().map(({ seq }) => seq || 0)),
-		unread: (read) => all().filter(({ author, seq }) => author !== "user" && seq > read).length,
+		last,
+		unread: (read) => all().filter(({ message, author, seq }) => message && author !== "user" && seq > read).length,
 
-		transcript() {
-			const said = all().filter(({ message, el }) => message && !el.hidden);
-			return said.map((row) => `[${exact.format(row.message.at_ms)}] ${by(row)}\n${row.message.text}\n`).join("\n");
-		},
+		transcript: () =>
+			all().filter(({ message, el }) => message && !el.hidden).map((row) => `[${exact.format(row.message.at_ms)}] ${by(row)}\n${row.message.text}\n`).join("\n"),
 
-		hide(from) {
-			for (const row of all()) row.el.hidden = row.seq <= from;
-		},
-
-		age() {
-			for (const node of list.querySelectorAll("time")) node.textContent = ago(new Date(node.dateTime));
-		},
+		hide: (from) => all().forEach((row) => (row.el.hidden = row.seq <= from)),
+		age: () => list.querySelectorAll("time").forEach((node) => (node.textContent = ago(new Date(node.dateTime)))),
 	};
 };

@@ -9,44 +9,31 @@ const LIMIT = 16000;
 const NEAR = 14400;
 const TYPING_MS = 3000;
 
-export const start = async ({ base, prefix, data, root, launcher, badge, language, paint, contrast }) => {
+export const start = async ({ base, prefix, data, root, launcher, badge, language, style, paint, contrast }) => {
 	const path = base + "widget/";
 	const words = (name) => json(path + name + ".json");
 	const [html, css, english, other] = await Promise.all([markup(path + "panel.html"), text(path + "panel.css"), words("en"), language === "de" && words(language)]);
-	const own = window.FrontdeskTexts || {};
-	const all = { ...english, ...other, ...own, ...own[language] };
+	const own = window.FrontdeskTexts;
+	const all = { ...english, ...other, ...own, ...own?.[language] };
 	const t = (key, values = {}) => all[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 
-	const sheet = new CSSStyleSheet();
-	sheet.replaceSync(css);
-	root.adoptedStyleSheets = [...root.adoptedStyleSheets, sheet];
-	const skin = h("div", { class: "fd", lang: language }, document.importNode(html.body.firstElementChild, true));
+	style(css);
+	const skin = h("div", { class: "fd", lang: language }, html.body.firstElementChild);
 	root.prepend(skin);
-	const $ = (id) => root.getElementById(id);
-	const icon = (name) => {
-		const svg = $("i-" + name).cloneNode(true);
-		svg.removeAttribute("id");
-		return svg;
-	};
+	const $ = new Proxy({}, { get: (_, id) => root.getElementById(id) });
+	const icon = (name) => Object.assign($["i-" + name].cloneNode(true), { id: "" });
 	for (const node of skin.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
-	for (const node of skin.querySelectorAll("[data-label]")) {
-		node.ariaLabel = t(node.dataset.label);
-		node.title = node.ariaLabel;
-	}
-	const [panel, menu, log, list, input, survey, queue, dots, jump, banner, notice, passage] =
-		["panel", "menu", "log", "list", "input", "survey", "queue", "dots", "jump", "banner", "notice", "sheet"].map($);
+	for (const node of skin.querySelectorAll("[data-label]")) node.title = node.ariaLabel = t(node.dataset.label);
+	const { panel, menu, log, list, input, survey, queue, dots, jump, banner, notice, sheet: passage } = $;
 	input.placeholder = input.ariaLabel = t("write");
 
-	let config;
+	let config, starting, from, cited;
 	let owner = "agent";
 	let person = "";
 	let caseOpen = false;
-	let starting;
-	let read = 0;
-	let from;
-	let typed = 0;
-	let cited;
 	let stuck = true;
+	let read = 0;
+	let typed = 0;
 	let top = 0;
 	const changed = [];
 
@@ -54,25 +41,24 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	const name = () => clean(setting("name")) || t("name");
 	const phone = () => innerWidth <= 480;
 	const rest = () => (phone() ? log : input).focus(); // the focus leaves what is about to vanish
-	const choice = (label, onclick) => button("choice", label, onclick);
+	const settle = () => root.activeElement?.offsetHeight === 0 && rest(); // or what just has
 	const tell = (bar, said) => {
 		bar.firstElementChild.textContent = said;
 		bar.hidden = false;
 	};
 	const warn = (said) => tell(notice, clean(said));
 	const announce = (said) => {
-		$("live").append(h("p", {}, said));
-		if ($("live").childElementCount > 3) $("live").firstChild.remove();
+		$.live.append(h("p", {}, said));
+		if ($.live.childElementCount > 3) $.live.firstChild.remove();
 	};
 
 	const dark = matchMedia("(prefers-color-scheme: dark)");
 	const dress = () => {
-		const theme = /^(light|dark)$/.test(data.theme) ? data.theme : dark.matches ? "dark" : "light";
-		skin.dataset.theme = theme;
+		const theme = (skin.dataset.theme = /^(light|dark)$/.test(data.theme) ? data.theme : dark.matches ? "dark" : "light");
 		skin.style.setProperty("--accent-text", readable(paint(setting("color")), theme, contrast));
-		render($("greeting"), setting("greeting") || t("greeting"));
+		render($.greeting, setting("greeting") || t("greeting"));
 		const asked = [setting("suggestions") || []].flat().join("|").split("|");
-		$("suggestions").replaceChildren(...asked.filter(Boolean).map((said) => choice(said, () => {
+		$.suggestions.replaceChildren(...asked.filter(Boolean).map((said) => button("choice", said, () => {
 			say(said);
 			rest();
 		})));
@@ -80,26 +66,30 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	};
 
 	const present = () => {
-		const shown = owner === "operator" ? person || t("person") : name();
-		$("title").textContent = shown;
-		$("face").textContent = [...shown][0].toUpperCase();
-		$("role").textContent = { agent: t("assistant"), queue: t("waiting") }[owner] || t("person") + " · " + name();
-		dots.firstChild.textContent = t("typing", { name: shown });
+		const shown = owner === "operator" ? person : name();
+		$.title.textContent = shown;
+		$.face.textContent = [...shown][0].toUpperCase();
+		$.role.textContent = { agent: t("assistant"), queue: t("waiting") }[owner] || t("person") + " · " + name();
+		skin.dataset.owner = owner;
+		settle();
 	};
 
-	const writing = (on) => {
+	const writing = (on, called) => {
 		clearTimeout(dots.timer);
-		if (on) dots.timer = setTimeout(writing, 60000);
+		if (on) dots.timer = setTimeout(writing, called ? 10000 : 60000); // nobody says when a person stops
 		dots.hidden = !on;
+		dots.firstChild.textContent = t("typing", { name: called || name() });
 		follow();
 	};
 
-	const answers = (who, called) => {
+	const answers = (who, called, announced) => {
+		const before = owner + person;
 		owner = who;
-		person = clean(called);
-		if (owner !== "queue") queue.hidden = true;
+		person = clean(called) || t("person");
+		if (owner !== "queue") Object.assign(queue, { hidden: true, place: 0 });
 		if (owner !== "agent") writing(false);
 		present();
+		if (owner === "operator" && owner + person !== before) rows.join(person, announced);
 	};
 
 	const arrange = (row) => {
@@ -151,28 +141,31 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 
 	const files = makeFiles({ $, t, icon, server, warn, changed: () => drawComposer() });
 	const rows = makeRows({
-		t, list, template: $("row").content.firstElementChild, language, icon, choice, name, file: files.show,
+		t, list, template: $.row.content.firstElementChild, language, icon, name, file: files.show,
 		changed: arrange,
-		send: (frame) => server.send(frame),
+		send(frame) {
+			server.send(frame);
+			settle();
+		},
 		retry(message) {
 			rest();
 			server.retry(message);
 		},
-		edit(message) {
-			server.forget(message.id);
-			rows.remove(message.id);
-			input.value = message.text;
-			files.set(message.attachments);
+		edit({ id, text, attachments }) {
+			server.forget(id);
+			rows.remove(id);
+			input.value = text;
+			files.set(attachments);
 			input.focus();
 		},
-		cite(citation) {
-			cited = citation.id;
-			$("source").textContent = clean(citation.title);
-			$("passage").replaceChildren();
-			$("page").href = safeUrl(citation.url) || "";
-			$("page").hidden = !safeUrl(citation.url);
+		cite({ id, title, url }) {
+			cited = id;
+			$.source.textContent = clean(title);
+			$.passage.replaceChildren();
+			$.page.href = safeUrl(url) || "";
+			$.page.hidden = !safeUrl(url);
 			passage.showModal();
-			server.send({ type: "passage", id: citation.id });
+			server.send({ type: "passage", id });
 		},
 	});
 
@@ -188,19 +181,21 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 			rows.drop(() => true);
 			read = 0;
 			from = undefined;
-			survey.hidden = queue.hidden = true;
+			survey.hidden = true;
+			answers("agent");
 		},
 		"+pending": (message) => rows.pending(message),
 		welcome(frame) {
 			const first = !rows.last();
+			const told = first ? null : announce;
 			rows.drop(({ draft }) => draft);
 			caseOpen = frame.case;
 			from ??= +server.store.get("from");
-			if (first) $("older").hidden = !frame.has_earlier;
+			if (first) $.older.hidden = !frame.has_earlier;
 			writing(false);
 			queue.hidden = true;
-			answers(frame.owner, frame.name);
-			for (const message of frame.history || []) rows.show(message, !first && announce);
+			for (const message of frame.history) rows.show(message, told);
+			answers(frame.owner, frame.owner_name, told);
 			if (first) scroll();
 		},
 		ack({ id, message, seq }) {
@@ -208,7 +203,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 			caseOpen = true;
 			if (owner === "agent") writing(true);
 		},
-		typing: () => writing(true),
+		typing: ({ name }) => writing(true, clean(name)),
 		delta(frame) {
 			writing(false);
 			rows.delta(frame);
@@ -218,29 +213,24 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 			rows.show(frame, announce);
 		},
 		withdraw: ({ message }) => rows.withdraw(message),
-		owner(frame) {
-			answers(frame.owner, frame.name);
-			announce($("title").textContent + ", " + $("role").textContent);
-		},
+		owner: (frame) => answers(frame.owner, frame.name, announce),
 		queue({ position, wait_s }) {
-			queue.textContent = t("place", { position }) + (wait_s ? " " + t("wait", { minutes: Math.ceil(wait_s / 60) }) : "");
-			queue.hidden = false;
-			announce(queue.textContent);
+			const said = t("place", { position }) + (wait_s ? " " + t("wait", { minutes: Math.ceil(wait_s / 60) }) : "");
+			if (queue.place !== position) announce(said);
+			Object.assign(queue, { textContent: said, hidden: false, place: position });
 			follow();
 		},
 		passage({ id = cited, title, text }) {
 			if (id !== cited) return;
-			if (title) $("source").textContent = clean(title);
-			render($("passage"), text || t("gone"));
+			if (title) $.source.textContent = clean(title);
+			render($.passage, text || t("gone"));
 		},
 		case({ id, state }) {
 			if (state !== "ended") return;
 			caseOpen = false;
 			queue.hidden = true;
 			writing(false);
-			survey.name = id;
-			survey.classList.remove("done");
-			survey.hidden = false;
+			Object.assign(survey, { name: id, className: "survey", hidden: false });
 			announce(t("solved"));
 			follow();
 		},
@@ -272,9 +262,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		end: () => caseOpen && server.send({ type: "end" }),
 		human: () => say(t("humanText")),
 		known: () => say(t("known")),
-		download() {
-			h("a", { href: URL.createObjectURL(new Blob([rows.transcript()])), download: "chat.txt" }).click();
-		},
+		download: () => h("a", { href: URL.createObjectURL(new Blob([rows.transcript()])), download: "chat.txt" }).click(),
 	};
 	survey.onclick = ({ target: { name: value } }) => {
 		if (!value) return;
@@ -289,15 +277,15 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		rest();
 		acts[target.name]();
 	};
-	$("earlier").onclick = () => {
+	$.earlier.onclick = () => {
 		from = 0;
 		rest();
 		arrange();
 	};
 
-	$("form").onsubmit = (event) => {
+	$.form.onsubmit = (event) => {
 		event.preventDefault();
-		if ($("go").disabled) return;
+		if ($.go.disabled) return;
 		const said = input.value.trim();
 		const attached = files.chosen();
 		input.value = "";
@@ -307,7 +295,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 	input.onkeydown = (event) => {
 		if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
 		event.preventDefault();
-		$("form").requestSubmit();
+		$.form.requestSubmit();
 	};
 	input.oninput = () => {
 		drawComposer();
@@ -319,13 +307,12 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		input.style.height = 0;
 		input.style.height = input.scrollHeight + "px";
 		const left = LIMIT - (input.value.length > NEAR && [...input.value].length);
-		$("count").hidden = left > LIMIT - NEAR;
-		$("count").textContent = t(left < 0 ? "over" : "left", { count: Math.abs(left) });
-		$("count").classList.toggle("bad", left < 0);
-		$("go").disabled = !files.ready() || !(input.value.trim() || files.chosen().length);
+		$.count.hidden = left > LIMIT - NEAR;
+		$.count.textContent = t(left < 0 ? "over" : "left", { count: Math.abs(left) });
+		$.count.classList.toggle("bad", left < 0);
+		$.go.disabled = !files.ready() || !(input.value.trim() || files.chosen().length);
 	};
 
-	// Opening, closing, keys
 	const watch = () => server.state === "idle" && server.connect();
 	const open = (quiet) => {
 		if (panel.open) return;
@@ -347,7 +334,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		seen();
 		launcher.focus();
 	};
-	$("close").onclick = close;
+	$.close.onclick = close;
 	panel.onclick = ({ target }) => menu.contains(target) || (menu.open = false);
 	panel.onkeydown = (event) => {
 		if (event.key !== "Escape" || passage.open) return;

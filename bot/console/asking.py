@@ -1,0 +1,96 @@
+"""What every request of the page has in common: who asks, what its body holds, and how a refusal is told."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from bot.commands.reports import NoSuchReport
+from bot.console.admission import signed_in
+from bot.console.frames import encoded
+from bot.console.room import Room
+from bot.errors import Refused
+from bot.store.sessions import Signed
+from bot.text import clean
+
+BODY_BYTES: Final = 65_536
+_STATUS: Final = {
+    "signed_out": 401,
+    "not_signed_in": 401,
+    "bad_origin": 403,
+    "bad_token": 403,
+    "not_allowed": 403,
+    "no_conversation": 404,
+    "no_report": 404,
+    "no_blob": 404,
+    "no_passage": 404,
+    "too_large": 413,
+    "bad_type": 415,
+    "too_many_tries": 429,
+}  # any other refusal is 400
+DATA: Final[Mapping[str, str]] = {
+    hdrs.CACHE_CONTROL: "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Asked = Callable[[Signed, web.Request], Awaitable[web.StreamResponse]]
+
+
+def of_anyone(answer: Answer) -> Answer:
+    """A handler whose refusals are told in a sentence."""
+
+    async def answered(request: web.Request) -> web.StreamResponse:
+        try:
+            return await answer(request)
+        except Refused as refusal:
+            return _refusal(refusal)
+        except NoSuchReport as missing:
+            return _refusal(Refused("no_report", f"{missing}."))
+
+    return answered
+
+
+def of_operator(room: Room, answer: Asked) -> Answer:
+    """The same, for whoever is signed in."""
+
+    async def answered(request: web.Request) -> web.StreamResponse:
+        return await answer(await signed_in(room, request), request)
+
+    return of_anyone(answered)
+
+
+def told(value: object) -> web.Response:
+    return web.Response(body=encoded(value), content_type="application/json", charset="utf-8", headers=DATA)
+
+
+async def fields(request: web.Request, *names: str) -> dict[str, Any]:
+    """The JSON object of a request. `names` are texts that it must have. Raises Refused."""
+    body = await body_of(request)
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in names):
+        raise Refused("bad_request", f"This request has to say: {', '.join(names)}.")
+    return {name: clean(value) if isinstance(value, str) else value for name, value in found.items()}
+
+
+async def body_of(request: web.Request) -> bytes:
+    """Raises Refused("too_large")."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > BODY_BYTES:
+            raise Refused("too_large", "That is too long.")
+    return bytes(body)
+
+
+def _refusal(refusal: Refused) -> web.Response:
+    body = encoded({"code": refusal.code, "detail": refusal.detail})
+    status = _STATUS.get(refusal.code, 400)
+    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8", headers=DATA)

@@ -1,0 +1,73 @@
+// A sound and a notification for what waits. Asked for by a button only; the text of a message never leaves the page.
+import { button, icon, tell } from "./dom.js";
+import { AWAITING, isMine, named, state } from "./state.js";
+import { oneLine } from "./text.js";
+import { channel } from "./words.js";
+
+const KEY = "frontdesk:alerts";
+let known = new Map(); // conversation -> [is waiting, at_ms]
+let sound;
+
+const stored = (value) => {
+	try {
+		if (value !== undefined) localStorage.setItem(KEY, value);
+		return localStorage.getItem(KEY) === "on";
+	} catch {
+		return false;
+	}
+};
+
+export const bell = button("icon bell", "Tell me about new cases", () => toggle(), icon("bell"));
+const draw = () => bell.setAttribute("aria-pressed", String(stored()));
+draw();
+
+const toggle = async () => {
+	if (stored()) stored("off");
+	else {
+		sound ??= new AudioContext();
+		const answer = "Notification" in window ? await Notification.requestPermission() : "denied";
+		stored("on");
+		tell(answer === "granted" ? "You hear and see new cases." : "You hear new cases. The browser shows no notifications until you allow them for this page.");
+		beep();
+	}
+	draw();
+};
+
+const beep = () => {
+	if (!sound || sound.state !== "running") return;
+	const tone = new OscillatorNode(sound, { frequency: 660 });
+	const volume = new GainNode(sound, { gain: 0.06 });
+	tone.connect(volume).connect(sound.destination);
+	tone.start();
+	tone.stop(sound.currentTime + 0.12);
+};
+// Browsers let a page make a sound only after somebody has touched it.
+addEventListener("pointerdown", () => stored() && (sound ??= new AudioContext()), { passive: true });
+
+// Learns what is there without a word.
+export const learn = (rows) => {
+	for (const row of rows) known.set(row.conversation, [AWAITING.has(row.stage), row.at_ms]);
+};
+
+export const noticed = (rows) => {
+	for (const row of rows) {
+		const [wasWaiting, at_ms] = known.get(row.conversation) ?? [false, 0];
+		const isNewCase = AWAITING.has(row.stage) && !wasWaiting;
+		const isMessage = isMine(row) && row.line_author === "user" && row.at_ms > at_ms;
+		if ((isNewCase || isMessage) && stored()) alarm(row, isNewCase);
+	}
+	learn(rows);
+};
+
+const alarm = (row, isNewCase) => {
+	const isSeen = document.hasFocus() && state.open?.id === row.conversation;
+	if (isSeen) return;
+	beep();
+	if (!("Notification" in window) || Notification.permission !== "granted") return;
+	const note = new Notification(isNewCase ? "A case waits" : "A new message", { body: `${oneLine(named(row), 60)} on ${channel(row.channel)}`, tag: row.conversation });
+	note.onclick = () => {
+		focus();
+		location.hash = `#/${encodeURIComponent(row.conversation)}`;
+		note.close();
+	};
+};

@@ -1,0 +1,58 @@
+"""Who wants to know that something has changed: consoles, operators' rooms, `frontdesk handoff watch`.
+
+Only ids of conversations pass through, in batches, and only after the commit: whoever hears one reads what it needs from the store. Nothing
+is kept for those who are not there; they read everything when they come.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+MOST = 10_000  # ids that wait for one listener; beyond that it is told to read everything
+
+
+class Listener:
+    """One who listens. `overflowed`: too much has changed since the last batch; read everything."""
+
+    def __init__(self, is_of_handoffs: bool = False) -> None:
+        self.is_of_handoffs = is_of_handoffs
+        self.overflowed = False
+        self._changed: dict[str, None] = {}
+        self._has_some = asyncio.Event()
+
+    def put(self, conversation: str) -> None:
+        if len(self._changed) >= MOST:
+            self.overflowed = True
+            self._changed.clear()
+        self._changed[conversation] = None
+        self._has_some.set()
+
+    async def batch(self) -> list[str]:
+        """Waits until something has changed, then gives all of it, each once. `overflowed` is for the caller to reset."""
+        await self._has_some.wait()
+        self._has_some.clear()
+        changed, self._changed = self._changed, {}
+        return list(changed)
+
+
+class Feed:
+    """Tells every listener which conversations have changed. Never waits."""
+
+    def __init__(self) -> None:
+        self._listeners: tuple[Listener, ...] = ()
+
+    def touch(self, conversation: str, *, is_handoff: bool = False) -> None:
+        """Something was committed of this conversation, or is going on in it (typing). `is_handoff`: it has to do with a handoff."""
+        for listener in self._listeners:
+            if is_handoff or not listener.is_of_handoffs:
+                listener.put(conversation)
+
+    @contextmanager
+    def listening(self, *, is_of_handoffs: bool = False) -> Iterator[Listener]:
+        """`is_of_handoffs`: nothing but what has to do with them."""
+        listener = Listener(is_of_handoffs)
+        self._listeners += (listener,)
+        try:
+            yield listener
+        finally:
+            self._listeners = tuple(each for each in self._listeners if each is not listener)

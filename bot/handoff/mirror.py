@@ -1,0 +1,347 @@
+"""Operators' rooms: each handoff has a card there, and the card a thread in which the conversation goes on.
+
+The room and its threads are conversations like any other, and what is shown there are messages with outbox rows: so each line is shown once and in
+order, whatever ends in between. This part only copies: what is new of a conversation, and the card when it has changed.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from bot import ids
+from bot.channels import Channel
+from bot.delivery import Delivery
+from bot.errors import FrontdeskError
+from bot.files import is_missing
+from bot.handoff.card import Shown, card_of
+from bot.handoff.feed import Feed
+from bot.handoff.orders import shown
+from bot.ids import conversation_id, identity_id
+from bot.model import ROOM, Address, Author, Conversation, Message, MessageId, Seq
+from bot.ports import Clock, Cursor, Store, Value
+from bot.store import handoffs, records
+from bot.store.handoffs import Record
+from bot.store.operators import operator_by_id
+
+log = logging.getLogger(__name__)
+
+AT_ONCE: Final = 20  # messages of one conversation in one unit of work
+BEFORE: Final = 20  # messages before the handoff that the thread begins with
+AGAIN_S: Final = 30.0
+_CARD: Final = """
+    SELECT r.card, r.shown, r.thread, r.mirrored_seq, r.logged_ms, o.state, o.external_id
+    FROM room_cards r LEFT JOIN outbox o ON o.message_id = r.card AND o.part = 0 WHERE r.case_id = :case AND r.room = :room"""
+_ADD_CARD: Final = """
+    INSERT INTO room_cards (case_id, room, conversation_id, card, shown, mirrored_seq, logged_ms, changed_ms)
+    VALUES (:case, :room, :conversation, :card, :shown, :mirrored, :logged, :now)"""
+_SET_CARD: Final = """
+    UPDATE room_cards SET shown = :shown, thread = :thread, mirrored_seq = :mirrored, logged_ms = :logged, changed_ms = :now
+    WHERE case_id = :case AND room = :room"""
+_SHOW_AGAIN: Final = "UPDATE messages SET text = :text, buttons = :buttons WHERE id = :id"
+_SEND_AGAIN: Final = """
+    UPDATE outbox SET role = 'final', state = 'planned', attempts = 0, due_ms = :now, text = NULL, error = ''
+    WHERE message_id = :id AND part = 0 AND state = 'sent' AND external_id <> ''"""
+_NEW: Final = f"""
+    SELECT {records.MESSAGE_COLUMNS}, m.via FROM messages m
+    WHERE m.conversation_id = :conversation AND m.seq > :after AND m.case_id = :case AND m.kind <> 'press:returned' ORDER BY m.seq LIMIT :limit"""
+_LOGGED: Final = """
+    SELECT id, actor, what, detail, at_ms FROM handoff_log
+    WHERE handoff_id IN (SELECT id FROM handoffs WHERE conversation_id = :conversation AND case_id = :case) AND at_ms >= :after AND what IN ('claim', 'release', 'return', 'resolve', 'cancel', 'queue_timeout',
+        'operator_silent', 'hand_on', 'offer', 'snooze', 'missed first reply', 'missed next reply', 'missed resolve', 'blocked')
+    ORDER BY at_ms, id LIMIT 50"""
+_BEFORE: Final = f"""
+    SELECT {handoffs.COLUMNS} FROM handoffs
+    WHERE conversation_id = :conversation AND case_id <> :case AND case_id IN (
+        SELECT case_id FROM room_cards WHERE conversation_id = :conversation)
+    ORDER BY asked_ms DESC, id DESC LIMIT 1"""
+_OF_ROOM: Final = (
+    "SELECT DISTINCT conversation_id FROM room_cards WHERE room = :room AND (thread = '' OR shown = 'stale')"
+)
+_OPEN: Final = "SELECT conversation_id FROM handoffs WHERE ended_ms IS NULL OR ended_ms > :since"
+_IS_READ: Final = "SELECT 1 FROM inbox WHERE message_id = :id AND handled_ms IS NULL AND dead_ms IS NULL"  # or will be
+_HOUSE: Final = "house"
+STALE: Final = "stale"
+
+
+@dataclass(slots=True)
+class Copied:
+    """What a unit of work made: the addresses that something waits for; `is_more`: not all fitted."""
+
+    woken: list[Address] = field(default_factory=list)
+    is_more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """An operators' room, or one of its threads. `split`: how its channel cuts long texts."""
+
+    at: Address
+    split: Callable[[str], Sequence[str]]
+
+
+def whole(text: str) -> Sequence[str]:
+    return (text,)
+
+
+class Mirror:
+    """Keeps the rooms of all channels in step. `rooms()`: those that there are now."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        feed: Feed,
+        delivery: Delivery,
+        channels: Mapping[str, Channel],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._feed = feed
+        self._delivery = delivery
+        self._channels = channels
+
+    def rooms(self) -> list[Room]:
+        found = []
+        for channel in self._channels.values():
+            at = channel.has_room.room if channel.has_room is not None else None
+            if at is not None:
+                found.append(Room(at, channel.splits.split if channel.splits is not None else whole))
+        return found
+
+    async def run(self) -> None:
+        """Until cancelled. What changed while nobody listened is found at the start."""
+        with self._feed.listening(is_of_handoffs=True) as listener:
+            await self._take_up()
+            while True:
+                changed = await listener.batch()
+                if listener.overflowed:
+                    listener.overflowed = False
+                    await self._take_up()
+                for conversation in changed:
+                    await self._bring(conversation)
+
+    async def _take_up(self) -> None:
+        since = self._clock.now_ms() - 86_400_000
+        for (conversation,) in await self._store.read(_OPEN, {"since": since}):
+            await self._bring(conversation)
+
+    async def _bring(self, conversation: str) -> None:
+        try:
+            rooms = self.rooms()
+            if not rooms:
+                return
+            if any(conversation == conversation_id(room.at) for room in rooms):  # a card there may have been posted
+                for (waiting,) in await self._store.read(_OF_ROOM, {"room": conversation}):
+                    await self.bring(waiting, rooms)
+                return
+            await self.bring(conversation, rooms)
+        except FrontdeskError as error:
+            log.warning("an operators' room is behind: %s", error)
+            self._clock.call_later(AGAIN_S, lambda: self._feed.touch(conversation, is_handoff=True))
+
+    async def bring(self, conversation: str, rooms: Sequence[Room]) -> None:
+        """Everything of this conversation that the rooms do not show yet."""
+        is_more = True
+        while is_more:
+            copied = await self._store.run(copy, conversation, tuple(rooms), self._clock.now_ms())
+            for at in copied.woken:
+                self._delivery.wake(at)
+            is_more = copied.is_more
+
+
+# --- a unit of work --------------------------------------------------------------------------------------------------
+
+
+def copy(cursor: Cursor, conversation: str, rooms: Sequence[Room], now_ms: int) -> Copied:
+    copied = Copied()
+    record = handoffs.latest_of(cursor, conversation)
+    rows = cursor.fetch(records.CONVERSATION_BY_ID, {"id": conversation})
+    if record is None or not rows or rows[0][13] == ROOM:
+        return copied
+    found = records.conversation_of(rows[0])
+    before = cursor.fetch(_BEFORE, {"conversation": conversation, "case": record.case})
+    for each in (*map(handoffs.record_of, before), record):  # the case before may have ended unseen
+        for room in rooms:
+            _bring(cursor, found, each, room, now_ms, copied)
+    return copied
+
+
+def _bring(cursor: Cursor, found: Conversation, record: Record, room: Room, now_ms: int, copied: Copied) -> None:
+    place = conversation_id(room.at)
+    key: dict[str, Value] = {"case": record.case or record.id, "room": place}
+    card = card_of(cursor, found, record, now_ms)
+    rows = cursor.fetch(_CARD, key)
+    if not rows:
+        _post(cursor, found, record, room, card, key, now_ms)
+        copied.woken.append(room.at)
+        return
+    id_, was_shown, thread, mirrored, logged, state, external = rows[0]
+    if was_shown == "forgotten":
+        return
+    now_shown = digest(card)
+    if now_shown != was_shown and state == "sent" and external:
+        again: dict[str, Value] = {"id": id_, "text": card.text, "buttons": records.buttons_text(card.buttons)}
+        cursor.execute(_SHOW_AGAIN, again)
+        if cursor.execute(_SEND_AGAIN, {"id": id_, "now": now_ms}):
+            was_shown = now_shown
+            copied.woken.append(room.at)
+    if now_shown != was_shown:
+        was_shown = STALE  # it is on its way just now: looked at again when it has arrived
+    if external:
+        at = replace(room.at, thread=external)
+        thread = conversation_id(at)
+        add_room(cursor, at, now_ms)
+        mirrored, logged = _continue(cursor, found, record, Room(at, room.split), mirrored, logged, now_ms, copied)
+    values: dict[str, Value] = {"shown": was_shown, "thread": thread, "mirrored": mirrored, "logged": logged}
+    cursor.execute(_SET_CARD, {**key, **values, "now": now_ms})
+
+
+def _post(
+    cursor: Cursor, found: Conversation, record: Record, room: Room, card: Shown, key: dict[str, Value], now_ms: int
+) -> None:
+    place = conversation_id(room.at)
+    add_room(cursor, room.at, now_ms)
+    id_ = MessageId(ids.derived_id("card", str(key["case"]), place))
+    _append(cursor, room, Message(id_, Seq(0), Author.SYSTEM, card.text, now_ms, buttons=card.buttons))
+    values: dict[str, Value] = {
+        "conversation": found.id,
+        "card": id_,
+        "shown": digest(card),
+        "mirrored": max(0, record.first_seq - 1 - BEFORE),
+        "logged": record.asked_ms - 1,
+        "now": now_ms,
+    }
+    cursor.execute(_ADD_CARD, {**key, **values})
+
+
+def _continue(
+    cursor: Cursor,
+    found: Conversation,
+    record: Record,
+    at: Room,
+    mirrored: int,
+    logged: int,
+    now_ms: int,
+    copied: Copied,
+) -> tuple[int, int]:
+    """Appends what is new to the thread. Returns how far it has come."""
+    thread = conversation_id(at.at)
+    case = record.case or found.case
+    values: dict[str, Value] = {"conversation": found.id, "after": mirrored, "case": case, "limit": AT_ONCE}
+    rows = cursor.fetch(_NEW, values)
+    lines = _lines(cursor, found, case, thread, logged)
+    is_waiting = False
+    for row in rows:
+        message, via = records.message_of(row), row[14]
+        is_waiting = any(map(is_missing, message.attachments)) and bool(cursor.fetch(_IS_READ, {"id": message.id}))
+        if is_waiting:  # its files are being fetched: the turn that does so tells of it
+            break
+        mirrored = message.seq
+        if via != thread and (message.text or message.attachments) and not message.is_deleted:
+            _append(cursor, at, _copy_of(message, thread, now_ms))
+    for at_ms, line in lines:
+        logged = at_ms
+        _append(cursor, at, replace(line, at_ms=now_ms))
+    if rows or lines:
+        copied.woken.append(at.at)
+    copied.is_more |= len(rows) == AT_ONCE and not is_waiting
+    return mirrored, logged
+
+
+def _copy_of(message: Message, thread: str, now_ms: int) -> Message:
+    """In the thread: by the same author, without what only the user can press. A file that could not be had is named."""
+    id_ = MessageId(ids.derived_id("mirrored", thread, message.id))
+    lost = [f"({each.name}: {each.problem or 'did not arrive'})" for each in message.attachments if not each.blob]
+    text = "\n".join([message.text, *lost]).strip() if lost else message.text
+    files = tuple(each for each in message.attachments if each.blob)
+    message = replace(message, text=text, attachments=files)
+    return replace(message, id=id_, at_ms=now_ms, buttons=(), case=_NO_CASE, feedback="", is_edited=False)
+
+
+_NO_CASE: Final = Message(MessageId(""), Seq(0), Author.SYSTEM, "", 0).case
+_SAYS: Final[dict[str, Callable[[str, str], str]]] = {
+    "claim": lambda who, _: f"{who} has taken it.",
+    "release": lambda who, _: f"{who} has given it back to the queue.",
+    "return": lambda who, detail: f"{who} has returned it to the agent{' ' + detail if detail else ''}.",
+    "resolve": lambda who, _: f"{who} has resolved it.",
+    "cancel": lambda who, _: "The user no longer wants to wait: the agent has it again.",
+    "queue_timeout": lambda who, _: "Nobody came in time: the agent has it again.",
+    "operator_silent": lambda who, _: "No word for too long: it is back in the queue.",
+    "hand_on": lambda who, detail: f"{who} has offered it to {detail}.",
+    "offer": lambda who, detail: f"It is offered to {detail}.",
+    "snooze": lambda who, _: f"{who} has put it off.",
+    "blocked": lambda who, _: f"{who} has blocked the user.",
+}
+
+
+def _lines(cursor: Cursor, found: Conversation, case: str, thread: str, logged: int) -> list[tuple[int, Message]]:
+    """What was done since then and does not stand there yet: several things may have been done in one moment."""
+    lines = []
+    values: dict[str, Value] = {"conversation": found.id, "case": case, "after": logged}
+    for log_id, actor, what, detail, at_ms in cursor.fetch(_LOGGED, values):
+        id_ = MessageId(ids.derived_id("logged", thread, log_id))
+        if cursor.fetch(records.MESSAGE_KEY, {"id": id_}):
+            continue
+        who, says = _name(cursor, actor), _SAYS.get(what)
+        about = _name(cursor, detail) if what in ("hand_on", "offer") else detail
+        text = says(who, about) if says is not None else f"⏱ {what}"
+        lines.append((at_ms, Message(id_, Seq(0), Author.SYSTEM, text, at_ms)))
+    return lines
+
+
+def _name(cursor: Cursor, operator: str) -> str:
+    found = operator_by_id(cursor, operator)
+    return shown(found.name) if found is not None else "Somebody"
+
+
+def _append(cursor: Cursor, room: Room, message: Message) -> None:
+    place = conversation_id(room.at)
+    last_seq = cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": place})[0][2]
+    placed = replace(message, seq=Seq(last_seq + 1))
+    records.add_message(cursor, placed, place, "")
+    parts = room.split(placed.text) if placed.text else (None,)
+    records.add_outbox(cursor, placed, place, room.at.channel, parts if len(parts) > 1 else (None,))
+
+
+def add_room(cursor: Cursor, at: Address, now_ms: int) -> None:
+    """The conversation that is a room or a thread of it, once."""
+    place = conversation_id(at)
+    if cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": place}):
+        return
+    identity = identity_id(at.channel, at.account, _HOUSE)
+    cursor.execute(records.ADD_USER, {"user": identity, "name": "", "now": now_ms})
+    cursor.execute(
+        records.ADD_IDENTITY,
+        {
+            "id": identity,
+            "channel": at.channel,
+            "account": at.account,
+            "external": _HOUSE,
+            "user": identity,
+            "name": "",
+            "verified": 0,
+            "now": now_ms,
+        },
+    )
+    cursor.execute(
+        records.ADD_CONVERSATION,
+        {
+            "id": place,
+            "channel": at.channel,
+            "account": at.account,
+            "chat": at.chat,
+            "thread": at.thread,
+            "identity": identity,
+            "agent": "main",
+            "kind": ROOM,
+            "now": now_ms,
+        },
+    )
+
+
+def digest(card: Shown) -> str:
+    """Equal for cards that look alike."""
+    text = "\x1f".join([card.text, *(f"{button.id}\x1e{button.label}" for button in card.buttons)])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

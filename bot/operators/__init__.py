@@ -1,0 +1,1 @@
+"""The people on our side: who they are, what they may do, and how they prove it."""
