@@ -9,7 +9,7 @@ from bot import ids
 from bot.delivery import heard_s
 from bot.errors import Refused
 from bot.handoff.blocks import remember_earlier
-from bot.handoff.leaving import user_left
+from bot.handoff.leaving import become_room, user_left
 from bot.handoff.machine import Happening
 from bot.ids import conversation_id, identity_id, message_id
 from bot.model import (
@@ -129,6 +129,7 @@ def accept(cursor: Cursor, event: MessageReceived | PersonRequested | ContactCho
         return Stored(Accepted(arrival.message, is_duplicate=True))
     attachments: tuple[Attachment, ...] = ()
     heard = 0
+    has_turned = bool(arrival.conversation_kind) and become_room(cursor, arrival.conversation, arrival.now_ms)
     if isinstance(event, MessageReceived):
         attachments = attach(cursor, event) if event.attachments or event.files else ()
         heard = hear(cursor, event, arrival) if event.before else 0
@@ -143,7 +144,7 @@ def accept(cursor: Cursor, event: MessageReceived | PersonRequested | ContactCho
         cursor.execute(memory.SET_SHARED, {"id": arrival.conversation})
     if stored.inbound is None and arrival.kind == "message" and address(cursor, arrival, text, attachments):
         return addressed(cursor, arrival)
-    stored.is_stale = heard > 0
+    stored.is_stale = heard > 0 or has_turned
     return stored
 
 

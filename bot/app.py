@@ -291,6 +291,7 @@ class App:
             self.fetcher,
             self.health,
         )
+        self.house.knowledge_on = lambda key: self.assembly.knows[config.agent_for(key)]
         self.staff = Staff(config, self._core())
         self.turns.handing = self.staff.handing
         self.intake.graves = Graves(self.house.secret(ERASURE_KEY))

@@ -14,7 +14,7 @@ from bot.config import Config, schema
 from bot.config.checks import MAIN, OFFLINE
 from bot.late import LateKnowledge, LateOffline, LateSources, Plan
 from bot.net.perimeter import Perimeter
-from bot.ports import ChatModel, Clock
+from bot.ports import ChatModel, Clock, Knowledge
 from bot.telemetry.metrics import Metrics
 from bot.tools import Tool
 from bot.tools.names import REQUEST_HUMAN, SEARCH_KNOWLEDGE
@@ -55,6 +55,7 @@ class Assembly:
         limits = config.limits
         plan = self._plan(config, index)
         self.knowledge = LateKnowledge(plan)
+        self.knows = {key: self._known(settings) for key, settings in config.agents.items()}
         self.sources = LateSources(plan, self._perimeter, config.secret)
         prices = {name: each.prices for name, each in config.models.items()}
         self.spending = Spending(clock, prices, per_person=limits.person_cost_per_day, per_day=limits.cost_per_day)
@@ -212,14 +213,22 @@ class Assembly:
             tools = [tool for tool in tools if tool.name == SEARCH_KNOWLEDGE]
         return Agent(rules, chain, self.router.chain([OFFLINE]), tools, self._clock, _local(config))
 
+    def _known(self, settings: schema.Agent) -> Knowledge:
+        """What an agent may quote, and those who talk with it may open."""
+        return self.knowledge.seen_by(settings.audiences, settings.language, _within(settings))
+
     def _tools(self, settings: schema.Agent) -> list[Tool]:
         tools: list[Tool] = []
         if settings.knowledge and SEARCH_KNOWLEDGE in settings.tools:
-            within = () if isinstance(settings.knowledge, bool) else settings.knowledge
-            tools.append(SearchKnowledge(self.knowledge.seen_by(settings.audiences, settings.language), within))
+            within = _within(settings)
+            tools.append(SearchKnowledge(self._known(settings), within))
         if REQUEST_HUMAN in settings.tools:
             tools.append(RequestHuman())
         return tools
+
+
+def _within(settings: schema.Agent) -> tuple[Path, ...]:
+    return () if isinstance(settings.knowledge, bool) else settings.knowledge
 
 
 def _local(config: Config) -> frozenset[str]:

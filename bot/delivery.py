@@ -56,6 +56,7 @@ HOLE_NOTICE = "The rest of this answer could not be delivered."
 HOLE_PART = 10_000  # the part number of that notice: after every other
 TEMPLATE_PART = 20_000  # that of the form which tells a person outside the window that a message waits
 NO_PERIOD_S = float("inf")
+ROOM_KEEPS_S = 86_400.0  # operators' rooms are brought up to date although their platform was down for hours
 ROWS_AT_ONCE = 50
 RECORD_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # what became of a request is not forgotten for a busy disk
 _ONCE = records.ADD_OUTBOX + " ON CONFLICT (message_id, part) DO NOTHING"
@@ -341,16 +342,24 @@ class Delivery:
     async def _refused(self, channel: Channel, conversation: Conversation, part: Part, error: SendRefused) -> None:
         """Tried again until the message is too old; a platform that is down for a while costs no answer."""
         age_s = (self._clock.now_ms() - part.message.at_ms) / 1000
-        is_kept = part.was_held or bool(part.message.replaces) or age_s < channel.limits.max_age_s
+        max_age_s = self._max_age_s(channel, conversation)
+        is_kept = part.was_held or bool(part.message.replaces) or age_s < max_age_s
         if error.retry_after_s is not None and error.is_retryable and is_kept:
             due = self._clock.now_ms() + round(error.retry_after_s * 1000)
             values: dict[str, Value] = {**part.key, "due": due, "error": str(error)[:500]}
             await self._record(execute, records.PUT_OFF, values)
-        elif error.is_retryable and (part.attempts + 1 < TRIES or age_s < channel.limits.max_age_s):
+        elif error.is_retryable and (part.attempts + 1 < TRIES or age_s < max_age_s):
             wait_s = WAITS_S[min(part.attempts, len(WAITS_S) - 1)]
             await self._mark(part, OutboxState.SENDING, OutboxState.PLANNED, wait_s, str(error))
         else:
             await self._give_up(conversation, part, str(error))
+
+    @staticmethod
+    def _max_age_s(channel: Channel, conversation: Conversation) -> float:
+        return max(channel.limits.max_age_s, ROOM_KEEPS_S) if conversation.kind else channel.limits.max_age_s
+
+    def _is_kept_for_room(self, conversation: Conversation, part: Part) -> bool:
+        return bool(conversation.kind) and self._clock.now_ms() - part.message.at_ms < ROOM_KEEPS_S * 1000
 
     async def _reconcile(self, channel: Channel, conversation: Conversation, part: Part) -> bool:
         if part.message.replaces:  # to be shown in a draft's place, which may be done over and over
@@ -382,10 +391,10 @@ class Delivery:
 
     async def _absent(self, conversation: Conversation, part: Part) -> None:
         """It certainly did not arrive: sent again, the first time at once, and not for ever."""
-        if part.attempts >= TRIES:
+        if part.attempts >= TRIES and not self._is_kept_for_room(conversation, part):
             await self._give_up(conversation, part, "cut off each time, and certainly not delivered")
             return
-        wait_s = WAITS_S[part.attempts - 2] if part.attempts > 1 else 0.0
+        wait_s = WAITS_S[min(part.attempts, len(WAITS_S) + 1) - 2] if part.attempts > 1 else 0.0
         await self._mark(part, part.state, OutboxState.PLANNED, wait_s, "certainly not delivered; sent again")
 
     async def _lookup_failed(self, conversation: Conversation, part: Part, error: SendError | TimeoutError) -> None:
@@ -397,7 +406,7 @@ class Delivery:
             await self._store.run(execute, records.PUT_OFF_LOOKUP, {**part.key, "due": due, "error": reason[:500]})
             return
         self._lookups[key] += 1
-        if self._lookups[key] >= LOOKUPS:
+        if self._lookups[key] >= LOOKUPS and not self._is_kept_for_room(conversation, part):
             del self._lookups[key]
             await self._hold(conversation, part, f"could not find out whether it arrived: {reason}")
             return

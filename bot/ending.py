@@ -27,6 +27,7 @@ from bot.store.steps import add_spend, attempt_json, end_steps, record_attempts
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 NOT_MADE = "Something went wrong on our side before it was made. Nothing was done."
 UNSTAFFED = Rules()
+_WISHES = frozenset({"wish", "handed over"})
 _PLAIN = frozenset({"answered", "tools"})
 
 
@@ -197,7 +198,7 @@ def _begin(cursor: Cursor, ending: Ending) -> Begun | None:
 def _add_reply(cursor: Cursor, ending: Ending, last_seq: int, *, is_public: bool, is_wish: bool) -> Message | None:
     """The turn's reply, or the note that has become of it. What only passes on a wish says nothing beside the announcement."""
     given, conversation = ending.reply, ending.conversation
-    if given is None or (is_wish and ending.outcome == "wish"):
+    if given is None or (is_wish and ending.outcome in _WISHES):
         return None
     if not is_public:
         given = replace(given, id=MessageId(ids.derived_id("late", given.id, ending.turn)), buttons=())

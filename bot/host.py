@@ -67,7 +67,7 @@ class House:
         self.intake = intake
         self.store = store
         self.blobs = blobs
-        self.knowledge = knowledge
+        self.knowledge_on: Callable[[str], Knowledge] = lambda key: knowledge  # channel -> what its users may open
         self.fetcher = fetcher
         self.owner_name: Callable[[Conversation], Awaitable[str]] = nobody
         self._data = data
@@ -189,7 +189,8 @@ class Door:
         return Transcript(stands, messages, len(rows) > limit, name)
 
     async def passage(self, passage: PassageId) -> Passage:
-        found = await self._house.knowledge.passage(passage)
+        known = self._house.knowledge_on(key_of(self._at.channel, self._at.account))
+        found = await known.passage(passage)
         if found is None:
             raise Refused("no_passage", "This passage is no longer part of the documents.")
         return found

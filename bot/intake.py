@@ -397,7 +397,7 @@ class Intake:
                 raise
             if is_changed:
                 self._conversations.changed(change.conversation)
-                self._rules.touch(change.conversation)
+                self._rules.changed_hands(change.conversation)
         return Accepted(change.message)
 
     async def _forget(self, event: ForgetRequested) -> None:

@@ -49,15 +49,17 @@ class LateKnowledge:
         if self._real is not None:
             await self._real.close()
 
-    def seen_by(self, audiences: Collection[str], language: str) -> KnowledgePort:
-        """The knowledge with the documents for these audiences too, and none in another language ("": in any)."""
-        return _View(self, tuple(audiences), language) if audiences or language else self
+    def seen_by(self, audiences: Collection[str], language: str, opens: Sequence[Path] = ()) -> KnowledgePort:
+        """The knowledge with the documents for these audiences too, and none in another language ("": in any). Passages are opened of
+        documents for these audiences alone, below `opens` (none: anywhere)."""
+        return _View(self, tuple(audiences), language, tuple(opens))
 
     async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> Sequence[Found]:
         return await (await self.loaded()).search(query, limit, within)
 
     async def passage(self, passage: PassageId) -> Passage | None:
-        return await (await self.loaded()).passage(passage)
+        """Whoever it is for: for operators."""
+        return await (await self.loaded()).passage(passage, audiences=None)
 
     async def loaded(self) -> "FolderKnowledge":
         """The real one, once it is there."""
@@ -73,13 +75,14 @@ class _View:
     knowledge: LateKnowledge
     audiences: tuple[str, ...]
     language: str
+    opens: tuple[Path, ...]
 
     async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> Sequence[Found]:
         real = await self.knowledge.loaded()
         return await real.search(query, limit, within, audiences=self.audiences, language=self.language)
 
     async def passage(self, passage: PassageId) -> Passage | None:
-        return await self.knowledge.passage(passage)
+        return await (await self.knowledge.loaded()).passage(passage, self.opens, audiences=self.audiences)
 
 
 class LateSources:

@@ -390,7 +390,8 @@ class Turns:
         is_returned = all(inbound.button == RETURNED for inbound in batch.read)
         ask = None if is_returned else await self.handing.before(batch.conversation, batch.read)
         if ask is not None and ask.is_at_once:
-            ending = self._ending(turn, working, batch, None, "handed over", started_ms)
+            reply = self._reply(batch, working, Answer(text=WISH_NOTED), Author.SYSTEM)  # where nothing can begin
+            ending = self._ending(turn, working, batch, reply, "handed over", started_ms)
             ending.ask, ending.is_wish = ask.ask, True
             return ending
         if is_returned and all(inbound.message.author is Author.SYSTEM for inbound in batch.read):
@@ -549,6 +550,9 @@ class Turns:
         if ended.begun is not None:
             self.handing.begun(ended.begun)
         is_handoff = ended.begun is not None or ending.hears is not None or ended.is_late
+        is_handoff = (
+            is_handoff or ending.conversation.owner != AGENT_OWNER
+        )  # what somebody writes who gets no messages is shown
         self.handing.touch(ending.conversation.id, is_handoff=is_handoff)
 
     def _count_incidents(self, attempts: Sequence[Attempt]) -> None:

@@ -67,7 +67,8 @@ def modal(command: str, thread: str) -> Modal:
 
 def is_form(custom_id: str) -> bool:
     kind, _, rest = custom_id.partition(":")
-    return kind == "form" and rest.partition(":")[0] in FORMS
+    command, about, _ = rest.partition(":")
+    return kind == "form" and command in FORMS and bool(about)
 
 
 def sent(custom_id: str, components: list[dict[str, Any]]) -> Sent:

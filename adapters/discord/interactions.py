@@ -63,7 +63,7 @@ class Interactions:
         self._rooms = rooms
         self._gate = gate
         self._inbound = inbound
-        self._operators = OperatorsRoom(account, rooms, inbound, replies, self._room)
+        self._operators = OperatorsRoom(account, rooms, inbound, replies, gate, self._room)
 
     async def begin(self, one: Interaction) -> bool:
         """Defers, at once. False: it is not taken any further, for it came too late, or from somebody who is not answered here."""

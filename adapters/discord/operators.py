@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from adapters.admission import Gate, Speaker
 from adapters.discord import components, forms, translate
 from adapters.discord.commands import DESK_NAMES
 from adapters.discord.inbound import Inbound, Marked
@@ -26,6 +27,7 @@ _ELSEWHERE: Final = "This is for operators, in their channel."
 _NO_CHANNEL: Final = "No channel for operators is set up."
 _RECEIVED: Final = "Received."
 _LINK: Final = "link"
+_TOO_OFTEN: Final = "Too many tries. Please wait a minute."
 
 FindRoom = Callable[[Interaction, User], Awaitable[Room]]
 
@@ -39,12 +41,14 @@ class OperatorsRoom:
         rooms: Rooms,
         inbound: Inbound,
         replies: Replies,
+        gate: Gate,
         find_room: FindRoom,
     ) -> None:
         self._account = account
         self._rooms = rooms
         self._inbound = inbound
         self._replies = replies
+        self._gate = gate
         self._find_room = find_room
 
     def concerns(self, one: Interaction) -> bool:
@@ -92,11 +96,15 @@ class OperatorsRoom:
             await self._replies.say(one, said, is_private=True)
 
     def _refusal(self, one: Interaction, room: Room) -> str:
-        """Why it is not taken here; "" where it is."""
+        """Why it is not taken here; "" where it is. Codes are tried no more often than messages are written, wherever that is."""
         if not self._rooms.operators:
             return _NO_CHANNEL
-        is_anywhere = one.type == COMMAND and one.data.name == _LINK
-        return "" if is_anywhere or self._rooms.is_desk(room) else _ELSEWHERE
+        if self._rooms.is_desk(room):
+            return ""
+        if one.type != COMMAND or one.data.name != _LINK or one.person is None:
+            return _ELSEWHERE
+        is_within = self._gate.paces(Speaker(one.person.id, one.guild_id, _LINK))
+        return "" if is_within else _TOO_OFTEN
 
     def _asks(self, one: Interaction) -> str:
         """The command whose form has to be filled in first."""

@@ -89,7 +89,7 @@ def _due(deadline: Mapping[str, Any], now_ms: int) -> str:
 
 def _told(shown: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     row, context = shown["row"], shown["context"]
-    yield f"{row['user']['name'] or 'Somebody'} on {row['channel']}", "bold"
+    yield f"{one_line(row['user']['name']) or 'Somebody'} on {row['channel']}", "bold"
     holder = row["operator"]["name"] if row["operator"] else row["owner"]
     yield f"  {row['stage'] or 'no handoff'}, with {holder}", ""
     yield f"  case {row['case'] or '-'}, conversation {row['conversation']}", "dim"
@@ -117,7 +117,10 @@ def _entry(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return
     note = ", a note" if entry["visibility"] == "note" else ""
     state = f", {entry['delivery']}" if entry["delivery"] else ""
-    yield f"{clock(entry['at_ms'])}  {entry['name'] or entry['author']} (#{entry['seq']}{note}{state})", "cyan"
+    yield (
+        f"{clock(entry['at_ms'])}  {one_line(entry['name']) or entry['author']} (#{entry['seq']}{note}{state})",
+        "cyan",
+    )
     text = "(deleted by its author)" if entry["is_deleted"] else entry["text"]
     for line in text.splitlines() or [""]:
         yield f"    {line}", ""

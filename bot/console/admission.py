@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 
 from bot.console.room import Room
 from bot.errors import Refused
+from bot.net.gate import counted
 from bot.operators.roles import Right
 from bot.operators.signing_in import Session, is_csrf
 from bot.store import sessions
@@ -50,6 +51,11 @@ async def is_still_in(room: Room, token: str) -> Signed | None:
     return sessions.signed_of(rows[0], now) if rows else None
 
 
+def address_of(request: web.BaseRequest) -> str:
+    """What wrong tries are counted for: an address, or the whole network that one host has to itself."""
+    return counted(request.remote or "")
+
+
 def token_of(request: web.BaseRequest) -> str:
     return request.cookies.get(COOKIE, "")
 
@@ -72,8 +78,9 @@ def _is_ours(origin: str, host: str, public_url: str) -> bool:
     named = _origin(origin)
     if not named:
         return False
-    if public_url and named == _origin(public_url):
-        return True
+    public = _origin(public_url)
+    if public and urlsplit(named).hostname == urlsplit(public).hostname:
+        return named == public  # its scheme is known: over http anybody on the way could be its page
     # A proxy that ends TLS leaves us without the scheme, so either is ours when host and port agree.
     return any(named == _origin(f"{scheme}://{host}") for scheme in _PORTS)
 

@@ -12,6 +12,7 @@ from bot.console.room import Room, uploader
 from bot.errors import Refused
 from bot.handoff import hours
 from bot.handoff.commands import Command, Kind, parse, plain
+from bot.handoff.control import ONLY_IN_ROOMS
 from bot.handoff.orders import RIGHTS
 from bot.handoff.views_rows import PAGE, PAGE_MOST, Json, Wanted
 from bot.model import Attachment, BlobId, ConversationId, PassageId
@@ -107,6 +108,8 @@ class Api:
             raise Refused("bad_request", f"The key of a command has 1 to {KEY_CHARS} letters.")
         command = parse(asked["line"]) or plain(asked["line"].strip(), is_reply=False)
         check(signed.operator, command)
+        if command.kind is Kind.LINK:
+            raise Refused("bad_request", ONLY_IN_ROOMS)
         if command.is_of_case and not await self._room.views.is_there(asked["conversation"]):
             raise Refused("no_conversation", "This conversation is not there (any more).")
         suggestion = str(asked.get("suggestion") or "")

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 
-from bot.console.admission import admit, check_origin, dismiss, signed_in, token_of
+from bot.console.admission import address_of, admit, check_origin, dismiss, signed_in, token_of
 from bot.console.asking import fields, of_anyone, told
 from bot.console.room import Room
 from bot.errors import Refused
@@ -50,7 +50,7 @@ class Entering:
         check_origin(self._room, request)
         asked = await fields(request, "name", "password", "code")
         signing = self._room.signing
-        name, address = asked["name"].strip().lower(), request.remote or ""
+        name, address = asked["name"].strip().lower(), address_of(request)
         session = await signing.sign_in(name, _password(asked), asked["code"].strip(), address)
         signed = await signing.session(session.token)
         if signed is None:

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from bot.console import frames
 from bot.console.looking import Looking
-from bot.errors import FrontdeskError
+from bot.errors import FrontdeskError, Refused
 from bot.handoff.feed import Feed
 from bot.handoff.views_entries import Stream
 from bot.handoff.views_rows import Json
@@ -105,7 +105,11 @@ class Hub:
         watched = self._watched.setdefault(conversation, _Watched())
         watched.screens[screen] = None
         self.looking.enter(conversation, screen.operator)
-        stream = await self._views.entries(conversation, 0, NEWEST)
+        try:
+            stream = await self._views.entries(conversation, 0, NEWEST)
+        except Refused:  # it is forgotten
+            self.shut(screen, conversation)
+            return False
         if screen in watched.screens:
             screen.send(self._entries(conversation, list(stream.entries), None))
         return True
@@ -171,12 +175,13 @@ class Hub:
 
     async def _tell_watchers(self, conversation: str) -> None:
         """What is new or has changed of the newest entries, and the context where it has changed."""
-        if not await self._views.is_there(conversation):
-            for screen in list(self._watched[conversation].screens):
+        try:
+            stream = await self._views.entries(conversation, 0, NEWEST)
+            context = await self._views.context(conversation)
+        except Refused:  # it is forgotten
+            for screen in list(self._watched[conversation].screens) if conversation in self._watched else ():
                 self.shut(screen, conversation)
             return
-        stream = await self._views.entries(conversation, 0, NEWEST)
-        context = await self._views.context(conversation)
         watched = self._watched.get(conversation)
         if watched is None:
             return
@@ -202,17 +207,18 @@ class Hub:
             if not self._screens:
                 continue
             try:
-                await self.recheck()
+                await self.recheck(is_all=False)
             except FrontdeskError as error:
                 log.warning("sessions of consoles could not be checked: %s", error)
 
-    async def recheck(self) -> None:
-        """Signs out whose account or session is not what it was. At once, for those who know that something has changed."""
+    async def recheck(self, *, is_all: bool = True) -> None:
+        """Signs out whose account or session is not what it was. Without `is_all`, sessions that nothing is known to have happened to
+        are looked at every SESSION_S only."""
         now = {each.id: (each.role, each.is_disabled) for each in await self._people.all()}
         for screen in list(self._screens):
             operator, moment = screen.operator, self._clock.monotonic()
             has_changed = now.get(operator.id) != (operator.role, False)
-            if has_changed or moment - screen.checked_at >= SESSION_S:
+            if is_all or has_changed or moment - screen.checked_at >= SESSION_S:
                 screen.checked_at = moment
                 if has_changed or not await screen.is_still_in():
                     screen.cut(frames.SIGNED_OUT)

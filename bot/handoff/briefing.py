@@ -20,7 +20,7 @@ from bot.errors import ModelError, Overloaded, Refused, StoreUnavailable
 from bot.handoff.brief import brief_of
 from bot.model import Author, Citation, Conversation, Message, value
 from bot.ports import ChatMessage, ChatRequest, Clock, Cursor, Progress, Row, Store, Value
-from bot.store import handoffs, records
+from bot.store import records
 from bot.store.handoffs import Record
 from bot.store.steps import add_spend
 
@@ -37,6 +37,10 @@ the user: what they want, what was tried, what is open. Only facts from it. What
 _ADD: Final = """
     INSERT INTO suggestions (id, conversation_id, seq, operator, text, citations, created_ms)
     VALUES (:id, :conversation, :seq, :operator, :text, :citations, :now)"""
+_IS_THERE: Final = """
+    SELECT 1 FROM (
+        SELECT is_deleted FROM messages WHERE conversation_id = :conversation AND author = 'user' AND seq <= :seq ORDER BY seq DESC LIMIT 1)
+    WHERE is_deleted = 0"""
 _BETTER: Final = "UPDATE handoffs SET brief = :brief, changed_ms = :now WHERE id = :id AND brief = :was"
 
 
@@ -133,7 +137,9 @@ class Briefing:
             "\n".join(f"[{each.number}] {each.title}" for each in answer.citations),
             answer.citations,
         )
-        await self._store.run(keep, found.id, said[-1].seq, operator, proposed, request.attempts, self._clock.now_ms())
+        kept = (found.id, said[-1].seq, operator, proposed, request.attempts, self._clock.now_ms())
+        if not await self._store.run(keep, *kept):
+            raise Refused("not_now", "The user has taken back meanwhile what they wrote.")
         return proposed
 
     async def _improve(self, record: Record) -> None:
@@ -141,11 +147,12 @@ class Briefing:
         chain = self._chains.get(rows[0][6]) if rows else None
         if chain is None:
             return
+        was = record.brief
+        if not was:
+            return
         found = records.conversation_of(rows[0])
         text = await self._summarised(chain, await self._said(found))
-        now = await self._store.read(handoffs.HANDOFF_BY_ID, {"id": record.id})
-        was = handoffs.record_of(now[0]).brief
-        better = json.dumps({**json.loads(was or "{}"), "summary": text}, ensure_ascii=False)
+        better = json.dumps({**json.loads(was), "summary": text}, ensure_ascii=False)
         values = {"id": record.id, "brief": better, "was": was, "now": self._clock.now_ms()}
         await self._store.run(lambda cursor: cursor.execute(_BETTER, values))
 
@@ -191,8 +198,11 @@ def keep(
     proposed: Suggestion,
     attempts: Sequence[Attempt],
     now_ms: int,
-) -> None:
-    """A unit of work: what was proposed, and what it cost."""
+) -> bool:
+    """A unit of work: what was proposed, and what it cost. False where what it answers is gone: then nothing of it is kept."""
+    add_spend(cursor, PAYER, attempts)
+    if not cursor.fetch(_IS_THERE, {"conversation": conversation, "seq": seq}):
+        return False
     items = [[c.number, c.passage, c.title, c.url] for c in proposed.citations]
     cursor.execute(
         _ADD,
@@ -206,4 +216,4 @@ def keep(
             "now": now_ms,
         },
     )
-    add_spend(cursor, PAYER, attempts)
+    return True

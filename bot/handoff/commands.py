@@ -121,6 +121,7 @@ ABOUT: Final[dict[Kind, str]] = {
     Kind.HELP: "this list",
 }
 _NEEDS: Final = {kind for kind, takes in TAKES.items() if not takes.startswith("[")}
+_WITH_FILES: Final = frozenset({Kind.REPLY, Kind.NOTE})
 _NOT_OF_CASE: Final = frozenset({Kind.ONLINE, Kind.AWAY, Kind.LINK, Kind.HELP})
 _LINE = re.compile(r"[!/]([a-z?][a-z-]{0,20})(?:\s+|$)", re.IGNORECASE)
 _DECISIONS: Final = frozenset({Kind.APPROVE, Kind.REFUSE, Kind.HAPPENED, Kind.DID_NOT, Kind.MINE})
@@ -141,22 +142,23 @@ class Command:
         return self.kind not in _NOT_OF_CASE
 
 
-def parse(line: str) -> Command | None:
-    """The command that a line is, or None for plain text. Raises Refused("unknown_command" | "incomplete")."""
+def parse(line: str, *, has_files: bool = False) -> Command | None:
+    """The command that a line is, or None for plain text. `has_files`: files came with it, which need no words. Raises
+    Refused("unknown_command" | "incomplete")."""
     text = line.strip()
     found = _LINE.match(text)
     if found is None:
         return None
-    return command_of(found[1].lower(), text[found.end() :].strip())
+    return command_of(found[1].lower(), text[found.end() :].strip(), has_files=has_files)
 
 
-def command_of(name: str, rest: str = "") -> Command:
+def command_of(name: str, rest: str = "", *, has_files: bool = False) -> Command:
     """The command of this name. Raises Refused."""
     try:
         kind = OTHER_NAMES.get(name) or Kind(name)
     except ValueError:
         raise Refused("unknown_command", f"There is no command {name!r}. !help shows all.") from None
-    if kind in _NEEDS and not rest:
+    if kind in _NEEDS and not rest and not (has_files and kind in _WITH_FILES):
         raise Refused("incomplete", f"Please write: !{kind} {TAKES[kind]}")
     if kind in _DECISIONS:
         id_, _, why = rest.partition(" ")

@@ -1,10 +1,10 @@
 """What the daemon does for `frontdesk handoff`: the same lists and the same commands as on the console, recorded with the local account."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from bot.errors import Refused
-from bot.handoff.commands import Command, command_of
+from bot.handoff.commands import Command, Kind, command_of
 from bot.handoff.views import Views
 from bot.handoff.views_rows import PAGE_MOST, Json, Wanted
 from bot.model import Attachment, ConversationId
@@ -14,6 +14,10 @@ from bot.operators.people import Operators
 from bot.text import clean
 
 Arguments = Mapping[str, Any]  # JSON of a caller
+
+ONLY_IN_ROOMS: Final = (
+    "A code connects an account of Slack or Discord: write !link CODE there, in the operators' channel."
+)
 
 
 class Told(Protocol):
@@ -80,6 +84,8 @@ async def _act(desk: Acts, views: Views, operators: Operators, account: str, arg
     operator = await _operator(operators, _text(arguments, "name"))
     conversation = await views.find(_text(arguments, "case"))
     command = command_of(_text(arguments, "kind"), _text(arguments, "text").strip())
+    if command.kind is Kind.LINK:
+        raise Refused("bad_request", ONLY_IN_ROOMS)
     key = f"cli:{account}:{_text(arguments, 'key')}" if arguments.get("key") else ""
     done = await desk.act(operator, conversation, command, key=key, account=account)
     return {

@@ -4,6 +4,7 @@ Promises: a command is carried out once for its key, in one unit of work; after 
 step, what was written is on its way, and all who look are told.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -21,11 +22,11 @@ from bot.handoff.brief import brief_of
 from bot.handoff.briefing import Briefing, Suggestion
 from bot.handoff.commands import Command, Kind, help_text
 from bot.handoff.feed import Feed
-from bot.handoff.orders import Order, allowed, carry_out, shown
+from bot.handoff.orders import Done, Order, allowed, carry_out, shown
 from bot.handoff.requests import Ask, Begun, begin
 from bot.handoff.rules import Rules
 from bot.handoff.until import until
-from bot.model import Attachment, CaseId, Conversation, ConversationId, Message, value
+from bot.model import Attachment, CaseId, Conversation, ConversationId, Message, Visibility, value
 from bot.operators.operator import Operator, Presence
 from bot.operators.people import Operators
 from bot.operators.roles import Right
@@ -96,6 +97,7 @@ class Desk:
         self._rules = rules
         self.feed = feed
         self.is_staffed = False
+        self._left: set[asyncio.Task[Done]] = set()  # what is being carried out, whether or not its caller still waits
 
     @property
     def rules(self) -> Rules:
@@ -114,8 +116,10 @@ class Desk:
         suggestion: str = "",
         via: str = "",
         account: str = "",
+        case: str = "",
     ) -> Told:
-        """Carries one command out. The same key again gives the same answer and does nothing. Raises Refused with a plain sentence."""
+        """Carries one command out. The same key of the same operator again gives the same answer and changes nothing. A caller may give up
+        waiting: what is committed all the same is sent and told all the same. Raises Refused with a plain sentence."""
         if len(command.text) > TEXT_CHARS:
             raise Refused("too_long", f"Please keep it under {TEXT_CHARS} characters.")
         if command.kind in _DECIDING:
@@ -123,14 +127,35 @@ class Desk:
         if command.kind in _ASIDE:
             return await self._aside(operator, conversation, command)
         found = await self._found(conversation)
-        order = await self._order(operator, found, command, key or ids.new_id(self._clock.now_ms()))
-        order = replace(order, attachments=tuple(attachments), suggestion=suggestion, via=via, account=account)
-        done = await self._store.run(carry_out, order, self.rules)
-        if not done.is_again:
-            await self._after(found, done.messages, done.ended)
-            if done.wakes_agent:
-                self._scheduler.wake(conversation)
+        key = ids.derived_id("command", operator.id, conversation, key or ids.new_id(self._clock.now_ms()))
+        order = await self._order(operator, found, command, key)
+        order = replace(
+            order, attachments=tuple(attachments), suggestion=suggestion, via=via, account=account, case=case
+        )
+        carried = asyncio.create_task(self._carry(found, order))
+        self._left.add(carried)
+        carried.add_done_callback(self._left.discard)
+        done = await asyncio.shield(carried)
         return Told(done.text, done.warning, done.message)
+
+    async def _carry(self, found: Conversation, order: Order) -> Done:
+        done = await self._store.run(carry_out, order, self.rules)
+        if done.is_again:
+            await self._again(found, done.message)
+            return done
+        await self._after(found, done.messages, done.ended)
+        if done.wakes_agent:
+            self._scheduler.wake(found.id)
+        return done
+
+    async def _again(self, found: Conversation, written: str) -> None:
+        """The first time may have ended before anything of it was sent: what waits is looked after once more."""
+        for row in await self._store.read(records.MESSAGE_BY_ID, {"id": written, "conversation": found.id}):
+            message = records.message_of(row)
+            if message.visibility is Visibility.PUBLIC:
+                await self._delivery.planned(found, message)
+        self._delivery.wake(found.address)
+        self._scheduler.wake(found.id)
 
     async def typing(self, operator: Operator, conversation: ConversationId) -> None:
         """The operator is typing: shown to the user where they have the conversation."""
@@ -260,6 +285,8 @@ class Desk:
 
     async def _due(self, handoff: str, kind: str, since_ms: int) -> None:
         rows = await self._store.read(handoffs.HANDOFF_BY_ID, {"id": handoff})
+        if not rows:
+            return  # erased meanwhile
         found = await self._found(rows[0][1])
         channel = self._channel(found)
         is_deduped = channel is not None and channel.limits.is_deduped
@@ -281,11 +308,14 @@ class Desk:
         await self._after(found, acted.messages, acted.ended, is_quiet=is_left_alone)
 
     async def _offer(self) -> None:
-        for row in await self._store.read(handoffs.QUEUE):
-            record = handoffs.record_of(row)
-            if record.state.offered_to:
-                continue
-            offered = await self._store.run(timing.assign, record.id, self.rules, self._clock.now_ms())
+        """Nothing is looked through while nobody waits or nobody is there: most of the time the queue stands still."""
+        people = await self._operators.all()
+        if not any(each.presence is Presence.ONLINE and each.may(Right.REPLY) for each in people):
+            return
+        if not await self._store.read(handoffs.IS_QUEUED):
+            return
+        for handoff in await self._store.run(timing.offerable, self.rules):
+            offered = await self._store.run(timing.assign, handoff, self.rules, self._clock.now_ms())
             if offered:
                 self.feed.touch(offered, is_handoff=True)
 

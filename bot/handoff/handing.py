@@ -15,6 +15,7 @@ from bot.handoff.briefing import Briefing
 from bot.handoff.commands import Kind, parse, plain
 from bot.handoff.desk import Desk, Told
 from bot.handoff.hours import is_open
+from bot.handoff.machine import Stage
 from bot.handoff.requests import BEGAN, Ask, Origin
 from bot.handoff.rules import Rules
 from bot.handoff.triggers import is_angry, topic, wants_person
@@ -38,8 +39,8 @@ _DISLIKED: Final = """
     SELECT count(*), coalesce(max(m.id), '') FROM messages m JOIN conversations c ON c.id = m.conversation_id AND c.case_id = m.case_id
     WHERE m.conversation_id = :conversation AND m.feedback = 'down' AND m.author = 'agent' AND c.owner = 'agent'"""
 _THREAD: Final = """
-    SELECT conversation_id FROM room_cards WHERE thread = :thread
-    UNION SELECT r.conversation_id FROM room_cards r JOIN outbox o ON o.message_id = r.card AND o.part = 0
+    SELECT conversation_id, case_id FROM room_cards WHERE thread = :thread
+    UNION SELECT r.conversation_id, r.case_id FROM room_cards r JOIN outbox o ON o.message_id = r.card AND o.part = 0
     WHERE r.thread = '' AND r.room = :room AND o.external_id = :card"""  # its thread has no row before something is shown in it
 _IDENTITY: Final = "SELECT channel, account, external_id, name FROM identities WHERE id = :id"
 NOT_LINKED: Final = (
@@ -126,7 +127,8 @@ class Handing:
                 self._metrics.handoffs.of(ask.origin).inc()
 
     async def _is_awaited(self, conversation: Conversation) -> bool:
-        return bool(await self._store.read(handoffs.OPEN_HANDOFF, {"conversation": conversation.id}))
+        rows = await self._store.read(handoffs.OPEN_HANDOFF, {"conversation": conversation.id})
+        return bool(rows) and handoffs.record_of(rows[0]).state.stage is not Stage.WRAP_UP  # whose case has ended
 
     async def _has_begun(self, conversation: Conversation, origin: Origin) -> bool:
         return bool(await self._store.read(BEGAN, {"case": conversation.case, "origin": origin.value}))
@@ -157,7 +159,7 @@ class Handing:
         try:
             operator = await self._operators.by_identity(channel, account, external_id)
             text = inbound.message.text.strip()
-            command = parse(text)
+            command = parse(text, has_files=bool(inbound.message.attachments))
             if command is not None and command.kind is Kind.LINK:
                 linked = await self._operators.link(command.text, channel, account, external_id, name)
                 return f"Linked: you are {linked.name}."
@@ -171,19 +173,20 @@ class Handing:
     async def _act(self, room: Conversation, operator: Operator, inbound: Inbound) -> Told:
         """Raises Refused."""
         message = inbound.message
-        command = parse(message.text.strip()) or plain(message.text.strip(), is_reply=self.rules.is_plain_reply)
+        written = parse(message.text.strip(), has_files=bool(message.attachments))
+        command = written or plain(message.text.strip(), is_reply=self.rules.is_plain_reply)
         at = room.address
         place: dict[str, Value] = {"room": conversation_id(replace(at, thread="")), "card": at.thread or None}
         rows = await self._store.read(_THREAD, {"thread": room.id, **place})
         if not rows and command.is_of_case:
-            if parse(message.text.strip()) is None:
+            if written is None:
                 return Told("")  # talk among operators
             raise Refused("no_case", NO_CASE)
         if lost := [f"{each.name}: {each.problem}" for each in message.attachments if not each.blob]:
             raise Refused("no_blob", " ".join(["Nothing was sent.", *lost]))
-        about = ConversationId(rows[0][0]) if rows else room.id
+        about, case = (ConversationId(rows[0][0]), rows[0][1]) if rows else (room.id, "")
         return await self._desk.act(
-            operator, about, command, key=message.id, attachments=message.attachments, via=room.id
+            operator, about, command, key=message.id, attachments=message.attachments, via=room.id, case=case
         )
 
 

@@ -18,3 +18,11 @@ def user_left(cursor: Cursor, conversation: str, what: Happening, now_ms: int) -
     cursor.execute(handoffs.DROP_TIMERS, {"handoff": moved.id})
     if what is Happening.FORGOTTEN:
         handoffs.keep(cursor, replace(moved, contact="", brief=""), now_ms)
+
+
+def become_room(cursor: Cursor, conversation: str, now_ms: int) -> bool:
+    """What a person and the agent have talked in so far is an operators' room from now on. False where it is one already, or not there."""
+    if not cursor.execute(handoffs.MAKE_ROOM, {"id": conversation}):
+        return False
+    user_left(cursor, conversation, Happening.USER_LEFT, now_ms)
+    return True

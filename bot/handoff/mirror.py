@@ -17,6 +17,7 @@ from bot.errors import FrontdeskError
 from bot.files import is_missing
 from bot.handoff.card import Shown, card_of
 from bot.handoff.feed import Feed
+from bot.handoff.leaving import become_room
 from bot.handoff.orders import shown
 from bot.ids import conversation_id, identity_id
 from bot.model import ROOM, Address, Author, Conversation, Message, MessageId, Seq
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 20  # messages of one conversation in one unit of work
 BEFORE: Final = 20  # messages before the handoff that the thread begins with
+LOOKED_BACK: Final = 200  # messages that are looked at for changes
 AGAIN_S: Final = 30.0
 _CARD: Final = """
     SELECT r.card, r.shown, r.thread, r.mirrored_seq, r.logged_ms, o.state, o.external_id
@@ -46,6 +48,12 @@ _SEND_AGAIN: Final = """
 _NEW: Final = f"""
     SELECT {records.MESSAGE_COLUMNS}, m.via FROM messages m
     WHERE m.conversation_id = :conversation AND m.seq > :after AND m.case_id = :case AND m.kind <> 'press:returned' ORDER BY m.seq LIMIT :limit"""
+_CHANGED: Final = f"""
+    SELECT {records.MESSAGE_COLUMNS}, m.changed_ms FROM messages m
+    WHERE m.conversation_id = :conversation AND m.seq > :after - {LOOKED_BACK} AND m.seq <= :after AND m.case_id = :case AND m.author = 'user'
+      AND m.changed_ms > 0 ORDER BY m.seq"""
+_COPY: Final = "SELECT text FROM messages WHERE id = :id AND is_deleted = 0"
+_SET_COPY: Final = "UPDATE messages SET text = :text, is_deleted = :deleted WHERE id = :id"
 _LOGGED: Final = """
     SELECT id, actor, what, detail, at_ms FROM handoff_log
     WHERE handoff_id IN (SELECT id FROM handoffs WHERE conversation_id = :conversation AND case_id = :case) AND at_ms >= :after AND what IN ('claim', 'release', 'return', 'resolve', 'cancel', 'queue_timeout',
@@ -56,9 +64,9 @@ _BEFORE: Final = f"""
     WHERE conversation_id = :conversation AND case_id <> :case AND case_id IN (
         SELECT case_id FROM room_cards WHERE conversation_id = :conversation)
     ORDER BY asked_ms DESC, id DESC LIMIT 1"""
-_OF_ROOM: Final = (
-    "SELECT DISTINCT conversation_id FROM room_cards WHERE room = :room AND (thread = '' OR shown = 'stale')"
-)
+_OF_ROOM: Final = """
+    SELECT DISTINCT r.conversation_id FROM room_cards r JOIN outbox o ON o.message_id = r.card AND o.part = 0
+    WHERE r.room = :room AND (r.thread = '' OR r.shown = 'stale') AND o.state = 'sent' AND o.external_id <> ''"""
 _OPEN: Final = "SELECT conversation_id FROM handoffs WHERE ended_ms IS NULL OR ended_ms > :since"
 _IS_READ: Final = "SELECT 1 FROM inbox WHERE message_id = :id AND handled_ms IS NULL AND dead_ms IS NULL"  # or will be
 _HOUSE: Final = "house"
@@ -124,7 +132,14 @@ class Mirror:
 
     async def _take_up(self) -> None:
         since = self._clock.now_ms() - 86_400_000
-        for (conversation,) in await self._store.read(_OPEN, {"since": since}):
+        while True:
+            try:
+                opened = await self._store.read(_OPEN, {"since": since})
+                break
+            except FrontdeskError as error:
+                log.warning("the operators' rooms are behind: %s", error)
+                await self._clock.sleep(AGAIN_S)
+        for (conversation,) in opened:
             await self._bring(conversation)
 
     async def _bring(self, conversation: str) -> None:
@@ -232,6 +247,7 @@ def _continue(
     values: dict[str, Value] = {"conversation": found.id, "after": mirrored, "case": case, "limit": AT_ONCE}
     rows = cursor.fetch(_NEW, values)
     lines = _lines(cursor, found, case, thread, logged)
+    changes = _changes(cursor, values, thread, now_ms)
     is_waiting = False
     for row in rows:
         message, via = records.message_of(row), row[14]
@@ -244,10 +260,30 @@ def _continue(
     for at_ms, line in lines:
         logged = at_ms
         _append(cursor, at, replace(line, at_ms=now_ms))
-    if rows or lines:
+    for change in changes:
+        _append(cursor, at, change)
+    if rows or lines or changes:
         copied.woken.append(at.at)
     copied.is_more |= len(rows) == AT_ONCE and not is_waiting
     return mirrored, logged
+
+
+def _changes(cursor: Cursor, shown_so_far: dict[str, Value], thread: str, now_ms: int) -> list[Message]:
+    """What the user has changed or taken back since it was shown: each change is a line of its own, once."""
+    changes = []
+    for row in cursor.fetch(_CHANGED, shown_so_far):
+        message, changed_ms = records.message_of(row), row[14]
+        copy_of = _copy_of(message, thread, now_ms)
+        copies = cursor.fetch(_COPY, {"id": copy_of.id})
+        if not copies or (copies[0][0] == copy_of.text and not message.is_deleted):
+            continue
+        cursor.execute(_SET_COPY, {"id": copy_of.id, "text": copy_of.text, "deleted": int(message.is_deleted)})
+        id_ = MessageId(ids.derived_id("changed", thread, message.id, str(changed_ms)))
+        if message.is_deleted:
+            changes.append(Message(id_, Seq(0), Author.SYSTEM, "The user has deleted a message above.", now_ms))
+        else:
+            changes.append(replace(copy_of, id=id_, text=f"✎ {copy_of.text}", attachments=()))
+    return changes
 
 
 def _copy_of(message: Message, thread: str, now_ms: int) -> Message:
@@ -309,6 +345,7 @@ def add_room(cursor: Cursor, at: Address, now_ms: int) -> None:
     """The conversation that is a room or a thread of it, once."""
     place = conversation_id(at)
     if cursor.fetch(records.OWNER_AND_LAST_SEQ, {"id": place}):
+        become_room(cursor, place, now_ms)
         return
     identity = identity_id(at.channel, at.account, _HOUSE)
     cursor.execute(records.ADD_USER, {"user": identity, "name": "", "now": now_ms})

@@ -32,7 +32,7 @@ from bot.model import (
     Visibility,
     value,
 )
-from bot.operators.operator import Operator
+from bot.operators.operator import Operator, Presence
 from bot.operators.roles import Right, roles_with
 from bot.ports import Cursor, Value
 from bot.store import audit, handoffs, records
@@ -74,6 +74,8 @@ _REOPEN = """
     UPDATE cases SET ended_ms = NULL, outcome = '' WHERE id = :case AND conversation_id = :conversation"""
 _LATEST_CASE = """
     SELECT id FROM cases WHERE conversation_id = :conversation ORDER BY opened_ms DESC, first_seq DESC LIMIT 1"""
+_ENDED = "SELECT 1 FROM cases WHERE id = :case AND ended_ms IS NOT NULL"
+_OF_ANY_CASE: Final = frozenset({Kind.NOTE, Kind.DONE, Kind.BLOCK, Kind.UNBLOCK, Kind.WATCH, Kind.UNWATCH})
 _SUMMARY = "UPDATE cases SET summary = :summary WHERE id = :case"
 _BLOCKED = "UPDATE conversations SET is_blocked = :blocked WHERE id = :conversation"
 _TAG = "INSERT INTO tags (case_id, tag) VALUES (:case, :tag) ON CONFLICT (case_id, tag) DO NOTHING"
@@ -105,6 +107,7 @@ class Order:
     suggestion: str = ""
     via: str = ""
     account: str = ""  # the local account, where it came from the command line
+    case: str = ""  # the case in whose thread it was written
 
 
 @dataclass(slots=True)
@@ -150,7 +153,9 @@ class _Work:
     def own(self) -> Record:
         """The conversation is this operator's from now on, unless it is somebody else's. Raises Refused("taken")."""
         if self.record is not None and self.record.state.stage is Stage.WRAP_UP:
-            raise Refused("not_now", "This case is closed. !reopen takes it up again.")
+            if not self.conversation.case:
+                raise Refused("not_now", "This case is closed. !reopen takes it up again.")
+            self.record = None  # the user has begun a new case since; beginning anew ends the other's wrap-up
         if self.record is None and not self.conversation.case:
             raise Refused("not_now", "This case has ended. !reopen takes it up again.")
         if self.record is None:
@@ -161,16 +166,15 @@ class _Work:
             record = self.move(Happening.CLAIM, by=self.operator.id)
         return record
 
-    def name_of(self, operator: str) -> str:
-        found = operator_by_id(self.cursor, operator)
-        return shown(found.name) if found is not None else "Somebody else"
-
     def held(self) -> Record:
-        """The handoff that this operator has. Raises Refused."""
+        """The handoff that this operator has, or that nobody has, for its operator may not reply any more. Raises Refused."""
         record = self.opened()
-        if record.state.stage in HELD and record.state.operator != self.operator.id:
-            raise Refused("taken", f"{self.name_of(record.state.operator)} has this conversation.")
-        return record
+        if record.state.stage not in HELD or record.state.operator == self.operator.id:
+            return record
+        holder = operator_by_id(self.cursor, record.state.operator)
+        if holder is not None and holder.may(Right.REPLY):
+            raise Refused("taken", f"{shown(holder.name)} has this conversation.")
+        return self.move(Happening.RELEASE, by=record.state.operator)
 
     def write(self, text: str, visibility: Visibility) -> Message:
         order = self.order
@@ -215,6 +219,7 @@ def carry_out(cursor: Cursor, order: Order, rules: Rules) -> Done:
     if found is None or found.kind:
         raise Refused("no_conversation", "There is no such conversation (any more).")
     work = _Work(cursor, order, rules, operator, found)
+    _check_case(work)
     _ORDERS[order.command.kind](work)
     done = work.done
     told = {"text": done.text, "warning": done.warning, "message": done.message}
@@ -222,6 +227,14 @@ def carry_out(cursor: Cursor, order: Order, rules: Rules) -> Done:
     detail = order.command.kind.value + (f" from {order.account}" if order.account else "")
     audit.append(cursor, operator.id, f"handoff {order.command.kind}", order.conversation, order.now_ms, detail)
     return done
+
+
+def _check_case(work: _Work) -> None:
+    """Raises Refused where it was written in the thread of a case that is over, and would act upon a newer one."""
+    case, newer = work.order.case, work.conversation.case
+    is_of_old = bool(case) and bool(newer) and case != newer and bool(work.cursor.fetch(_ENDED, {"case": case}))
+    if is_of_old and work.order.command.kind not in _OF_ANY_CASE:
+        raise Refused("not_now", "This case has ended, and the user has begun a newer one: please write in its thread.")
 
 
 def allowed(cursor: Cursor, operator: str, kind: Kind) -> Operator:
@@ -251,6 +264,8 @@ def _reply(work: _Work) -> None:
     text, order = work.order.command.text, work.order
     if work.conversation.is_stopped:
         raise Refused("stopped", "This person gets no messages: they have asked for that, or are blocked.")
+    if not text and not order.attachments:
+        raise Refused("incomplete", "There is nothing to send: write !reply and your text, or attach a file.")
     work.own()
     work.move(Happening.REPLY, by=work.operator.id)
     message = work.write(text, Visibility.PUBLIC)
@@ -293,6 +308,8 @@ def _note(work: _Work) -> None:
 
 def _whisper(work: _Work) -> None:
     text = work.order.command.text
+    if not work.conversation.case:
+        raise Refused("not_now", "No case is open here, so there is no agent at work that could read it.")
     message = work.write(f"To the agent: {text}", Visibility.NOTE)
     instruction = f"[{shown(work.operator.name)} of our team asks you, and the user does not read it: {text}]"
     add_block(work.cursor, work.conversation, message.id, message.seq, message.seq, instruction, work.order.now_ms)
@@ -333,6 +350,9 @@ def _transfer_to(work: _Work, colleague: Operator) -> None:
         raise Refused("not_now", f"{shown(colleague.name)} cannot take it.")
     work.move(Happening.HAND_ON, by=work.operator.id, to=colleague.id, detail=colleague.id)
     work.done.text = f"Offered to {shown(colleague.name)}."
+    if colleague.presence is not Presence.ONLINE:
+        then = f"In {work.rules.offer_ms // 1000} seconds it goes back to the queue." if work.rules.offer_ms else ""
+        work.done.warning = f"{shown(colleague.name)} is not online. {then or 'It waits until somebody takes it.'}"
 
 
 def _snooze(work: _Work) -> None:

@@ -11,7 +11,8 @@ from bot.errors import FrontdeskError
 from bot.handoff.feed import Feed
 from bot.handoff.machine import AWAITING
 from bot.handoff.orders import shown
-from bot.handoff.requests import FIGURES_MS, place_and_wait, room_of
+from bot.handoff.requests import FIGURES_MS, room_of
+from bot.handoff.waiting import expected_wait_s
 from bot.model import AGENT_OWNER, QUEUE_OWNER, Conversation
 from bot.operators.people import Operators
 from bot.ports import Clock, Store, Value
@@ -93,9 +94,9 @@ class Signs:
         handling = [row[0] / 1000 for row in await self._store.read(handoffs.RECENT_HANDLING, since)]
         people = await self._operators.all()
         room = room_of(people)
-        for record in queue:
+        for place, record in enumerate(queue, 1):  # which is in order
             if record.state.stage in AWAITING:
-                await self._tell_place(record, place_and_wait(queue, record.id, waits, handling, room))
+                await self._tell_place(record, (place, expected_wait_s(place, waits, handling, room)))
         waiting = {record.conversation for record in queue}
         self._places = {key: place for key, place in self._places.items() if key in waiting}
 
@@ -104,6 +105,8 @@ class Signs:
             return
         self._places[record.conversation] = place
         rows = await self._store.read(records.CONVERSATION_BY_ID, {"id": record.conversation})
+        if not rows:
+            return  # erased meanwhile
         found = records.conversation_of(rows[0])
         channel = self._channels.get(channel_at(found.address))
         if channel is not None and channel.shows_owner is not None:

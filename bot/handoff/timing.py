@@ -32,10 +32,12 @@ _WHAT: Final[dict[str, Happening]] = {
     timers.WRAP_UP: Happening.DONE,
 }
 _ASKED_SINCE = """
-    SELECT detail FROM handoff_log WHERE handoff_id = :handoff AND what IN ('offer', 'hand_on') AND at_ms >= :since"""
+    SELECT detail FROM handoff_log
+    WHERE conversation_id = :conversation AND at_ms >= :since AND handoff_id = :handoff AND what IN ('offer', 'hand_on')"""
 _LAST_OFFERED = (
     "SELECT offered_to, operator, max(coalesce(offered_ms, taken_ms, 0)) FROM handoffs GROUP BY offered_to, operator"
 )
+_UNREAD = "SELECT 1 FROM inbox WHERE conversation_id = :conversation AND handled_ms IS NULL AND dead_ms IS NULL LIMIT 1"
 _SUMMARY = "UPDATE cases SET summary = :summary WHERE id = :case"
 
 
@@ -62,7 +64,9 @@ def act(
     """One due timer. None where it has acted already, or no longer runs."""
     key: dict[str, Value] = {"handoff": handoff, "kind": kind, "since": since_ms, "now": now_ms}
     rows = cursor.fetch(handoffs.HANDOFF_BY_ID, {"id": handoff})
-    if not rows or not cursor.execute(handoffs.TIMER_ACTED, key):
+    if not rows or (kind == timers.USER and cursor.fetch(_UNREAD, {"conversation": rows[0][1]})):
+        return None  # the user has written after all, and a turn is about to take note of it
+    if not cursor.execute(handoffs.TIMER_ACTED, key):
         return None
     record = handoffs.record_of(rows[0])
     if timers.due(record, rules).get(kind, (0, 0))[0] != since_ms:
@@ -129,13 +133,50 @@ def _close(
 # --- who is asked --------------------------------------------------------------------------------------------------------
 
 
+def offerable(cursor: Cursor, rules: Rules) -> list[str]:
+    """Queued handoffs that somebody can be asked for now, who comes first before others, and no more than there are free places."""
+    loads = _loads(cursor)
+    people = [_candidate(each, loads, {}, "") for each in operators(cursor) if each.may(Right.REPLY)]
+    free = [each for each in people if each.presence is Candidacy.ONLINE and each.load < each.capacity]
+    places, found = sum(each.capacity - each.load for each in free), list[str]()
+    if not places:
+        return []
+    for record in map(handoffs.record_of, cursor.fetch(handoffs.QUEUE)):
+        if len(found) == places:
+            break
+        if not record.state.offered_to and _can_be_asked_for(cursor, record, free, rules):
+            found.append(record.id)
+    return found
+
+
+def _can_be_asked_for(cursor: Cursor, record: Record, free: list[Candidate], rules: Rules) -> bool:
+    way = Way(rules.assignment)
+    if choose(way, free, record.team, record.skill) is None:
+        return False
+    return choose(way, free, record.team, record.skill, exclude=_asked(cursor, record)) is not None
+
+
+def _asked(cursor: Cursor, record: Record) -> set[str]:
+    """Who has been asked since it was put into the queue."""
+    values: dict[str, Value] = {"conversation": record.conversation, "handoff": record.id, "since": record.queued_ms}
+    return {row[0] for row in cursor.fetch(_ASKED_SINCE, values)}
+
+
+def _loads(cursor: Cursor) -> dict[str, int]:
+    """How many conversations each has, or is offered."""
+    loads: dict[str, int] = {row[0]: row[1] for row in cursor.fetch(handoffs.LOADS)}
+    for each in map(handoffs.record_of, cursor.fetch(handoffs.QUEUE)):
+        if each.state.offered_to:
+            loads[each.state.offered_to] = loads.get(each.state.offered_to, 0) + 1
+    return loads
+
+
 def assign(cursor: Cursor, handoff: str, rules: Rules, now_ms: int) -> str:
     """Offers a queued handoff to whoever should have it. Returns the conversation, or "" where nobody can be asked now."""
     rows = cursor.fetch(handoffs.HANDOFF_BY_ID, {"id": handoff})
     record = handoffs.record_of(rows[0]) if rows else None
     if record is None or record.state.stage is not Stage.QUEUED:
         return ""
-    asked = cursor.fetch(_ASKED_SINCE, {"handoff": handoff, "since": record.queued_ms})
     chosen = choose(
         Way(rules.assignment),
         candidates(cursor, record),
@@ -143,7 +184,7 @@ def assign(cursor: Cursor, handoff: str, rules: Rules, now_ms: int) -> str:
         record.skill,
         record.language,
         rules.is_previous_first,
-        {row[0] for row in asked},
+        _asked(cursor, record),
     )
     if chosen is None:
         return ""
@@ -153,10 +194,7 @@ def assign(cursor: Cursor, handoff: str, rules: Rules, now_ms: int) -> str:
 
 
 def candidates(cursor: Cursor, record: Record) -> list[Candidate]:
-    loads: dict[str, int] = {row[0]: row[1] for row in cursor.fetch(handoffs.LOADS)}
-    for each in map(handoffs.record_of, cursor.fetch(handoffs.QUEUE)):
-        if each.state.offered_to:
-            loads[each.state.offered_to] = loads.get(each.state.offered_to, 0) + 1
+    loads = _loads(cursor)
     last: dict[str, int] = {}
     for offered, operator, at_ms in cursor.fetch(_LAST_OFFERED):
         for who in {offered, operator} - {""}:

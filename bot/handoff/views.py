@@ -11,7 +11,7 @@ from bot.errors import Refused
 from bot.handoff import views_rows
 from bot.handoff.feed import Feed
 from bot.handoff.views_cards import OPEN_COUNT
-from bot.handoff.views_context import context_of
+from bot.handoff.views_context import GONE, context_of
 from bot.handoff.views_entries import PAGE, Stream, entries_of
 from bot.handoff.views_rows import Around, Json, Wanted
 from bot.model import ConversationId
@@ -80,22 +80,25 @@ class Views:
     async def conversation(self, conversation: str) -> Json:
         """{row, entries, more_before, context}. Raises Refused("no_conversation")."""
         stream = await self.entries(conversation)
+        context = await self.context(conversation)
         rows, _ = await self.rows([conversation])
+        if not rows:
+            raise Refused("no_conversation", GONE)
         return {
             "row": rows[0],
             "entries": list(stream.entries),
             "more_before": stream.has_earlier,
-            "context": await self.context(conversation),
+            "context": context,
         }
 
     async def entries(self, conversation: str, before: int = 0, limit: int = PAGE) -> Stream:
         """The newest messages before `before` (0: of all). Raises Refused("no_conversation")."""
         if not await self.is_there(conversation):
-            raise Refused("no_conversation", "This conversation is not there (any more).")
+            raise Refused("no_conversation", GONE)
         return await entries_of(self._store.read, conversation, self._clock.now_ms(), before, limit)
 
     async def context(self, conversation: str) -> Json:
-        """Of a conversation that is there."""
+        """Raises Refused("no_conversation")."""
         return await context_of(self._store.read, conversation, self._clock.now_ms(), self.around)
 
     async def attachment(self, message: str, blob: str) -> bool:

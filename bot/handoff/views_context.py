@@ -4,12 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from bot.errors import Refused
 from bot.handoff.views_cards import cards_of
 from bot.handoff.views_rows import HANDOFF_ID, Around, Json, Read, one_line
 from bot.ports import Row
 
 CASES: Final = 20
 TITLE_CHARS: Final = 80
+GONE: Final = "This conversation is not there (any more)."
 
 _USER: Final = """
     SELECT coalesce(nullif(i.name, ''), u.name, ''), coalesce(i.id, ''), c.channel, coalesce(i.is_verified, 0), coalesce(u.language, ''),
@@ -44,9 +46,12 @@ _SUGGESTION: Final = """
 
 
 async def context_of(read: Read, conversation: str, now_ms: int, around: Around) -> Json:
-    """Of a conversation that exists. Beside the handoff's timers there is one of kind "window", where the channel has such a thing."""
+    """Raises Refused("no_conversation"): it may be forgotten at any moment. Beside the handoff's timers there is one of kind "window", where the channel has such a thing."""
     given = {"conversation": conversation}
-    user = (await read(_USER, given))[0]
+    users = await read(_USER, given)
+    if not users:
+        raise Refused("no_conversation", GONE)
+    user = users[0]
     handoffs = await read(_HANDOFF, given)
     handoff = handoffs[0] if handoffs else ("", "", "", "", "", 0)
     case = user[7] or handoff[1]

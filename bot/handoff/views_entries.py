@@ -145,7 +145,8 @@ async def _deliveries(read: Read, conversation: str, rows: Sequence[Row]) -> dic
     states: dict[str, list[str]] = {}
     for message, *part in await read(_SENT, {"conversation": conversation, "low": low, "high": high}):
         states.setdefault(message, []).append(_state(*part))
-    delivered = (await read(_DELIVERED, {"conversation": conversation}))[0][0]
+    known = await read(_DELIVERED, {"conversation": conversation})
+    delivered = known[0][0] if known else 0  # it has been forgotten meanwhile
     found = {message: min(parts, key=_WORST.index) for message, parts in states.items()}
     for message, seq in ours.items():
         found.setdefault(message, "delivered" if seq <= delivered else "planned")

@@ -79,15 +79,16 @@ _LIST: Final = """
     SELECT l.id, l.at FROM ({inner}) l WHERE (:before = 0 OR l.at < :before OR l.at = :before AND l.id < :behind)
     ORDER BY l.at DESC, l.id DESC LIMIT :limit"""
 
-_SEARCH: Final = f"""
-    SELECT l.id, l.at FROM ({{inner}}) l LEFT JOIN identities i ON i.id = l.identity_id LEFT JOIN users u ON u.id = i.user_id
+_SEARCH: Final = """
+    SELECT l.id, l.at FROM ({inner}) l LEFT JOIN identities i ON i.id = l.identity_id LEFT JOIN users u ON u.id = i.user_id
     WHERE (:before = 0 OR l.at < :before OR l.at = :before AND l.id < :behind)
-      AND (lower({_NAME}) LIKE :like ESCAPE '!' OR lower(i.external_id) LIKE :like ESCAPE '!'
-        OR l.id LIKE :start ESCAPE '!' OR l.case_id LIKE :start ESCAPE '!'
-        OR EXISTS (SELECT 1 FROM tags t WHERE t.case_id = l.case_id AND lower(t.tag) = :text)
-        OR EXISTS (SELECT 1 FROM handoffs h WHERE h.case_id = l.case_id AND lower(h.reason) LIKE :like ESCAPE '!')
-        OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = l.id AND m.is_deleted = 0 AND lower(m.text) LIKE :like ESCAPE '!'))
+      AND (l.id LIKE :start ESCAPE '!' OR l.case_id LIKE :start ESCAPE '!'
+        OR EXISTS (SELECT 1 FROM tags t WHERE t.case_id = l.case_id AND lower(t.tag) = :tag)
+        OR {name} OR {external}
+        OR EXISTS (SELECT 1 FROM handoffs h WHERE h.case_id = l.case_id AND ({reason}))
+        OR EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = l.id AND m.is_deleted = 0 AND ({text})))
     ORDER BY l.at DESC, l.id DESC LIMIT :limit"""
+_SEARCHED_IN: Final = {"name": _NAME, "external": "i.external_id", "reason": "h.reason", "text": "m.text"}
 
 
 @value
@@ -124,17 +125,33 @@ async def page(read: Read, wanted: Wanted) -> tuple[list[str], str]:
     if inner is None:
         raise Refused("bad_request", f"There is no list {wanted.which!r}. There is: {', '.join(_LISTS)}.")
     before, behind = _cursor(wanted.before)
-    text = " ".join(wanted.text.lower().split())
+    text = " ".join(wanted.text.split())
     given: dict[str, Value] = {"before": before, "behind": behind, "limit": wanted.limit + 1}
     if wanted.which == "mine":
         given["me"] = wanted.me
+    sql = _LIST.format(inner=inner)
     if text:
-        escaped = text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
-        given |= {"text": text, "like": f"%{escaped}%", "start": f"{escaped}%"}
-    rows = await read((_SEARCH if text else _LIST).format(inner=inner), given)
+        likes = {f"like{place}": f"%{_escaped(each)}%" for place, each in enumerate(_spellings(text))}
+        given |= {**likes, "tag": text.lower(), "start": f"{_escaped(text)}%"}
+        sql = _SEARCH.format(inner=inner, **{name: _is_like(what, likes) for name, what in _SEARCHED_IN.items()})
+    rows = await read(sql, given)
     kept = rows[: wanted.limit]
     more = f"{kept[-1][1]}:{kept[-1][0]}" if len(rows) > wanted.limit else ""
     return [row[0] for row in kept], more
+
+
+def _spellings(text: str) -> list[str]:
+    """The database takes `a` for `A`, but not `ä` for `Ä`: such a text is looked for as it is usually written."""
+    found = [text] if text.isascii() else [text, text.lower(), text.upper(), text.title(), text.capitalize()]
+    return list(dict.fromkeys(found))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+
+
+def _is_like(what: str, likes: Iterable[str]) -> str:
+    return " OR ".join(f"{what} LIKE :{each} ESCAPE '!'" for each in likes)
 
 
 async def rows_of(

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
-from bot.errors import DataError
+from bot.errors import DataError, FrontdeskError
 from bot.knowledge.vectors import Vector
 
 LOCAL_MODEL = "all-MiniLM-L6-v2-int8"
@@ -75,12 +75,21 @@ class LocalEmbedder:
         vectors: list[Vector] = []
         for start in range(0, len(texts), MOST_BATCH):  # a question is embedded between two batches of documents
             batch = texts[start : start + MOST_BATCH]
-            vectors += await asyncio.get_running_loop().run_in_executor(self._thread, self._embed, batch)
+            vectors += await self._in_thread(batch)
         return vectors
 
     async def close(self) -> None:
         """Lets a batch under way finish. Safe to repeat."""
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_thread(self, texts: Sequence[str]) -> list[Vector]:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._embed, texts)
+        except FrontdeskError:
+            raise
+        except Exception as error:  # the boundary to libraries that raise types of their own
+            what = f"the local embedding model cannot be used ({type(error).__name__}): {MEND}"
+            raise DataError(what) from error
 
     def _embed(self, texts: Sequence[str]) -> list[Vector]:
         if self._network is None:

@@ -6,6 +6,7 @@ from bot.knowledge.blocks import Block, Kind
 
 _SKIPPED = frozenset({"script", "style", "template", "noscript", "svg", "nav", "iframe", "object"})
 _MOST_LINES_CHARS = 20_000  # a longer list or table goes on in another block
+_DEEPEST = 12  # levels of a list that are told apart
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 # fmt: off
 _BREAKING = frozenset({
@@ -76,7 +77,7 @@ class _Reader(HTMLParser):
 
     def _start_item(self) -> None:
         mark = "1." if self._lists and self._lists[-1] == "ol" else "-"
-        self._start_line(Kind.LIST, "  " * max(0, len(self._lists) - 1) + mark + " ")
+        self._start_line(Kind.LIST, "  " * min(max(0, len(self._lists) - 1), _DEEPEST) + mark + " ")
 
     def _start_line(self, kind: Kind, prefix: str) -> None:
         if self._kind is not kind or len(self._text) > _MOST_LINES_CHARS:
@@ -90,7 +91,7 @@ class _Reader(HTMLParser):
         elif tag == "title":
             self._is_in_title = False
         elif tag in ("ul", "ol"):
-            self._lists = self._lists[:-1]
+            del self._lists[-1:]
             if not self._lists:
                 self.end_block()
         elif tag in ("td", "th") and self._kind is Kind.TABLE:

@@ -84,7 +84,7 @@ _ADD_PASSAGE = """
 INSERT INTO passages (id, path, title, text, around, hash) VALUES (:id, :path, :title, :text, :around, :hash)
 """
 _COLUMNS = "number, id, name, passages.title, text, url, relative"
-_PASSAGE = f"SELECT {_COLUMNS} FROM passages JOIN documents USING (path) WHERE id = :id LIMIT 1"
+_PASSAGE = f"SELECT {_COLUMNS} FROM passages JOIN documents USING (path) WHERE id = :id AND {{only}} LIMIT 1"
 _PASSAGES = f"SELECT {_COLUMNS} FROM passages JOIN documents USING (path) WHERE number IN ({{numbers}})"
 _UNDER = "path = :file{n} OR substr(path, 1, length(:folder{n})) = :folder{n}"
 _MISSING = """
@@ -302,11 +302,12 @@ class IndexReader:
         finally:
             self._connection.execute("ROLLBACK")
 
-    def passage(self, passage: PassageId) -> Passage | None:
-        """The passage, or the joined one, as long as the documents hold it."""
+    def passage(self, passage: PassageId, only: Only | None = None) -> Passage | None:
+        """The passage, or the joined one, as long as the documents that count hold it."""
         if "\0" in passage or not passage.isascii():
             return None
-        rows = [row for part in parts_of(passage) if (row := self._row(part)) is not None]
+        condition = _condition(only or Only())
+        rows = [row for part in parts_of(passage) if (row := self._row(part, condition)) is not None]
         return self._passage(Row.of(rows)) if rows and len(rows) == len(parts_of(passage)) else None
 
     def documents(self) -> list[DocumentSummary]:
@@ -343,8 +344,9 @@ class IndexReader:
         sql = _PASSAGES.format(numbers=",".join(map(str, numbers)))  # row numbers of ours
         return {row[0]: Row(*row) for row in self._connection.execute(sql)}
 
-    def _row(self, id_: str) -> Row | None:
-        row = self._connection.execute(_PASSAGE, {"id": id_}).fetchone()
+    def _row(self, id_: str, only: Condition) -> Row | None:
+        sql = _PASSAGE.format(only=only.sql or "1")
+        row = self._connection.execute(sql, {"id": id_, **only.parameters}).fetchone()
         return None if row is None else Row(*row)
 
     def _passage(self, row: Row) -> Passage:

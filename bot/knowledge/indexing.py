@@ -70,7 +70,7 @@ class Indexer:
         self._is_damaged = self._writer is not None and not self._writer.is_sound()
 
     def sync(self) -> SyncReport:
-        """One pass. A changed document is replaced within one transaction; what is gone goes with the first of them."""
+        """One pass. What is gone goes first, before anything is read; a changed document is replaced within one transaction."""
         writer = self._writer
         if writer is None:
             raise RuntimeError("open() comes first")
@@ -78,20 +78,19 @@ class Indexer:
         present = {file.path for file in scan.files}
         removed = [path for path in known if path not in present]
         report.removed = [known[path].name for path in removed]
+        if removed:
+            writer.apply(removed, (), ())
         bad = list(scan.unreadable)
         for batch in _batches([file for file in scan.files if not _is_unchanged(file, known.get(file.path))]):
             if self._stopping.is_set():
                 return report
-            changes = _Changes(removed)
+            changes = _Changes()
             for file in batch:
                 changes.add(file, known.get(file.path), self._read(file), report)
             if self._stopping.is_set():  # what was not read for that reason alone must not be forgotten
                 return report
             writer.apply(changes.removed, changes.touched, changes.entries)
             bad += changes.unreadable
-            removed = []
-        if removed:
-            writer.apply(removed, (), ())
         report.unreadable = sorted(map(str, bad))
         self._bad = {file: problem for file, problem in self._bad.items() if file.path in present}
         self._tell(report)
@@ -142,7 +141,7 @@ class Indexer:
 class _Changes:
     """What one transaction will change."""
 
-    removed: list[str]
+    removed: list[str] = field(default_factory=list)
     touched: list[Known] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     unreadable: list[Unreadable] = field(default_factory=list)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from bot.errors import DataError
 from bot.knowledge.embeddings import Embedder
 from bot.knowledge.fusion import Weighing
-from bot.knowledge.index import DocumentSummary, IndexReader, is_damage
+from bot.knowledge.index import DocumentSummary, IndexReader, Only, is_damage
 from bot.knowledge.indexing import Indexer, SyncReport
 from bot.knowledge.meaning import Meanings
 from bot.knowledge.sources import Root
@@ -92,9 +92,12 @@ class FolderKnowledge:
             lambda reader: reader.search(query, limit, within, vector=vector, audiences=audiences, language=language)
         )
 
-    async def passage(self, passage: PassageId) -> Passage | None:
-        """The passage, or None once its document no longer holds it."""
-        return await self._read(lambda reader: reader.passage(passage))
+    async def passage(
+        self, passage: PassageId, within: Sequence[Path] = (), *, audiences: Collection[str] | None = ()
+    ) -> Passage | None:
+        """The passage, or None once its document no longer holds it, or is not, or no longer, for these. `within` and `audiences`: as in
+        `search`."""
+        return await self._read(lambda reader: reader.passage(passage, Only(within, audiences)))
 
     async def list_documents(self) -> list[DocumentSummary]:
         """Every indexed document by name."""

@@ -44,7 +44,7 @@ class Part:
 
 def stretch(parts: Sequence[Part], budget_chars: int) -> Sequence[Part]:
     """The older messages that a summary should take the place of; empty while there are too few."""
-    left = round(budget_chars * KEPT)
+    left = int(budget_chars * KEPT)
     first = len(parts)
     while first and left >= len(parts[first - 1].text):
         first -= 1

@@ -1,7 +1,7 @@
 """Everything that is stored of a person, as JSON and files, for the person to have.
 
-Of conversations with others it holds what the person said and what was answered to it; what others said is theirs. Operators' notes about the
-person are in it, marked as such.
+Of conversations with others it holds what the person said and what was answered there for all to read; what others said is theirs, and so are
+notes, traces, briefs and summaries, which may be about any of them. Operators' notes about the person alone are in it, marked as such.
 """
 
 import json
@@ -24,7 +24,14 @@ _IN_THEIRS: Final = f"conversation_id IN (SELECT conversation_id FROM speakers W
 _THEIR_CASES: Final = (
     f"case_id IN (SELECT m.case_id FROM messages m WHERE m.identity_id {_OF_USER} AND m.case_id <> '')"
 )
-_ANSWERED: Final = f"(identity_id {_OF_USER} OR (identity_id = '' AND {_THEIR_CASES} AND {_IN_THEIRS}))"
+# Conversations in which nobody else has spoken: what operators wrote down there is of this person and of nobody else.
+_ALONE: Final = f"""conversation_id IN (SELECT s.conversation_id FROM speakers s WHERE s.identity_id {_OF_USER} AND NOT EXISTS (
+    SELECT 1 FROM speakers o WHERE o.conversation_id = s.conversation_id AND o.identity_id NOT {_OF_USER}))"""
+_ANSWERED: Final = f"(identity_id {_OF_USER} OR (identity_id = '' AND {_THEIR_CASES} AND {_IN_THEIRS} AND (visibility = 'public' OR {_ALONE})))"
+# Turns that read nothing of anybody else's.
+_THEIR_TURNS: Final = f"""
+    SELECT t.turn_id FROM messages t WHERE t.identity_id {_OF_USER} AND t.turn_id <> '' AND NOT EXISTS (
+        SELECT 1 FROM speakers o WHERE o.conversation_id = t.conversation_id AND o.identity_id NOT {_OF_USER})"""
 _THEIR_ACTIONS: Final = f"action_id IN (SELECT id FROM actions WHERE identity_id {_OF_USER})"
 
 # Table, columns, which rows, in which order.
@@ -53,7 +60,7 @@ _TABLES: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
     "turns": (
         "id, conversation_id, case_id, agent, outcome, started_ms, ended_ms, trace",
-        f"id IN (SELECT turn_id FROM messages WHERE identity_id {_OF_USER} AND turn_id <> '')",
+        f"id IN ({_THEIR_TURNS})",
         "started_ms, id",
     ),
     "actions": (
@@ -65,24 +72,23 @@ _TABLES: Final[Mapping[str, tuple[str, str, str]]] = {
     "contact_choices": ("message_id, identity_id, channel, choice, word, at_ms", f"identity_id {_OF_USER}", "at_ms"),
     "handoffs": (
         "id, conversation_id, case_id, stage, origin, reason, brief, team, language, contact, asked_ms, taken_ms, ended_ms",
-        _THEIR_CASES,
+        f"{_THEIR_CASES} AND {_ALONE}",
         "asked_ms, id",
     ),
     "suggestions": (
         "id, conversation_id, text, outcome, created_ms",
-        f"""conversation_id IN (SELECT s.conversation_id FROM speakers s WHERE s.identity_id {_OF_USER} AND NOT EXISTS (
-            SELECT 1 FROM speakers o WHERE o.conversation_id = s.conversation_id AND o.identity_id NOT {_OF_USER}))""",
+        _ALONE,
         "created_ms, id",
     ),
-    "tags": ("case_id, tag", _THEIR_CASES, "case_id, tag"),
+    "tags": ("case_id, tag", f"case_id IN (SELECT id FROM cases WHERE {_ALONE}) AND {_THEIR_CASES}", "case_id, tag"),
     "holds": ("identity_id, since_ms, asked_ms, put_away", f"identity_id {_OF_USER}", "since_ms"),
     "spend": ("day, model, calls, input_tokens, output_tokens, cost_micros", f"payer {_OF_USER}", "day, model"),
     "audit": ("actor, action, subject, at_ms", f"(actor {_OF_USER} OR subject {_OF_USER})", "number"),
 }
-_STEPS: Final = """
-    SELECT t.conversation_id, t.name, t.arguments, t.state, t.result, t.started_ms FROM tool_calls t
-    WHERE t.turn_id IN (SELECT turn_id FROM messages WHERE identity_id IN (SELECT id FROM identities WHERE user_id = :user) AND turn_id <> '')
+_STEPS: Final = f"""
+    SELECT t.conversation_id, t.name, t.arguments, t.state, t.result, t.started_ms FROM tool_calls t WHERE t.turn_id IN ({_THEIR_TURNS})
     ORDER BY t.started_ms, t.reply_id, t.step, t.place"""
+_OWN_CASES: Final = f"SELECT id FROM cases WHERE {_ALONE}"
 _BLOBS: Final = """
     SELECT b.id, b.name, b.media_type, b.size_bytes, b.created_ms FROM blobs b JOIN identities i
         ON i.channel = b.channel AND i.account = b.account AND i.external_id = b.owner
@@ -107,6 +113,8 @@ def exported(cursor: Cursor, user: str, now_ms: int) -> Export:
         rows = cursor.fetch(f"SELECT {columns} FROM {table} WHERE {where} ORDER BY {order}", who)
         found[table] = [_named(columns, row) for row in rows]
     found["messages"] = [_marked(each) for each in found["messages"]]
+    own = {row[0] for row in cursor.fetch(_OWN_CASES, who)}
+    found["cases"] = [each if each["id"] in own else {**each, "summary": ""} for each in found["cases"]]
     calls = "conversation_id, name, arguments, state, result, started_ms"
     found["tool_calls"] = [_named(calls, row) for row in cursor.fetch(_STEPS, who)]
     found["memory"] = memory.exported(cursor, user)

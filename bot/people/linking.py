@@ -21,7 +21,7 @@ from bot.store import people, records
 from bot.store.memory import READERS
 
 PREFIX: Final = "LINK"
-LETTERS: Final = 8  # 39 bits, behind a limit of tries
+LETTERS: Final = 8  # 38 bits, behind a limit of tries
 LASTS_MS: Final = 10 * 60_000
 WISH_CHARS: Final = 200  # a longer message is about something else
 HIDDEN: Final = "[linking code]"
@@ -52,7 +52,7 @@ _ASKS: Final = re.compile(
     rf"|{_MEINE} {_KONTEN}(?: bitte)?(?: miteinander)? (?:verknüpfen|verknupfen|verbinden|zusammenführen|zusammenfuhren|koppeln)(?: lassen)?)"
 )
 _UNDOES: Final = re.compile(
-    rf"{_START}(?:(?:unlink|disconnect|separate|unmerge)(?: {_MINE} {_ACCOUNTS}| me)?{_TO}"
+    rf"{_START}(?:(?:unlink|unmerge)(?: {_MINE} {_ACCOUNTS}| me)?{_TO}|(?:disconnect|separate) {_MINE} {_ACCOUNTS}{_TO}"
     rf"|(?:trenne?n?|entknüpfe?n?|entkopple|entkoppeln)(?: sie)?(?: bitte)? {_MEINE} {_KONTEN}(?: wieder)?{_ZU}"
     rf"|{_MEINE} {_KONTEN}(?: bitte)?(?: wieder)? (?:trennen|entkoppeln)"
     rf"|(?:die )?(?:verknüpfung|verknupfung)(?: bitte)?(?: wieder)? (?:aufheben|lösen|losen|trennen))"
@@ -97,19 +97,35 @@ def wish_of(text: str) -> Wish | None:
     """None for a message that is about something else. Pure."""
     if len(text) > WISH_CHARS:
         return None
-    code = _CODE.search(text)
+    code = next(filter(_is_code, _CODE.finditer(text)), None)
     if code is not None:
-        return Wish(_CODE.sub(HIDDEN, text), hash_of(code[1] + code[2]))
+        kept = _CODE.sub(lambda each: HIDDEN if _is_code(each) else each[0], text)
+        return Wish(kept, hash_of(code[1] + code[2]))
     said = words(own_words(text))
     if _UNDOES.fullmatch(said):
         return Wish(text, is_undo=True)
     return Wish(text) if _ASKS.fullmatch(said) else None
 
 
+def _is_code(found: re.Match[str]) -> bool:
+    """Words are none ("the link sent back an error"), nor are numbers, unless they are written as codes are shown."""
+    has_dashes = found[0].count("-") == 2
+    return any(map(str.isdigit, found[0])) if has_dashes else _is_mixed(found[1]) and _is_mixed(found[2])
+
+
+def _is_mixed(letters: str) -> bool:
+    return not letters.isalpha() and not letters.isdigit()
+
+
 def new_code() -> str:
-    """LINK-ABCD-EFGH."""
-    letters = "".join(secrets.choice(ALPHABET) for _ in range(LETTERS))
-    return f"{PREFIX}-{letters[:4]}-{letters[4:]}"
+    """LINK-AB2D-EF9H: with a letter and a digit in each half, as no words and no numbers have."""
+    return f"{PREFIX}-{_half()}-{_half()}"
+
+
+def _half() -> str:
+    while not _is_mixed(half := "".join(secrets.choice(ALPHABET) for _ in range(LETTERS // 2))):
+        pass
+    return half
 
 
 def hash_of(code: str) -> str:
@@ -141,10 +157,10 @@ def _answer(
     wait = tries.take(cursor, _limits(arrival, wish), arrival.now_ms)
     if wait:
         return TOO_OFTEN.format(wait=tries.wait_words(wait)), None
+    if _is_read_by_others(cursor, arrival.conversation):
+        return _elsewhere(cursor, wish, arrival.now_ms)
     if wish.code_hash:
         return _redeem(cursor, event, arrival, wish)
-    if _is_read_by_others(cursor, arrival.conversation):
-        return ELSEWHERE, None
     people.add_code(cursor, hash_of(code), arrival.identity, reply, arrival.now_ms + LASTS_MS, arrival.now_ms)
     return CODE.format(code=code), None
 
@@ -152,6 +168,16 @@ def _answer(
 def _limits(arrival: Arrival, wish: Wish) -> dict[str, tries.Limit]:
     kind, limit = ("user link", _TYPING) if wish.code_hash else ("user code", _ASKING)
     return {tries.subject(kind, arrival.identity): limit}
+
+
+def _elsewhere(cursor: Cursor, wish: Wish, now_ms: int) -> tuple[str, Conversation | None]:
+    """A code that others have read proves nothing any more: it is worth nothing from now on."""
+    owner = people.owner_of_code(cursor, wish.code_hash, now_ms) if wish.code_hash else ""
+    if not owner:
+        return ELSEWHERE, None
+    asked_in = _conversation_of(cursor, people.message_of_code(cursor, wish.code_hash))
+    people.drop_codes(cursor, owner, now_ms)
+    return ELSEWHERE, asked_in
 
 
 def _redeem(cursor: Cursor, event: MessageReceived, arrival: Arrival, wish: Wish) -> tuple[str, Conversation | None]:

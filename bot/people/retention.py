@@ -18,7 +18,12 @@ DAY_MS: Final = 86_400_000
 _FREE: Final = """
     NOT EXISTS (SELECT 1 FROM handoffs h WHERE h.conversation_id = c.id AND h.ended_ms IS NULL)
     AND NOT EXISTS (SELECT 1 FROM actions a WHERE a.conversation_id = c.id AND a.state IN ('proposed', 'approved', 'intended', 'unknown'))
-    AND NOT EXISTS (SELECT 1 FROM speakers s JOIN holds l ON l.identity_id = s.identity_id WHERE s.conversation_id = c.id)"""
+    AND NOT EXISTS (
+        SELECT 1 FROM speakers s JOIN identities p ON p.id = s.identity_id JOIN identities q ON q.user_id = p.user_id
+        JOIN holds l ON l.identity_id = q.id WHERE s.conversation_id = c.id)"""
+_WAITS: Final = """
+    EXISTS (SELECT 1 FROM messages m WHERE m.conversation_id = c.id AND m.handled_ms IS NULL AND m.dead_ms IS NULL AND m.kind <> '')
+    OR EXISTS (SELECT 1 FROM outbox o WHERE o.conversation_id = c.id AND o.state IN ('planned', 'sending', 'unknown'))"""
 _OF_CHANNEL: Final = (
     "(c.channel = :channel OR (:channel = '' AND NOT (',' || :others || ',') LIKE ('%,' || c.channel || ',%')))"
 )
@@ -37,8 +42,8 @@ _FIND: Final[Mapping[str, str]] = {
         SELECT b.id FROM blobs b JOIN identities i ON i.channel = b.channel AND i.account = b.account AND i.external_id = b.owner
         WHERE b.created_ms < :before AND {_OF_CHANNEL.replace("c.channel", "b.channel")}
           AND NOT EXISTS (SELECT 1 FROM speakers s JOIN conversations c ON c.id = s.conversation_id
-                          WHERE s.identity_id = i.id AND NOT ({_FREE}))
-          AND NOT EXISTS (SELECT 1 FROM holds l WHERE l.identity_id = i.id)
+                          WHERE s.identity_id = i.id AND (NOT ({_FREE}) OR {_WAITS}))
+          AND NOT EXISTS (SELECT 1 FROM holds l JOIN identities q ON q.id = l.identity_id WHERE q.user_id = i.user_id)
         ORDER BY b.created_ms LIMIT :limit""",
     "cases": f"""
         SELECT k.id FROM cases k JOIN conversations c ON c.id = k.conversation_id

@@ -1,5 +1,6 @@
 """Looking for what is left of a person: their strings, over all bytes of the data folder."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -66,7 +67,12 @@ def files_of(data: Path) -> list[Path]:
 
 
 def size_of(data: Path) -> int:
-    return sum(path.stat().st_size for path in files_of(data))
+    """What has gone meanwhile counts for nothing."""
+    size = 0
+    for path in files_of(data):
+        with contextlib.suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size
 
 
 def rows_with(cursor: Cursor, text: str) -> dict[str, int]:
@@ -94,8 +100,13 @@ def _least(kind: str) -> int:
     return {"text": TEXT_CHARS, "number": 8, "address": 6}.get(kind, NAME_CHARS)
 
 
+def _forms(text: str) -> set[bytes]:
+    """As it is, and as JSON writes it, with other letters as they are or as numbers."""
+    return {text.encode(), *(json.dumps(text, ensure_ascii=each)[1:-1].encode() for each in (True, False))}
+
+
 def _in_file(path: Path, sought: Sequence[Sought]) -> list[Sought]:
-    wanted = [(each, {each.text.encode(), json.dumps(each.text)[1:-1].encode()}) for each in sought]
+    wanted = [(each, _forms(each.text)) for each in sought]
     overlap = max((len(form) for _, forms in wanted for form in forms), default=1)
     found: dict[str, Sought] = {}
     try:

@@ -24,7 +24,11 @@ LATEST_HANDOFF = f"""
 OPEN_HANDOFFS = f"SELECT {COLUMNS} FROM handoffs WHERE ended_ms IS NULL ORDER BY asked_ms"
 
 QUEUE = f"""
-    SELECT {COLUMNS} FROM handoffs WHERE stage IN ('queued', 'offered') ORDER BY priority DESC, queued_ms, id"""
+    SELECT {COLUMNS} FROM handoffs WHERE ended_ms IS NULL AND stage IN ('queued', 'offered') ORDER BY priority DESC, queued_ms, id"""
+
+IS_QUEUED = "SELECT 1 FROM handoffs WHERE ended_ms IS NULL AND stage = 'queued' LIMIT 1"
+
+MAKE_ROOM = "UPDATE conversations SET kind = 'room', case_id = '' WHERE id = :id AND kind = ''"
 
 LOADS = """
     SELECT operator, count(*) FROM handoffs WHERE ended_ms IS NULL AND stage IN ('active', 'waiting', 'wrap-up') GROUP BY operator"""

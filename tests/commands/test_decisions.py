@@ -18,8 +18,8 @@ from bot.__main__ import main
 from bot.clock import SystemClock
 from bot.commands.audit import FORMULA, write_csv
 from bot.deciding import Deciding
-from bot.operators.operator import operator_id
 from bot.errors import Refused
+from bot.operators.operator import operator_id
 from bot.ports import Cursor
 from bot.store import actions
 from bot.store.actions import Proposal, State
@@ -655,7 +655,7 @@ def test_the_commands_decide_in_the_running_daemon(served: Daemon) -> None:
     first, second = (each["consent"] for each in listed(served, "consent", "list"))
     wrong = served.command("consent", "approve", first[:10], "--as", "bob")
     assert (wrong.returncode, wrong.stdout) == (1, "")
-    assert wrong.stderr == "frontdesk: bob is agent; this takes one of: admin, approver.\n"
+    assert wrong.stderr == "frontdesk: bob is agent; this takes one of: approver, admin.\n"
     nobody = served.command("consent", "approve", first[:10], "--as", "mallory")
     assert "There is no operator mallory" in nobody.stderr
 

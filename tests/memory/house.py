@@ -13,7 +13,7 @@ from bot.memory.facts import Keeping
 from bot.memory.job import Keeper
 from bot.memory.memory import Memory
 from bot.memory.recall import DAY_MS, OPENING, Limits
-from bot.model import Accepted, Address, Author, CaseEnded, Heard, Identity, MessageReceived
+from bot.model import Accepted, Address, CaseEnded, Heard, Identity, MessageReceived
 from bot.ports import ChatRequest, Chunk, Finished, TextDelta
 from bot.telemetry.metrics import Metrics
 from tests.clock import ManualClock
@@ -97,10 +97,6 @@ def told(happened: str = "They asked and were answered.", **more: object) -> Scr
         yield Finished()
 
     return write
-
-
-def short(request: ChatRequest) -> str:
-    return "\n".join(entry.text for entry in request.messages if entry.author is Author.USER)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from bot.config.knowledge_schema import Drive
 from bot.knowledge.blocks import as_markdown
 from bot.knowledge.origins.asking import Answer, Api, Outside, Pace
 from bot.knowledge.origins.origin import Fresh, Mark, Page, Passed, Same, SourceFailed, Step
-from bot.knowledge.reading.parsed import Format, Unparsed
+from bot.knowledge.reading.parsed import Format, Unparsed, Unread
 from bot.knowledge.reading.room import ReadingRoom
 from bot.knowledge.sources import decode, first_headings, split_front_matter, text_of, title_from
 from bot.ports import Clock
@@ -143,7 +143,7 @@ class DriveOrigin:
         try:
             page = await asyncio.to_thread(self._page, name, suffix, str(file.get("webViewLink") or ""), answer.data)
         except Unparsed as error:
-            return Passed(name, str(error))
+            return Passed(name, str(error), key if isinstance(error, Unread) else "")
         return Fresh(key, page, Mark(token=token))
 
     async def _data(self, key: str, kind: str) -> Answer:

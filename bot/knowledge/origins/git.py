@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 from bot.config.knowledge_schema import Git
 from bot.knowledge.blocks import as_markdown
 from bot.knowledge.origins.origin import Fresh, Mark, Page, Passed, Same, SourceFailed, Step
-from bot.knowledge.reading.parsed import Unparsed
+from bot.knowledge.reading.parsed import Unparsed, Unread
 from bot.knowledge.reading.room import ReadingRoom
 from bot.knowledge.sources import (
     HTML,
@@ -131,7 +131,7 @@ class GitOrigin:
         try:
             page = await asyncio.to_thread(self._page, blob.path, data, branch)
         except Unparsed as error:
-            return Passed(blob.path, str(error))
+            return Passed(blob.path, str(error), blob.path if isinstance(error, Unread) else "")
         return Fresh(blob.path, page, Mark(token=blob.id))
 
     def _page(self, path: str, data: bytes, branch: str) -> Page:

@@ -17,7 +17,7 @@ from bot.knowledge.blocks import as_markdown
 from bot.knowledge.origins import robots
 from bot.knowledge.origins.asking import MOST_WAIT_S, Answer, Outside, Pace
 from bot.knowledge.origins.origin import Fresh, Mark, Page, Passed, Same, SourceFailed, Step, Unfinished
-from bot.knowledge.reading.parsed import Format, Parsed, Unparsed
+from bot.knowledge.reading.parsed import Format, Parsed, Unparsed, Unread
 from bot.knowledge.reading.room import ReadingRoom
 from bot.knowledge.sources import decode, first_headings, split_front_matter, text_of, title_from
 from bot.ports import Clock
@@ -43,12 +43,13 @@ _NO_PAGES: Final = tuple(
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What came of one address: the step to tell, where it leads, and whether the server was in trouble. `other`: the address under which
-    the page wants to be known."""
+    the page wants to be known. `is_gone`: the server says that there is no such page."""
 
     step: Step | None
     links: Sequence[str] = ()
     other: str = ""
     is_trouble: bool = False
+    is_gone: bool = False
     size_bytes: int = 0
 
 
@@ -109,7 +110,7 @@ class WebsiteOrigin:
                 self._done == 1
                 and self._is_crawl
                 and not (seen.links or seen.other)
-                and not isinstance(seen.step, Fresh | Same)
+                and (seen.is_gone or not isinstance(seen.step, Fresh | Same))
             ):
                 raise SourceFailed(*_start_failed(self._settings.url, seen.step))
             if seen.other:
@@ -161,9 +162,10 @@ class WebsiteOrigin:
                 raise SourceFailed(f"the sitemap {url} answered {answer.status}", "Correct `sitemap` of this source.")
             return await asyncio.to_thread(self._room.read, Format.SITEMAP, answer.data, url)
         except Unparsed as error:
-            if not self._settings.sitemap and not self._robots.sitemaps:
+            if not (self._settings.sitemap or self._robots.sitemaps or isinstance(error, Unread)):
                 return Parsed()  # a page of the site that says "not found" and means it
-            raise SourceFailed(f"the sitemap {url} {error}", "Correct `sitemap` of this source.") from error
+            mend = "" if isinstance(error, Unread) else "Correct `sitemap` of this source."
+            raise SourceFailed(f"the sitemap {url} {error}", mend) from error
 
     def _enqueue(self, link: str, depth: int) -> None:
         url = normal(link)
@@ -212,12 +214,12 @@ class WebsiteOrigin:
             return _Seen(Passed(url, str(error), url), is_trouble=error.is_retryable)
         if answer.status == 304 and mark is not None:
             return _Seen(Same(url), mark.links, mark.token)
+        if answer.status in (404, 410):  # what was kept of it goes now, whatever becomes of the pass
+            return _Seen(None if mark is None else Fresh(url, None), is_gone=True)
         return await self._judge(url, answer)
 
     async def _judge(self, url: str, answer: Answer) -> _Seen:
         size, final = len(answer.data), normal(answer.url)
-        if answer.status in (404, 410):
-            return _Seen(None)
         if not 200 <= answer.status < 300:
             is_trouble = answer.status >= 500 or answer.status == 429
             return _Seen(Passed(url, f"answered {answer.status}", url), is_trouble=is_trouble)
@@ -230,7 +232,7 @@ class WebsiteOrigin:
         try:
             parsed = await asyncio.to_thread(self._parse, url, answer)
         except Unparsed as error:
-            return _Seen(Passed(url, str(error)), size_bytes=size)
+            return _Seen(Passed(url, str(error), url if isinstance(error, Unread) else ""), size_bytes=size)
         links = tuple(normal(link) for link in parsed.links) if parsed.is_followed else ()
         links = tuple(dict.fromkeys(link for link in links if self._is_ours(link)))
         canonical = normal(parsed.canonical) if parsed.canonical else url

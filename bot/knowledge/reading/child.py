@@ -13,7 +13,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import IO, Final
 
-from bot.knowledge.reading.parsed import Format, Parsed, Unparsed
+from bot.knowledge.reading.parsed import Format, Parsed, Unparsed, Unread
 
 MEMORY_BYTES: Final = 768 * 1024 * 1024
 CPU_S: Final = 20
@@ -71,6 +71,8 @@ def give_up_network() -> bool:
 def _answer(kind: Format, data: bytes, url: str) -> str:
     try:
         return _reader(kind)(data, url).to_json()
+    except Unread as error:
+        return json.dumps({"unread": str(error)})
     except Unparsed as error:
         return _refusal(str(error))
     except MemoryError:
@@ -86,7 +88,7 @@ def _reader(kind: Format) -> Callable[[bytes, str], Parsed]:
     try:
         read: Callable[[bytes, str], Parsed] = import_module(module).read
     except ImportError as error:
-        raise Unparsed(f"cannot be read yet: run pip install 'frontdesk[{extra}]' and start again") from error
+        raise Unread(f"cannot be read yet: run pip install 'frontdesk[{extra}]' and start again") from error
     return read
 
 

@@ -40,10 +40,16 @@ class Unparsed(Exception):
     """These bytes cannot be read. The text is a plain reason that completes "FILE: ..."."""
 
 
+class Unread(Unparsed):
+    """They were not read, for a reason that does not lie in them: another time they may be."""
+
+
 def from_json(line: bytes) -> Parsed:
     """The child's answer. Raises Unparsed with its reason, or where the answer is none."""
     try:
         told = json.loads(line)
+        if "unread" in told:
+            raise Unread(str(told["unread"])[:300])
         if "reason" in told:
             raise Unparsed(str(told["reason"])[:300])
         return _parsed(told)

@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import IO, Final
 
-from bot.knowledge.reading.parsed import Format, Parsed, Unparsed, from_json
+from bot.knowledge.reading.parsed import Format, Parsed, Unparsed, Unread, from_json
 
 WALL_S: Final = 40.0
 MOST_ANSWER_BYTES: Final = 32 * 1024 * 1024
@@ -35,14 +35,17 @@ class ReadingRoom:
         """The text of `data`; `url` is where it came from, for links. Raises Unparsed."""
         with self._turn:
             if self._is_closed:
-                raise Unparsed("was not read: Frontdesk is stopping")
+                raise Unread("was not read: Frontdesk is stopping")
             if self._reads >= READS_PER_CHILD:
                 self._end()
             child = self._child or self._start()
             line, is_late = self._ask(child, json.dumps({"format": kind, "size": len(data), "url": url}), data)
             self._reads += 1
             if not line.endswith(b"\n"):
-                raise Unparsed(_why(self._end(), is_late=is_late, is_long=len(line) > MOST_ANSWER_BYTES))
+                code = self._end()
+                if self._is_closed:
+                    raise Unread("was not read: Frontdesk is stopping")
+                raise Unparsed(_why(code, is_late=is_late, is_long=len(line) > MOST_ANSWER_BYTES))
         return from_json(line)
 
     def close(self) -> None:
