@@ -43,7 +43,8 @@ chaos-models: $(VENV)/.installed-test
 
 screenshots: $(VENV)/.installed-test debian-packages
 	@$(BIN)/python -m tests.e2e.screenshots
-	@exec $(BIN)/python -m tests.browser.console.screenshots
+	@$(BIN)/python -m tests.browser.console.screenshots
+	@exec $(BIN)/python -m tests.platforms.pictures
 
 format: $(VENV)/.installed-test
 	@$(BIN)/ruff format .

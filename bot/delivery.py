@@ -45,6 +45,7 @@ from bot.ports import Clock, Cursor, Drafts, Receipt, Reconciles, Row, Store, Va
 from bot.scheduler import TurnScheduler
 from bot.store import records
 from bot.telemetry.metrics import Metrics
+from bot.tools.consent import is_decision
 
 log = logging.getLogger(__name__)
 
@@ -468,7 +469,8 @@ def begin(cursor: Cursor, conversation: ConversationId, part: Part, now_ms: int,
     found = records.conversation_of(one(cursor, conversation))
     if part.role != "choice" and found.is_stopped:
         return May.UNWANTED
-    if part.message.author is Author.AGENT and found.owner not in (AGENT_OWNER, QUEUE_OWNER):
+    is_agents = part.message.author is Author.AGENT or any(is_decision(each.id) for each in part.message.buttons)
+    if is_agents and found.owner not in (AGENT_OWNER, QUEUE_OWNER):
         return May.TAKEN_OVER
     if part.message.is_deleted:
         return May.FORGOTTEN

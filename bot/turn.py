@@ -549,10 +549,8 @@ class Turns:
             return
         if ended.begun is not None:
             self.handing.begun(ended.begun)
-        is_handoff = ended.begun is not None or ending.hears is not None or ended.is_late
-        is_handoff = (
-            is_handoff or ending.conversation.owner != AGENT_OWNER
-        )  # what somebody writes who gets no messages is shown
+        is_persons = ending.conversation.owner != AGENT_OWNER  # also what somebody writes who gets no messages
+        is_handoff = is_persons or ended.begun is not None or ending.hears is not None or ended.is_late
         self.handing.touch(ending.conversation.id, is_handoff=is_handoff)
 
     def _count_incidents(self, attempts: Sequence[Attempt]) -> None:

@@ -44,6 +44,7 @@ def check(config: "Config", around: Surroundings) -> Iterator[Finding]:
     yield from check_actions(config, around.whole_actions)
     yield from check_handoff(config)
     yield from check_knowledge(config, has_own_paths=around.has_own_paths)
+    yield from _retention(config.retention, around)
 
 
 def _listeners(server: schema.Server, admin: schema.Admin) -> Iterator[Finding]:
@@ -89,3 +90,11 @@ def _abilities(agents: Mapping[str, schema.Agent]) -> Iterator[Finding]:
                 yield at, f'names the tool "{tool}", which does not exist', nearest(tool, names.BUILT_IN)
             elif tool in agent.tools[:index]:
                 yield at, f'names the tool "{tool}" twice', "Remove one of them."
+
+
+def _retention(retention: schema.Retention, around: Surroundings) -> Iterator[Finding]:
+    """Days are counted by channel, for all its accounts alike."""
+    for name in retention.channels:
+        at: Path = ("retention", "channels", name)
+        if not around.is_channel(name):
+            yield at, f'names the channel "{name}", which does not exist', nearest(name, around.channels())

@@ -50,10 +50,27 @@ def _inside(value: str) -> str:
     return value.strip("/")
 
 
+def _fits(pattern: str, mend: str) -> AfterValidator:
+    """A text of this shape. `mend` says what to write."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(f"has another shape than it should. {mend}")
+        return value
+
+    return AfterValidator(check)
+
+
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 Inside = Annotated[str, AfterValidator(_inside)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Secret = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,63}$")]  # the name of a secret, never the secret
+# The name of a secret, never the secret.
+Secret = Annotated[
+    str,
+    _fits(
+        r"[A-Z][A-Z0-9_]{1,63}", 'Write the name of the secret, such as "NOTION_TOKEN", and the secret itself in .env'
+    ),
+]
 Words = tuple[Annotated[str, Field(min_length=1, max_length=500)], ...]
 
 
@@ -95,7 +112,9 @@ class Git(_Source):
 
     kind: Literal["git"]
     url: Annotated[str, AfterValidator(_repository)]
-    branch: Annotated[str, Field(pattern=r"^(?:[A-Za-z0-9_][A-Za-z0-9_./-]{0,199})?$")] = ""
+    branch: Annotated[
+        str, _fits(r"(?:[A-Za-z0-9_][A-Za-z0-9_./-]{0,199})?", 'Write the name of a branch, such as "main"')
+    ] = ""
     path: Inside = ""
     pages: Annotated[str, AfterValidator(lambda value: value and _web_url(value))] = ""
     total_bytes: Count = 500_000_000
@@ -107,14 +126,19 @@ class Notion(_Source):
 
     kind: Literal["notion"]
     secret: Secret = "NOTION_TOKEN"  # noqa: S105 - a name
-    databases: tuple[Annotated[str, Field(pattern=r"^[0-9a-fA-F-]{32,36}$")], ...] = ()
+    databases: tuple[
+        Annotated[
+            str, _fits(r"[0-9a-fA-F-]{32,36}", "Write the 32 digits and letters at the end of the database's address")
+        ],
+        ...,
+    ] = ()
 
 
 class Drive(_Source):
     """The files below `folder`, which is shared with a service account. `key_file`: its key, as Google gives it out."""
 
     kind: Literal["drive"]
-    folder: Annotated[str, Field(pattern=r"^[\w-]{5,200}$")]
+    folder: Annotated[str, _fits(r"[\w-]{5,200}", "Write what follows /folders/ in the folder's address")]
     key_file: Annotated[Path, Field(strict=False)]
     file_bytes: Count = 50_000_000
 
@@ -125,7 +149,7 @@ class Youtube(_Source):
 
     kind: Literal["youtube"]
     videos: Words = ()
-    playlist: Annotated[str, Field(pattern=r"^[\w-]{0,64}$")] = ""
+    playlist: Annotated[str, _fits(r"[\w-]{0,64}", "Write what follows list= in the playlist's address")] = ""
     secret: Secret = "YOUTUBE_API_KEY"  # noqa: S105 - a name
     languages: Words = ()
     every_s: Annotated[float, Field(ge=60, le=31_622_400, allow_inf_nan=False)] = 7 * DAY_S

@@ -106,7 +106,9 @@ class Api:
         asked = await fields(request, "conversation", "line", "key")
         if not 0 < len(asked["key"]) <= KEY_CHARS:
             raise Refused("bad_request", f"The key of a command has 1 to {KEY_CHARS} letters.")
-        command = parse(asked["line"]) or plain(asked["line"].strip(), is_reply=False)
+        command = parse(asked["line"], has_files=bool(asked.get("attachments"))) or plain(
+            asked["line"].strip(), is_reply=False
+        )
         check(signed.operator, command)
         if command.kind is Kind.LINK:
             raise Refused("bad_request", ONLY_IN_ROOMS)

@@ -53,7 +53,7 @@ def card_of(cursor: Cursor, found: Conversation, record: Record, now_ms: int) ->
     who = operator_by_id(cursor, record.state.offered_to or record.state.operator)
     name = shown(who.name) if who is not None else "somebody"
     brief: dict[str, Any] = json.loads(record.brief or "{}")
-    person = (names[0][0] if names else "") or "A visitor"
+    person = " ".join((names[0][0] if names else "").split()) or "A visitor"  # the first line is the card's title
     body = [record.reason, str(brief.get("summary", "")), f"Contact: {record.contact}" if record.contact else ""]
     stands = [
         _STANDS[record.state.stage].format(who=name),

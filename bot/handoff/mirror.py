@@ -67,6 +67,10 @@ _BEFORE: Final = f"""
 _OF_ROOM: Final = """
     SELECT DISTINCT r.conversation_id FROM room_cards r JOIN outbox o ON o.message_id = r.card AND o.part = 0
     WHERE r.room = :room AND (r.thread = '' OR r.shown = 'stale') AND o.state = 'sent' AND o.external_id <> ''"""
+_POST_AGAIN: Final = """
+    UPDATE outbox SET state = 'planned', attempts = 0, due_ms = :now, error = ''
+    WHERE part = 0 AND state = 'dead' AND coalesce(external_id, '') = '' AND message_id IN (
+        SELECT r.card FROM room_cards r JOIN handoffs h ON h.case_id = r.case_id WHERE h.ended_ms IS NULL AND r.shown <> 'forgotten')"""
 _OPEN: Final = "SELECT conversation_id FROM handoffs WHERE ended_ms IS NULL OR ended_ms > :since"
 _IS_READ: Final = "SELECT 1 FROM inbox WHERE message_id = :id AND handled_ms IS NULL AND dead_ms IS NULL"  # or will be
 _HOUSE: Final = "house"
@@ -135,10 +139,13 @@ class Mirror:
         while True:
             try:
                 opened = await self._store.read(_OPEN, {"since": since})
+                await self._store.run(post_again, self._clock.now_ms())
                 break
             except FrontdeskError as error:
                 log.warning("the operators' rooms are behind: %s", error)
                 await self._clock.sleep(AGAIN_S)
+        for room in self.rooms():
+            self._delivery.wake(room.at)
         for (conversation,) in opened:
             await self._bring(conversation)
 
@@ -167,6 +174,11 @@ class Mirror:
 
 
 # --- a unit of work --------------------------------------------------------------------------------------------------
+
+
+def post_again(cursor: Cursor, now_ms: int) -> None:
+    """Cards of open handoffs that a platform would not take (the bot was not in the channel yet) are tried once more."""
+    cursor.execute(_POST_AGAIN, {"now": now_ms})
 
 
 def copy(cursor: Cursor, conversation: str, rooms: Sequence[Room], now_ms: int) -> Copied:

@@ -329,6 +329,8 @@ def _decline(work: _Work) -> None:
 def _transfer(work: _Work) -> None:
     wanted = work.order.command.text.strip().lstrip("@")
     record = work.held()
+    if record.state.stage is Stage.WRAP_UP:
+        raise Refused("not_now", "This case is closed. !reopen takes it up again.")
     people = operators(work.cursor)
     colleague = next((each for each in people if each.name == wanted.lower() or shown(each.name) == wanted), None)
     if colleague is not None:

@@ -71,6 +71,7 @@ _HINTS: Final = re.compile(
 _PLAIN: Final = re.compile(
     r"forgotten|forgot|lost|wrong|reset|invalid|incorrect|expired|missing|changed|none|unknown|required|hidden|correct|empty|vergessen|"
     r"verloren|falsch|ungültig|abgelaufen|fehlt|geändert|unbekannt|gesperrt|please|bitte|help|hilfe|what|how|why|was|wie|warum|where|"
+    r"zurücksetzen|zurückgesetzt|ändern|erneuern|change|changing|resetting|recovery|recover|renew|refresh|update|updating|"
     r"nicht|not|yes|no|ja|nein|null|true|false|string|here|hier|i|ich|my|mein|the|der|die|das"
 )
 

@@ -14,7 +14,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -160,9 +160,11 @@ class KeptFolder:
 def read_state(folder: Path) -> State:
     """How a source fares, whether or not somebody is syncing it; the beginning where nothing can be read."""
     try:
-        return State(**json.loads((folder / _STATE).read_bytes()))
+        held = State(**json.loads((folder / _STATE).read_bytes()))
     except (OSError, ValueError, TypeError):
         return State()
+    is_whole = all(type(getattr(held, each.name)) is type(each.default) for each in fields(State))
+    return held if is_whole else State()
 
 
 def file_name(key: str) -> str:

@@ -46,12 +46,29 @@ def add_source(config: Path, given: Mapping[str, object]) -> Source:
     if len(_listed(_parsed(grown, config))) != len(_listed(_parsed(text, config))) + 1:
         mend = "Write [[knowledge.sources]] into it by hand."
         raise ConfigError([Problem(KEY, "cannot be added to this file", mend, str(config))])
-    draft = config.with_name(f".{config.name}.draft")
-    draft.write_text(grown, "utf-8")
-    if config.exists():
-        os.chmod(draft, config.stat().st_mode & 0o777)
-    os.replace(draft, config)
+    try:
+        _replace(config.resolve(), grown)
+    except OSError as error:
+        what = f"cannot be written ({error.strerror or type(error).__name__})"
+        mend = "Make the file and its folder writable for the user that runs this, or write the source into it by hand."
+        raise ConfigError([Problem(str(config), what, mend)]) from error
     return source
+
+
+def _replace(file: Path, text: str) -> None:
+    """The file may hold secrets: nobody may read the draft who may not read the file."""
+    draft = file.with_name(f".{file.name}.draft")
+    draft.unlink(missing_ok=True)
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as writer:
+            writer.write(text)
+            writer.flush()
+            os.fsync(writer.fileno())
+        os.chmod(draft, file.stat().st_mode & 0o777)
+        os.replace(draft, file)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
 
 
 def _read(config: Path) -> str:

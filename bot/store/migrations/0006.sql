@@ -45,6 +45,8 @@ CREATE TABLE handoffs (
 );
 CREATE UNIQUE INDEX handoffs_open ON handoffs (conversation_id) WHERE ended_ms IS NULL;
 CREATE INDEX handoffs_by_case ON handoffs (case_id);
+CREATE INDEX handoffs_taken ON handoffs (taken_ms) WHERE taken_ms IS NOT NULL;
+CREATE INDEX handoffs_ended ON handoffs (ended_ms) WHERE ended_ms IS NOT NULL;
 CREATE INDEX handoffs_by_conversation ON handoffs (conversation_id, asked_ms);
 CREATE INDEX cases_ended ON cases (ended_ms) WHERE ended_ms IS NOT NULL;
 CREATE INDEX handoffs_by_operator ON handoffs (operator) WHERE ended_ms IS NULL;
