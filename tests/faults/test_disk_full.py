@@ -75,7 +75,7 @@ async def test_f48_a_disk_that_runs_full_under_way_loses_nothing(tmp_path: Path)
 
 async def test_f48_a_start_on_a_full_disk_is_refused_in_plain_words(tmp_path: Path) -> None:
     """Nothing half made stays behind to be taken for a database."""
-    with mounted(tmp_path / "disk", "512k") as disk:
+    with mounted(tmp_path / "disk", "1536k") as disk:
         data = Path(disk) / "data"
         prepare(data)
         filler = fill_up(disk)
@@ -93,7 +93,7 @@ async def test_f48_a_start_on_a_full_disk_is_refused_in_plain_words(tmp_path: Pa
 
 async def test_f48_a_file_that_does_not_fit_is_unavailable_and_not_kept(tmp_path: Path) -> None:
     """The sender may repeat it; no piece of it takes room meanwhile."""
-    with mounted(tmp_path / "disk", "512k") as disk:
+    with mounted(tmp_path / "disk", "1536k") as disk:
         data = Path(disk) / "data"
 
         async def content() -> AsyncIterator[bytes]:

@@ -37,7 +37,7 @@ async def shown(desk: Desk, what: Locator) -> None:
             await desk.clock.advance(0.05)
 
 
-async def test_an_invitation_becomes_an_account_that_signs_in(page: Page, desk: Desk) -> None:
+async def test_an_invitation_becomes_an_account_that_signs_in(desk: Desk, page: Page) -> None:
     """From the link to the inbox, with a real password and a real second factor."""
     await desk.house.add("ann")
     code = await desk.house.operators.invite_code("ann", by=BY)
@@ -59,7 +59,7 @@ async def test_an_invitation_becomes_an_account_that_signs_in(page: Page, desk: 
     await expect(page.get_by_text("Nobody waits.")).to_be_visible()
 
 
-async def test_a_conversation_is_read_followed_and_answered(page: Page, desk: Desk) -> None:
+async def test_a_conversation_is_read_followed_and_answered(desk: Desk, page: Page) -> None:
     """Row, messages, a cited passage, what comes while one looks, a file and a reply."""
     talk = await desk.people.talk("Ana Berg", text="When do you open?")
     cited = (Citation(1, PassageId("docs/hours.md#1"), "Opening hours", ""),)
@@ -90,7 +90,7 @@ async def test_a_conversation_is_read_followed_and_answered(page: Page, desk: De
     ]
 
 
-async def test_whose_sessions_are_ended_is_shown_out(page: Page, desk: Desk) -> None:
+async def test_whose_sessions_are_ended_is_shown_out(desk: Desk, page: Page) -> None:
     """Within a minute the open page ends, and shows nothing of what it had."""
     talk = await desk.people.talk("Ana Berg", text="Confidential")
     await signed_in(page, desk, at=f"#/{talk}")
