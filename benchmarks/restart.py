@@ -31,6 +31,7 @@ async def serve_default(place: Path) -> tuple[float, int]:
     port = free_port()
     environ = os.environ | {
         "FRONTDESK_DATA_PATH": str(place / "data"),
+        "FRONTDESK_KNOWLEDGE_FUSION": "0",  # as it is installed without extras
         "FRONTDESK_SERVER_PORT": str(port),
         "FRONTDESK_ADMIN_PORT": str(free_port()),
     }

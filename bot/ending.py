@@ -16,7 +16,7 @@ from bot.conversations import Conflict
 from bot.handoff.brief import brief_of
 from bot.handoff.hearing import heard
 from bot.handoff.requests import Ask, Begun, begin
-from bot.handoff.rules import Rules
+from bot.handoff.rules import UNSTAFFED, Rules
 from bot.model import AGENT_OWNER, CaseId, Conversation, Message, MessageId, Seq, TurnId, Visibility
 from bot.ports import Cursor, Value
 from bot.store import actions, records
@@ -26,7 +26,6 @@ from bot.store.steps import add_spend, attempt_json, end_steps, record_attempts
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 NOT_MADE = "Something went wrong on our side before it was made. Nothing was done."
-UNSTAFFED = Rules()
 _WISHES = frozenset({"wish", "handed over"})
 _PLAIN = frozenset({"answered", "tools"})
 

@@ -20,11 +20,12 @@ from bot.channels import Channel, channel_at
 from bot.conversations import Conflict, Conversations, Reading, Working
 from bot.delivery import Delivery, announce
 from bot.draft import Draft
-from bot.ending import UNSTAFFED, Ended, Ending, fail, finish, mark_alone, outcome_of, pay, reply_id, trace
+from bot.ending import Ended, Ending, fail, finish, mark_alone, outcome_of, pay, reply_id, trace
 from bot.errors import ModelError, Overloaded, StoreUnavailable
 from bot.handoff.handing import Handing
 from bot.handoff.orders import RETURNED
 from bot.handoff.requests import Ask, Origin
+from bot.handoff.rules import UNSTAFFED
 from bot.handoff.triggers import contact_in
 from bot.handoff.words import CANCEL
 from bot.memory.memory import Memory

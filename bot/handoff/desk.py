@@ -24,7 +24,7 @@ from bot.handoff.commands import Command, Kind, help_text
 from bot.handoff.feed import Feed
 from bot.handoff.orders import Done, Order, allowed, carry_out, shown
 from bot.handoff.requests import Ask, Begun, begin
-from bot.handoff.rules import Rules
+from bot.handoff.rules import UNSTAFFED, Rules
 from bot.handoff.until import until
 from bot.model import Attachment, CaseId, Conversation, ConversationId, Message, Visibility, value
 from bot.operators.operator import Operator, Presence
@@ -97,11 +97,18 @@ class Desk:
         self._rules = rules
         self.feed = feed
         self.is_staffed = False
+        self._made_of: Rules = UNSTAFFED
+        self._made: Rules = UNSTAFFED
         self._left: set[asyncio.Task[Done]] = set()  # what is being carried out, whether or not its caller still waits
 
     @property
     def rules(self) -> Rules:
-        return replace(self._rules(), is_staffed=self.is_staffed)
+        """As they are now. Asked for by every turn, so made anew only when something has changed."""
+        of_config = self._rules()
+        if of_config is not self._made_of or self._made.is_staffed is not self.is_staffed:
+            self._made_of = of_config
+            self._made = replace(of_config, is_staffed=self.is_staffed)
+        return self._made
 
     # --- what operators do ---------------------------------------------------------------------------------------------
 

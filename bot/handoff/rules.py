@@ -34,6 +34,9 @@ class Rules:
     teams: frozenset[str] = frozenset()
 
 
+UNSTAFFED = Rules()
+
+
 def rules_of(handoff: HandoffSettings, people: Sequence[Person]) -> Rules:
     """As the config has them; whether anybody is there at all is not its business."""
 

@@ -54,6 +54,10 @@ _FORMS: Final[tuple[tuple[Wish, str, str], ...]] = (
     (Wish.FORGET_ALL, "de", r"(?:lösche?|löschen sie) (?:alle )?meine daten"),
 )  # fmt: skip
 _PATTERNS: Final = tuple((wish, language, re.compile(form)) for wish, language, form in _FORMS)
+_SPOKEN_OF: Final = (  # one of these stands in every wish
+    *("about me", "on me", "forget", "remember", "delete", "remove", "erase"),
+    *("mich", "mir", "vergiss", "vergessen", "lösch", "entfern", "merk", "daten", "informationen"),
+)
 _AROUND: Final = re.compile(
     r"^(?:(?:ok(?:ay)?|hi|hey|hello|hallo|so|now|and|und|then|dann|well|also)[,!.]?\s+)+|[,\s]*(?:now|jetzt)?[\s.!?]*$"
 )
@@ -64,7 +68,10 @@ def wanted(text: str) -> Wanted | None:
     """The wish that a whole message is; None for any other."""
     if not text or len(text) > CHARS_MOST:
         return None
-    plain = _AROUND.sub("", _PLEASE.sub(" ", text.replace("’", "'").lower()).strip())
+    plain = text.replace("’", "'").lower()
+    if not any(word in plain for word in _SPOKEN_OF):
+        return None
+    plain = _AROUND.sub("", _PLEASE.sub(" ", plain).strip())
     plain = " ".join(plain.split())
     for wish, language, form in _PATTERNS:
         if found := form.fullmatch(plain):

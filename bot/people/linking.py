@@ -58,6 +58,11 @@ _UNDOES: Final = re.compile(
     rf"|(?:die )?(?:verknüpfung|verknupfung)(?: bitte)?(?: wieder)? (?:aufheben|lösen|losen|trennen))"
 )
 
+_SPOKEN_OF: Final = (  # one of these stands in every wish
+    *("account", "channel", "profile", "identit", "unlink", "unmerge"),
+    *("konto", "konten", "kanäle", "kanale", "kana\u0308le", "verkn"),
+)
+
 ELSEWHERE: Final = "Others may read here. Please ask me that in a direct message, and I will help you with it there."
 TOO_OFTEN: Final = "That was tried too often. Please try again in {wait}."
 CODE: Final = (
@@ -101,6 +106,9 @@ def wish_of(text: str) -> Wish | None:
     if code is not None:
         kept = _CODE.sub(lambda each: HIDDEN if _is_code(each) else each[0], text)
         return Wish(kept, hash_of(code[1] + code[2]))
+    plain = text.lower()
+    if not any(word in plain for word in _SPOKEN_OF):
+        return None
     said = words(own_words(text))
     if _UNDOES.fullmatch(said):
         return Wish(text, is_undo=True)
