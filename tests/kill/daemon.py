@@ -14,9 +14,9 @@ import sys
 import threading
 import traceback
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,8 +30,20 @@ from bot.agent.journal import Step
 from bot.config import find_settings, load
 from bot.host import Door, House
 from bot.late import LateKnowledge
-from bot.model import Accepted, Address, Bookmark, Event, Found, Message, MessageId, MessageReceived, Seq
-from bot.ports import Adapter, ChatRequest, Chunk, Cursor, Finished, Receipt, TextDelta, ToolCall
+from bot.model import (
+    Accepted,
+    Address,
+    Bookmark,
+    Event,
+    Found,
+    Message,
+    MessageId,
+    MessageReceived,
+    Passage,
+    PassageId,
+    Seq,
+)
+from bot.ports import Adapter, ChatRequest, Chunk, Cursor, Finished, Knowledge, Receipt, TextDelta, ToolCall
 from bot.store import records
 from bot.store.sqlite import SqliteStore
 from tests.kill.brain import KEY
@@ -50,7 +62,7 @@ FAULTS = (EARLY_ACK, NO_DEDUPE, NO_OUTBOX)
 MODEL_FAULTS = (NO_JOURNAL, NO_OUTCOME, NO_THOUGHT, OTHER_DRAFT)
 MODELS = {"openai": ("bot.llm.openai", "OpenAIModel"), "anthropic": ("bot.llm.anthropic", "AnthropicModel")}
 WARM = (
-    *("bot.llm.clients", "bot.llm.transport", "bot.knowledge", *(module for module, _ in MODELS.values())),
+    *("bot.llm.clients", "bot.llm.transport", "bot.knowledge.library", *(module for module, _ in MODELS.values())),
     *("openai.resources.chat", "anthropic.resources.messages"),
 )
 
@@ -173,16 +185,31 @@ class EchoModel:
         yield Finished()
 
 
+@dataclass(frozen=True, slots=True)
+class DoomedView:
+    """The knowledge as an agent sees it, which notes each search in a file that outlives the process, and may end there."""
+
+    view: Knowledge
+    note: Callable[[str], object]
+    doom: Doom
+
+    async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> Sequence[Found]:
+        self.note(query)
+        self.doom.at("tool called")
+        return await self.view.search(query, limit, within)
+
+    async def passage(self, passage: PassageId) -> Passage | None:
+        return await self.view.passage(passage)
+
+
 class DoomedKnowledge(LateKnowledge):
-    """The real knowledge, which notes each search in a file that outlives the process, and may end there."""
+    """The real knowledge, of which agents see a doomed view."""
 
     doom = Doom(Plan(""))
     note: Callable[[str], object]
 
-    async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> Sequence[Found]:
-        type(self).note(query)
-        self.doom.at("tool called")
-        return await super().search(query, limit, within)
+    def seen_by(self, audiences: Collection[str], language: str, opens: Sequence[Path] = ()) -> Knowledge:
+        return DoomedView(super().seen_by(audiences, language, opens), type(self).note, self.doom)
 
 
 Stream = Callable[[Any, ChatRequest], AsyncGenerator[Chunk, None]]  # the first is the model, of either provider
