@@ -38,7 +38,8 @@ _FORMS = (
     ),
     Form(
         re.compile(
-            r"\bhow (?:much|many|long|big|large|far|often|fast|quickly|old|high|tall|soon)\b|\bwhen\b|"
+            r"\bhow (?:much|many|long|big|large|far|often|fast|quickly|old|high|tall|soon)\b|"
+            r"(?:^|[.,;:!?])\W*(?:(?:and|but|so|or) )?when\b|"
             r"\bwie (?:viele?|lange|groß|oft|schnell)\b|\bwann\b",
             re.IGNORECASE,
         ),

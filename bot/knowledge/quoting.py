@@ -18,6 +18,7 @@ MOST_UNITS = 4
 SHORT_PARAGRAPH_CHARS = 400  # a paragraph this short is quoted whole, because its sentences lean on each other
 SHORT_PASSAGE_CHARS = 450  # a passage this short is quoted whole
 TITLE_SHARE = 0.7  # what a word of the heading path is worth to each unit under it
+WHOLE_TITLE_SHARE = 1.0  # and where the path holds every word of the question
 SAME_QUESTION = 0.75  # headings that hold this share of the question ask the same: the passage is quoted from its start
 COMPANION_SHARE = 0.65  # of the best unit's worth: what a further unit needs
 KNOWN_COVERAGE = (
@@ -93,7 +94,7 @@ def quote(question: str, found: Sequence[Found]) -> list[Quote]:
     hints = dict.fromkeys((_Term(frozenset({stem(word)})) for word in hinting_words(question)), HINT)
     fitting = set() if form is None else set(_fitting(form, units))
     worth = {
-        unit: _worth(unit, {**weights, **hints}, found) * (form.bonus if form and unit in fitting else 1.0)
+        unit: _worth(unit, weights, hints, found) * (form.bonus if form and unit in fitting else 1.0)
         for unit in units
     }
     best = max(units, key=lambda unit: worth[unit])
@@ -215,7 +216,8 @@ def _joined(units: Sequence[Unit]) -> list[Quote]:
     return quotes
 
 
-def _worth(unit: Unit, weights: dict[_Term, float], found: Sequence[Found]) -> float:
+def _worth(unit: Unit, asked: dict[_Term, float], hints: dict[_Term, float], found: Sequence[Found]) -> float:
+    weights = {**asked, **hints}
     own = sum(weight for term, weight in weights.items() if term.stems & unit.stems)
     around = sum(
         weight for term, weight in weights.items() if term.stems & unit.block_stems and not term.stems & unit.stems
@@ -226,7 +228,8 @@ def _worth(unit: Unit, weights: dict[_Term, float], found: Sequence[Found]) -> f
         if term.stems & unit.title_stems and not term.stems & unit.block_stems
     )
     top = max(one.score for one in found) or 1.0
-    said = own + BLOCK_SHARE * around + TITLE_SHARE * title
+    is_asked = all(term.stems & unit.title_stems for term in asked)
+    said = own + BLOCK_SHARE * around + (WHOLE_TITLE_SHARE if is_asked else TITLE_SHARE) * title
     run_in = RUN_IN if _RUN_IN.match(unit.text) else 1.0
     return run_in * said * (0.3 + 0.7 * found[unit.found].score / top) / (1 + 0.01 * unit.order)
 
