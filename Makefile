@@ -18,7 +18,7 @@ demo: $(VENV)/.installed
 	@exec $(BIN)/python -m examples.store.demo
 
 # Every check runs even when an earlier one failed; the tests come last, so that their summaries stand at the end. What kills processes by the
-# clock runs with nothing beside it.
+# clock runs beside nothing else.
 test: $(VENV)/.installed-test debian-packages
 	@failed=; \
 	check() { echo "$$*"; $(BIN)/"$$@" || failed="$$failed, $$1"; }; \
@@ -27,7 +27,7 @@ test: $(VENV)/.installed-test debian-packages
 	check mypy; \
 	check lint-imports --no-logo; \
 	check pytest -q -n 2 --dist loadfile $(patsubst %,--ignore=%,$(ALONE)); \
-	check pytest -q $(ALONE); \
+	check pytest -q -n 2 --dist loadfile $(ALONE); \
 	[ -z "$$failed" ] || { echo "Failed: $${failed#, }"; exit 1; }
 
 bench: $(VENV)/.installed-test
