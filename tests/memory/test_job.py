@@ -46,7 +46,7 @@ async def test_killed_between_any_two_steps_every_case_is_remembered_once(tmp_pa
     shutil.copytree(tmp_path / "ended", tmp_path / "whole")
     points = int((await child(tmp_path / "whole", ""))[1])
     assert points >= CASES * 3
-    for point in [f"{side} {number}" for number in range(1, points + 1) for side in ("before", "after")]:
+    for point in [*(f"before {number}" for number in range(1, points + 1)), f"after {points}"]:
         folder = tmp_path / point
         shutil.copytree(tmp_path / "ended", folder)
         assert await child(folder, point) == (9, "")

@@ -22,6 +22,14 @@ async def refused(doing: object, code: str) -> str:
     return caught.value.detail
 
 
+dear = passwords._hasher
+
+
+def test_a_hash_costs_what_rfc_9106_asks_of_little_memory() -> None:
+    hasher = dear()
+    assert (hasher.type.name, hasher.memory_cost, hasher.time_cost, hasher.parallelism) == ("ID", 64 * 1024, 3, 4)
+
+
 def other(code: str) -> str:
     return f"{(int(code) + 1) % 1_000_000:06}"
 
@@ -59,6 +67,7 @@ async def test_wrong_in_any_part_is_the_same_refusal(house: House) -> None:
 async def test_an_unknown_name_costs_as_much_hashing_as_a_known_one(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(passwords, "_hasher", dear)
     await house.enrol("ada")
     await refused(house.signing.sign_in("warm", WRONG, "", "192.0.2.1"), "not_signed_in")
     hashed: list[str] = []
@@ -190,6 +199,7 @@ async def test_brute_force_of_many_at_once_gets_five_guesses(house: House) -> No
 async def test_more_at_once_than_can_be_hashed_are_refused_before_it(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(passwords, "_hasher", dear)
     monkeypatch.setattr(passwords, "WAITING_MOST", 4)
     results = await asyncio.gather(
         *(house.signing.sign_in(f"name{number}", WRONG, "", f"192.0.2.{number}") for number in range(8)),
