@@ -129,8 +129,10 @@ class App:
         lock = Lock(data)
         lock.take()
         try:
+            ahead = asyncio.get_running_loop().run_in_executor(None, self._import_ahead)
             self.store = await self._open_store(data)
             try:
+                await ahead
                 await self._serve(data)
             finally:
                 await self.store.close()
@@ -223,6 +225,13 @@ class App:
         self.health.store = "open"
         return store
 
+    def _import_ahead(self) -> None:
+        """What `_build` needs, imported while the disk is waited for."""
+        importlib.import_module("bot.console.console")
+        if self._make_adapters is None:
+            for channel in self.config.channels:
+                importlib.import_module(f"adapters.{channel}.adapter")
+
     def _build(self, data: Path) -> None:
         config, limits = self.config, self.config.limits
         self.conversations = Conversations(self.store, history_most=limits.history_messages)
@@ -296,7 +305,8 @@ class App:
         self.turns.handing = self.staff.handing
         self.intake.graves = Graves(self.house.secret(ERASURE_KEY))
         self.people = People(config, self._core(), self.store, data, self.intake.graves, self._touched)
-        self.keeper, self.turns.memory = remembering(config, self._core(), self.intake.receive)
+        self.staff.persons = self.people.commands
+        self.keeper, self.turns.memory = remembering(config, self._core(), self.intake.receive, self._touched)
         self.house.owner_name = self.staff.signs.owner_name
         self.supervisors = {
             key_of(adapter.name, adapter.account): self._supervisor(adapter)
@@ -437,7 +447,7 @@ class App:
         }
         parts |= self.staff.parts()
         parts["memory"] = self.keeper.run()
-        parts |= {"knowledge": self._know(), "sources": self._fetch_sources()}
+        parts |= {"knowledge": self._know(), "sources": self._fetch_sources(), "versions": self._note_versions()}
         for key, supervisor in self.supervisors.items():
             parts[f"channel {key}"] = supervisor.run()
         return parts
@@ -447,6 +457,14 @@ class App:
         await self.ready.wait()
         await self.assembly.warm()
         await self.assembly.knowledge.run()
+
+    async def _note_versions(self) -> None:
+        """Imports the index, and so waits as knowledge does."""
+        await self.ready.wait()
+        await self.assembly.knowledge.loaded()
+        from bot.knowledge.versions import Versions
+
+        await Versions(self.store, self.clock, self.assembly.knowledge.loaded).run()
 
     async def _fetch_sources(self) -> None:
         await self.ready.wait()
@@ -600,7 +618,7 @@ class App:
                 return await self._decision(account, command, arguments)
             case "action call":
                 return await self._call_action(account, arguments)
-            case str() if command.startswith(("handoff ", "operator ", "user ")):
+            case str() if command.startswith(("handoff ", "operator ", "user ", "gaps ", "recall ")):
                 own = self.people if command.startswith("user ") else self.staff
                 return await own.answer(account, command, arguments)
             case "status":

@@ -15,15 +15,17 @@ from bot.config.checks import MAIN, OFFLINE
 from bot.late import LateKnowledge, LateOffline, LateSources, Plan
 from bot.net.perimeter import Perimeter
 from bot.ports import ChatModel, Clock, Knowledge
+from bot.shelf import AgentShelf, may_search, room_of, within
 from bot.telemetry.metrics import Metrics
 from bot.tools import Tool
 from bot.tools.names import REQUEST_HUMAN, SEARCH_KNOWLEDGE
 from bot.tools.person import RequestHuman
-from bot.tools.search import SearchKnowledge
+from bot.tools.search import CANDIDATES, PASSAGES, SearchKnowledge
 
 if TYPE_CHECKING:
     from bot.knowledge.embeddings import Embedder
     from bot.knowledge.opening import Endpoint
+    from bot.knowledge.rerank import Reranker
     from bot.llm.clients import Clients
     from bot.llm.content import ReadBlob
     from bot.llm.embed import EndpointEmbedder
@@ -47,6 +49,7 @@ class Assembly:
         given: Mapping[str, ChatModel] | None = None,
     ) -> None:
         self._clock = clock
+        self._held_answers = metrics.held_answers
         self._read_blob = read_blob
         self._given = dict(given or {})
         self._clients: Clients | None = None
@@ -56,6 +59,7 @@ class Assembly:
         plan = self._plan(config, index)
         self.knowledge = LateKnowledge(plan)
         self.knows = {key: self._known(settings) for key, settings in config.agents.items()}
+        self._shelves = self._filled(config)
         self.sources = LateSources(plan, self._perimeter, config.secret)
         prices = {name: each.prices for name, each in config.models.items()}
         self.spending = Spending(clock, prices, per_person=limits.person_cost_per_day, per_day=limits.cost_per_day)
@@ -128,6 +132,8 @@ class Assembly:
         for key in self.agents.keys() & fresh.agents.keys():
             self.agents[key].ask(self.router.chain(fresh.chain("answer", key)), _local(fresh))
             self.proposers[key].ask(self.router.chain(fresh.chain("answer", key)), _local(fresh))
+            if key in self._shelves:
+                self._shelves[key].room = room_of(fresh, key)
         self.background.clear()
         self.background.update(self._background(fresh))
         self._give_ears(fresh)
@@ -206,29 +212,53 @@ class Assembly:
             turn_tokens=limits.turn_tokens,
             turn_cost_micros=round(limits.turn_cost * MICROS),
             turn_s=limits.turn_s,
+            is_checking_facts=settings.check_facts,
         )
         chain = self.router.chain(config.chain("answer", key))
-        tools = self._tools(settings)
+        reranker = self._reranker(config, key)
+        tools = self._tools(settings, PASSAGES if reranker is None else CANDIDATES)
         if is_proposing:
             tools = [tool for tool in tools if tool.name == SEARCH_KNOWLEDGE]
-        return Agent(rules, chain, self.router.chain([OFFLINE]), tools, self._clock, _local(config))
+        return Agent(
+            rules,
+            chain,
+            self.router.chain([OFFLINE]),
+            tools,
+            self._clock,
+            _local(config),
+            shelf=self._shelves.get(key),
+            reranker=reranker,
+            held_answers=self._held_answers,
+        )
+
+    def _filled(self, config: Config) -> dict[str, AgentShelf]:
+        """What each agent knows that may search."""
+        return {
+            key: AgentShelf(key, self.knowledge, config.knowledge, settings, self._clock, room_of(config, key))
+            for key, settings in config.agents.items()
+            if may_search(settings)
+        }
+
+    def _reranker(self, config: Config, key: str) -> "Reranker | None":
+        chain = config.chain("rerank", key)
+        if not chain:
+            return None
+        from bot.knowledge.rerank import Reranker
+
+        return Reranker(self.router.chain(chain), self._clock, config.knowledge.rerank_s)
 
     def _known(self, settings: schema.Agent) -> Knowledge:
         """What an agent may quote, and those who talk with it may open."""
-        return self.knowledge.seen_by(settings.audiences, settings.language, _within(settings))
+        return self.knowledge.seen_by(settings.audiences, settings.language, within(settings))
 
-    def _tools(self, settings: schema.Agent) -> list[Tool]:
+    def _tools(self, settings: schema.Agent, most: int) -> list[Tool]:
+        """`most`: so many passages a search gives."""
         tools: list[Tool] = []
-        if settings.knowledge and SEARCH_KNOWLEDGE in settings.tools:
-            within = _within(settings)
-            tools.append(SearchKnowledge(self._known(settings), within))
+        if may_search(settings):
+            tools.append(SearchKnowledge(self._known(settings), within(settings), most))
         if REQUEST_HUMAN in settings.tools:
             tools.append(RequestHuman())
         return tools
-
-
-def _within(settings: schema.Agent) -> tuple[Path, ...]:
-    return () if isinstance(settings.knowledge, bool) else settings.knowledge
 
 
 def _local(config: Config) -> frozenset[str]:

@@ -3,7 +3,8 @@
 A decision and the row that wakes its conversation are one unit of work: the agent tells the person what came of it, whatever ends in between.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from bot import ids
@@ -13,7 +14,7 @@ from bot.model import ConversationId
 from bot.operators.operator import Operator
 from bot.operators.roles import Right, roles_with
 from bot.ports import Clock, Cursor, Scheduler, Store
-from bot.store import actions, records
+from bot.store import actions, handoffs, records
 from bot.tools.consent import DECIDED
 
 OUTCOMES: Final = {"happened": "happened", "did-not": "did not", "mine": "mine"}
@@ -44,19 +45,25 @@ class Deciding:
         self._scheduler = scheduler
         self._operators = operators
 
-    async def consent(self, id_: str, *, is_yes: bool, name: str, account: str, why: str) -> str:
-        """What became of it: "given", "refused", or "expired" where it came too late. Raises Refused."""
+    async def consent(self, id_: str, *, is_yes: bool, name: str, account: str, why: str, key: str = "") -> str:
+        """What became of it: "given", "refused", or "expired" where it came too late. The same `key` again decides nothing anew. Raises
+        Refused."""
         await self._check(name, Right.DECIDE_CONSENT)
-        conversation = await self._store.run(consent, id_, is_yes, name, account, why, self._clock.now_ms())
+        now = self._clock.now_ms()
+        decide = partial(consent, id_=id_, is_yes=is_yes, name=name, account=account, why=why, now_ms=now)
+        conversation = await self._store.run(once, key, now, decide)
         self._wake(conversation)
         return str((await self._store.read(actions.CONSENT, {"id": id_}))[0][5])
 
-    async def unknown(self, id_: str, outcome: str, *, name: str, account: str, why: str) -> str:
-        """Raises Refused."""
+    async def unknown(self, id_: str, outcome: str, *, name: str, account: str, why: str, key: str = "") -> str:
+        """`key`: as in `consent`. Raises Refused."""
         await self._check(name, Right.DECIDE_UNKNOWN)
         found = OUTCOMES[outcome]
         now = self._clock.now_ms()
-        self._wake(await self._store.run(actions.decide_unknown, id_, found, name, account, why, note, now))
+        decide = partial(
+            actions.decide_unknown, id_=id_, outcome=found, name=name, account=account, why=why, tell=note, now_ms=now
+        )
+        self._wake(await self._store.run(once, key, now, decide))
         return found
 
     async def expire(self) -> None:
@@ -80,6 +87,17 @@ class Deciding:
 
 
 # --- units of work ---------------------------------------------------------------------------------------------------
+
+
+def once(cursor: Cursor, key: str, now_ms: int, decide: Callable[[Cursor], str]) -> str:
+    """The conversation of the decision, which is made the first time that this key is given; "" is no key."""
+    done = cursor.fetch(handoffs.DONE, {"key": key}) if key else []
+    if done:
+        return str(done[0][0])
+    conversation = decide(cursor)
+    if key:
+        cursor.execute(handoffs.ADD_DONE, {"key": key, "told": conversation, "now": now_ms})
+    return conversation
 
 
 def consent(cursor: Cursor, id_: str, is_yes: bool, name: str, account: str, why: str, now_ms: int) -> str:

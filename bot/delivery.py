@@ -440,7 +440,12 @@ class Delivery:
 
 
 def part_of(row: Row) -> Part:
-    message = replace(records.message_of(row[11:]), part=row[1], replaces=row[9] if row[7] == "final" else "")
+    message = replace(
+        records.message_of(row[11:]),
+        part=row[1],
+        replaces=row[9] if row[7] == "final" else "",
+        mentions=tuple(row[25].split()),
+    )
     if row[2] is not None:
         message = replace(message, text=row[2])
     if row[1] != row[10]:  # what belongs to the whole comes with its last part

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bot import ids
-from bot.agent.loop import Answer
+from bot.agent.loop import WISH_NOTED, Answer
 from bot.agent.router import Attempt
 from bot.conversations import Conflict
 from bot.handoff.brief import brief_of
 from bot.handoff.hearing import heard
-from bot.handoff.requests import Ask, Begun, begin
+from bot.handoff.requests import Ask, Begun, begin, wished_again
 from bot.handoff.rules import UNSTAFFED, Rules
 from bot.model import AGENT_OWNER, CaseId, Conversation, Message, MessageId, Seq, TurnId, Visibility
 from bot.ports import Cursor, Value
-from bot.store import actions, records
+from bot.store import actions, answers, records
 from bot.store.handoffs import Record
 from bot.store.records import Inbound
 from bot.store.steps import add_spend, attempt_json, end_steps, record_attempts
@@ -57,6 +57,7 @@ class Ending:
     is_agents: bool = False  # the reply is what came of the agent's run
     is_card: bool = False  # ... and asks a person to agree to an action
     held: str = ""  # why an answer was held back, and a person is to look
+    sources: Sequence[answers.Source] = ()  # what the reply rests on
     ask: Ask | None = None  # a person is to be asked for
     is_wish: bool = False  # ... which is all that there is to say: no other reply goes out with it
     hears: Sequence[Inbound] | None = (
@@ -86,6 +87,13 @@ def outcome_of(answer: Answer) -> str:
     return "answered" if answer.is_answered else "unanswered"
 
 
+def sources(reply: Message | None, answer: Answer | None) -> Sequence[answers.Source]:
+    """The passages that a reply rests on. One that answers nothing rests on none."""
+    if reply is None or answer is None or not answer.is_answered or answer.is_card:
+        return ()
+    return answers.sources_of(reply.citations, answer.found)
+
+
 def reply_id(first: MessageId) -> MessageId:
     """A rerun of the turn derives the same id, so that its draft and its answer replace those of the run before."""
     return MessageId(ids.derived_id("reply", first))
@@ -104,19 +112,36 @@ def trace(
         kept["calls"] = answer.calls
         if answer.stopped:
             kept["stopped"] = answer.stopped
+        if answer.held:
+            kept["held"] = [{"why": each.why, "what": each.what} for each in answer.held]
+        if answer.recalled.text:
+            kept["recalled"] = {"facts": answer.recalled.facts, "episodes": answer.recalled.episodes}
         kept["first_token_ms"] = None if answer.first_token_s is None else round(answer.first_token_s * 1000, 2)
-        kept["passages"] = [
-            {
-                "id": one.passage.id,
-                "title": one.passage.title,
-                "score": round(one.score, 4),
-                "coverage": round(one.coverage, 3),
-            }
-            for one in answer.found
-        ]
+        kept["passages"] = _passages(answer)
+        if answer.whole is not None:
+            whole = answer.whole
+            kept["whole"] = {"passages": len(whole.found), "chars": len(whole.text), "tokens": whole.tokens}
+        if answer.reranked:
+            kept["reranked"] = answer.reranked
     if any(each.is_call or each.outcome not in _PLAIN for each in attempts):  # the offline answerer's own stand above
         kept["attempts"] = [attempt_json(each) for each in attempts]
     return _encode(kept)
+
+
+def _passages(answer: Answer) -> list[dict[str, Any]]:
+    """What was found; of a whole base, what was cited."""
+    cited = None if answer.whole is None else {each.number for each in answer.citations}
+    return [
+        {
+            "number": number,
+            "id": one.passage.id,
+            "title": one.passage.title,
+            "score": round(one.score, 4),
+            "coverage": round(one.coverage, 3),
+        }
+        for number, one in enumerate(answer.found, 1)
+        if cited is None or number in cited
+    ]
 
 
 # --- units of work ---------------------------------------------------------------------------------------------------
@@ -161,6 +186,8 @@ def append_reply(cursor: Cursor, ending: Ending) -> Ended:
             is_agents=owner == AGENT_OWNER,
         )
         actions.end_turn(cursor, end, ending.now_ms)
+    if wish is None and ending.rules.is_staffed:
+        _say_again(cursor, ending)
     last_seq = before if wish is None else before + 1  # the announcement
     reply = _add_reply(cursor, ending, last_seq, is_public=is_owned and wish is None, is_wish=wish is not None)
     is_public = reply is not None and reply.visibility is Visibility.PUBLIC
@@ -194,6 +221,15 @@ def _begin(cursor: Cursor, ending: Ending) -> Begun | None:
     return begin(cursor, of_case, ask, ending.rules, ending.now_ms, ending.first_id, is_deduped=ending.is_deduped)
 
 
+def _say_again(cursor: Cursor, ending: Ending) -> None:
+    """Where there are people, nobody is told that there are none, though nothing new has begun."""
+    given = ending.reply
+    if given is not None and WISH_NOTED in given.text:
+        told = wished_again(cursor, ending.conversation, ending.rules, ending.now_ms)
+        ending.reply = replace(given, text=given.text.replace(WISH_NOTED, told))
+        ending.parts = (None,) if ending.parts else ()
+
+
 def _add_reply(cursor: Cursor, ending: Ending, last_seq: int, *, is_public: bool, is_wish: bool) -> Message | None:
     """The turn's reply, or the note that has become of it. What only passes on a wish says nothing beside the announcement."""
     given, conversation = ending.reply, ending.conversation
@@ -205,6 +241,7 @@ def _add_reply(cursor: Cursor, ending: Ending, last_seq: int, *, is_public: bool
     records.add_message(cursor, reply, conversation.id, ending.turn)
     if is_public:
         records.add_outbox(cursor, reply, conversation.id, conversation.address.channel, ending.parts)
+        answers.keep(cursor, reply.id, conversation.id, ending.sources, ending.now_ms)
     return reply
 
 

@@ -11,7 +11,7 @@ from bot.handoff.leaving import user_left
 from bot.handoff.machine import Happening
 from bot.model import ConversationId, IdentityId
 from bot.ports import Cursor, Value
-from bot.store import actions, audit, handoffs, memory, records
+from bot.store import actions, audit, gaps, handoffs, memory, records
 
 _CONVERSATIONS = """
     SELECT s.conversation_id, NOT EXISTS (
@@ -76,6 +76,7 @@ def forget(cursor: Cursor, identity: IdentityId, now_ms: int) -> Sequence[Conver
             cursor.execute(records.SET_CASE, {"id": conversation, "case": ""})
     actions.forget(cursor, identity, [row[0] for row in found], now_ms)
     memory.forget_of(cursor, identity, now_ms)
+    gaps.forget_of(cursor, identity)
     cursor.execute(_DROP_BLOBS, who)
     for drop in _DROP_NAMES:
         cursor.execute(drop, who)

@@ -16,6 +16,7 @@ from bot.ports import Knowledge as KnowledgePort
 if TYPE_CHECKING:
     from bot.knowledge import FolderKnowledge
     from bot.knowledge.opening import Endpoint, Fetching
+    from bot.knowledge.whole import Extent
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,13 @@ class LateKnowledge:
 
     async def search(self, query: str, limit: int = 5, within: Sequence[Path] = ()) -> Sequence[Found]:
         return await (await self.loaded()).search(query, limit, within)
+
+    async def extent(
+        self, most_tokens: int, within: Sequence[Path], audiences: Collection[str], language: str
+    ) -> "Extent":
+        """How much of the knowledge these may use, and all of it where it has at most so many tokens."""
+        real = await self.loaded()
+        return await real.extent(most_tokens, within, audiences=audiences, language=language)
 
     async def passage(self, passage: PassageId) -> Passage | None:
         """Whoever it is for: for operators."""

@@ -148,6 +148,9 @@ class Message:
     part: int = 0  # which part of the message this is, while it is being sent: (id, part) is the key of one send
     is_last_part: bool = True
     replaces: str = ""  # the platform's id of the draft that this part is shown in place of, while it is being sent
+    mentions: tuple[
+        str, ...
+    ] = ()  # in an operators' room: the platform's ids of those who are called, while it is being sent
 
     def placed(self, seq: Seq, visibility: Visibility) -> "Message":
         """A message that has just been written, in its place."""

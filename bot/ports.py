@@ -440,7 +440,7 @@ class Reasoning:
 @value
 class ChatMessage:
     """One entry of what a model reads: text by an author, the calls it made, or the results of those calls. `name`: who wrote it, where
-    several people speak."""
+    several people speak. `is_knowledge`: the text of a `Whole`, which stands first, and is the same from turn to turn."""
 
     author: Author
     text: str = ""
@@ -449,6 +449,7 @@ class ChatMessage:
     results: tuple[ToolResult, ...] = ()
     reasoning: tuple[Reasoning, ...] = ()
     name: str = ""
+    is_knowledge: bool = False
 
 
 @value
@@ -534,6 +535,28 @@ class Knowledge(Protocol):
         ...
 
     async def passage(self, passage: PassageId) -> Passage | None: ...
+
+
+@value
+class Whole:
+    """All that an agent may quote, in one text where passage n of `found` is marked [n]. Equal passages make an equal text, to the byte.
+    `tokens`: about how many it is."""
+
+    text: str
+    found: tuple[Found, ...]
+    tokens: int
+
+
+class Shelf(Protocol):
+    """What one agent knows, where it is little enough for a model to read whole."""
+
+    async def whole(self, within_s: float) -> Whole | None:
+        """As it is now; None: the agent is to search. Reads again only after documents have changed. Raises nothing."""
+        ...
+
+    def note_too_long(self, whole: Whole) -> None:
+        """A model has refused a request with this: what is as long is not given any more."""
+        ...
 
 
 # --- storage -------------------------------------------------------------------------------------------------------

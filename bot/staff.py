@@ -1,25 +1,29 @@
 """Everything that people on our side need, built once: accounts, the desk, the rooms, the console. `app` owns it."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.assembly import Assembly
 from bot.channels import Channel, channel_at, key_of
 from bot.config import Config
-from bot.console.room import Room, Settings
+from bot.console.reading import note_reading
+from bot.console.room import Persons, Room, Settings
 from bot.conversations import Conversations
 from bot.deciding import Deciding
 from bot.delivery import Delivery
+from bot.gaps.gaps import Gaps
 from bot.handoff import control as handoff_control
 from bot.handoff.briefing import Briefing
 from bot.handoff.desk import Desk
 from bot.handoff.feed import Feed
 from bot.handoff.handing import Handing
 from bot.handoff.mirror import Mirror
+from bot.handoff.notice import Notice
 from bot.handoff.rules import Rules, rules_of
 from bot.handoff.signs import Signs
 from bot.handoff.views import Views
+from bot.handoff.watching import Watching
 from bot.model import Conversation, Passage, PassageId
 from bot.operators import commands as operator_commands
 from bot.operators.operator import Listed
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
     from bot.console.console import Console
 
 SIGN_IN_KEY = "operators"
+INVITING = ("operator add", "operator invite")
 
 
 @dataclass(slots=True)
@@ -64,6 +69,7 @@ class Staff:
             core.store, core.clock, core.assembly.proposers, core.assembly.background, config.limits.turn_s
         )
         self._core = core
+        self.gaps = Gaps(core.store, core.clock, core.assembly.background, config.data.path)
         self._take(config)
         self.desk = Desk(
             core.store,
@@ -85,6 +91,8 @@ class Staff:
         self.views = Views(core.store, core.clock, self.feed)
         self.mirror = Mirror(core.store, core.clock, self.feed, core.delivery, core.channels)
         self.signs = Signs(core.store, core.clock, self.feed, core.channels, self.operators)
+        self.watching = Watching(core.store, core.clock, self.feed, self._ring)
+        self.persons: Persons | None = None  # `app` sets it before `console` is asked for
         self._console: Console | None = None
         core.delivery.on_shown = lambda room: self.feed.touch(room, is_handoff=True)
 
@@ -108,6 +116,11 @@ class Staff:
         self._take(config)
         await self.sync()
         await self.recheck()
+        await self.desk.rearm()
+
+    def _ring(self, notices: Sequence[Notice]) -> None:
+        if self._console is not None:
+            self._console.hub.ring(notices)
 
     async def recheck(self) -> None:
         """Whoever may not be here any more is signed out."""
@@ -120,6 +133,8 @@ class Staff:
             from bot.console.console import Console
 
             core = self._core
+            if self.persons is None:
+                raise RuntimeError("the console is asked for before there is what erases people")
             room = Room(
                 core.store,
                 core.clock,
@@ -130,8 +145,12 @@ class Staff:
                 core.blobs,
                 core.passage,
                 self._settings,
+                self.feed.touch,
+                self.persons,
+                core.assembly.knowledge,
+                self._config.data.path,
             )
-            self._console = Console(room, self.feed)
+            self._console = Console(room, self.feed, gaps=self.gaps)
         return self._console
 
     def routes(self) -> list[Route]:
@@ -143,15 +162,34 @@ class Staff:
             "briefing": self.briefing.run(),
             "rooms": self.mirror.run(),
             "signs": self.signs.run(),
+            "watching": self.watching.run(),
             "console": self.console().run(),
+            "gaps": self.gaps.run(),
         }
 
     async def answer(self, account: str, command: str, arguments: dict[str, Any]) -> object:
-        """A command of the command line that begins with `handoff` or `operator`."""
+        """A command of the command line that begins with `handoff`, `operator`, `gaps` or `recall`."""
+        if command.startswith(("gaps ", "recall ")):
+            return await self.gaps.answer(account, command, arguments)
         if command.startswith("handoff "):
-            return await handoff_control.answer(self.desk, self.views, self.operators, account, command, arguments)
+            return await self._handoff(account, command, arguments)
         told = await operator_commands.answer(self.operators, self.signing, account, command, arguments)
         await self.recheck()
+        if isinstance(told, dict) and command in INVITING:
+            return {**told, "address": f"{self._console_url()}/console#/invite/{told['code']}"}
+        return told
+
+    def _console_url(self) -> str:
+        """Where operators reach the console."""
+        admin = self._config.admin
+        host = "127.0.0.1" if admin.host in ("0.0.0.0", "::") else admin.host  # noqa: S104  only compared
+        return admin.public_url or f"http://{f'[{host}]' if ':' in host else host}:{admin.port}"
+
+    async def _handoff(self, account: str, command: str, arguments: dict[str, Any]) -> object:
+        told = await handoff_control.answer(self.desk, self.views, self.operators, account, command, arguments)
+        if command == "handoff show" and isinstance(told, dict):
+            reader, conversation = f"local:{account}", told["row"]["conversation"]
+            await note_reading(self._core.store, self._core.clock, reader, conversation)
         return told
 
     def asks_within_s(self, found: Conversation) -> float | None:
@@ -178,6 +216,8 @@ class Staff:
             config.admin.public_url,
             config.limits.upload_bytes,
             self._window_s,
+            config.knowledge,
+            tuple(sorted({each for agent in config.agents.values() for each in agent.audiences})),
         )
 
     def _window_s(self, channel: str, account: str) -> float:

@@ -14,13 +14,14 @@ from enum import Enum, auto
 from functools import partial
 
 from bot import ids
+from bot.agent.context import Recalled
 from bot.agent.loop import WISH_NOTED, Agent, Answer, Asked
 from bot.agent.router import Attempt
 from bot.channels import Channel, channel_at
 from bot.conversations import Conflict, Conversations, Reading, Working
 from bot.delivery import Delivery, announce
 from bot.draft import Draft
-from bot.ending import Ended, Ending, fail, finish, mark_alone, outcome_of, pay, reply_id, trace
+from bot.ending import Ended, Ending, fail, finish, mark_alone, outcome_of, pay, reply_id, sources, trace
 from bot.errors import ModelError, Overloaded, StoreUnavailable
 from bot.handoff.handing import Handing
 from bot.handoff.orders import RETURNED
@@ -61,7 +62,10 @@ GRACE_S = 5.0  # an agent ends its answer by itself in time; one that does not i
 TYPING_AFTER_S = 0.25  # an answer that begins sooner needs no typing sign
 COMMIT_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # an answer that cost a model call is not thrown away for a busy disk
 _ALONE = frozenset({PERSON_BUTTON.id, CANCEL, RETURNED})
-HELD = "The agent claimed twice to have done what no action has done; its answer was held back."
+HELD = {  # by what `Held.why` says of the last
+    "claim": "The agent claimed twice to have done what no action has done; its answer was held back.",
+    "source": "The agent wrote twice what stands in no source; its answer was held back.",
+}
 APOLOGY = (
     "I am sorry: something went wrong on our side, and I could not answer your last message. It is kept for our team to look at. "
     "You can go on asking me."
@@ -343,7 +347,7 @@ class Turns:
             conversation.agent,
         )
 
-    async def _recall(self, memory: Memory, batch: Batch) -> str:
+    async def _recall(self, memory: Memory, batch: Batch) -> Recalled:
         return await memory.recall(batch.conversation.id, batch.read)
 
     async def _act(
@@ -504,7 +508,8 @@ class Turns:
             told=answer.told if answer is not None else (),
             is_agents=answer is not None,
             is_card=answer is not None and answer.is_card,
-            held=HELD if answer is not None and answer.is_held else "",
+            held=HELD[answer.held[-1].why] if answer is not None and answer.is_held else "",
+            sources=sources(reply, answer),
             rules=self.handing.rules if self.handing is not None else UNSTAFFED,
             is_deduped=self._is_deduped(batch.conversation),
         )

@@ -43,11 +43,12 @@ RESTING_COLOUR: Final = 0x8A8F98
 @value
 class Shown:
     """One part as operators see it: the text, and of a card what stands in its frame. `whole`: a text that does not fit into a message; it
-    goes with it as a file."""
+    goes with it as a file. `called`: ids of operators who are pinged."""
 
     content: str
     embed: Embed | None = None
     whole: str = ""
+    called: tuple[str, ...] = ()
 
 
 def shown(message: Message, to: Address) -> Shown:
@@ -74,10 +75,12 @@ def said(message: Message) -> Shown:
         text = f"{head}{gap}{text}" if text else head
     elif message.author is Author.USER and text:
         text = f">>> {text}"
+    called = tuple(each for each in message.mentions if each.isdecimal()) if message.author is Author.SYSTEM else ()
+    text = "".join([*(f"<@{each}> " for each in called), text])
     whole = message.text if units(text) > LIMIT else ""
     text = clipped(text)
     listed = sources(message.citations, DISCORD, max(0, LIMIT - units(text) - 2))
-    return Shown(clipped(f"{text}\n\n{listed}".strip()), whole=whole)
+    return Shown(clipped(f"{text}\n\n{listed}".strip()), whole=whole, called=called)
 
 
 def _plain(name: str) -> str:

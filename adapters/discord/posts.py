@@ -85,6 +85,8 @@ class Posts:
             return _body(content_of(message), rows(message, has_feedback=self._has_feedback))
         shown = cards.shown(message, to)
         body = _body(shown.content, rows(message, has_feedback=False, for_operators=True))
+        if shown.called:
+            body = {**body, "allowed_mentions": {**NO_PINGS, "users": shown.called}}
         if not cards.is_card(message, to):
             return body
         return {**body, "embeds": [shown.embed] if shown.embed else [], "flags": 0}

@@ -3,6 +3,7 @@
 What a user wrote is shown as plain text: it can neither mention anybody nor look like anything else than text.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ _ROW: Final = 5  # more are cut off on a small screen
 _IN_SIGHT: Final = 10  # the rest is in menus
 _MENU: Final = 5  # block-elements/overflow-menu-element: options
 _KINDS: Final = {Author.USER: "user", Author.AGENT: "agent", Author.OPERATOR: "operator"}
+_PERSON: Final = re.compile(r"[UW][A-Z0-9]{1,20}")
 _FORMATTING: Final = str.maketrans("*_~`\n\r", "      ")
 
 
@@ -31,7 +33,7 @@ def is_card(message: Message, thread: str) -> bool:
 
 def told(message: Message) -> str:
     """The message as mrkdwn in one piece: for notifications, and to know it again."""
-    said = _escaped(_said(message)) if message.author is Author.USER else shown_text(message)
+    said = _escaped(_said(message)) if message.author is Author.USER else _called(message) + shown_text(message)
     return "\n".join(filter(None, [_who(message), said]))[:_UPDATE_CHARS]
 
 
@@ -41,7 +43,11 @@ def body(message: Message, thread: str) -> list[Block]:
         return [*_card(message.text), *_rows(_buttons(message))]
     who = _who(message)
     found: list[Block] = [{"type": "context", "elements": [mrkdwn(who)]}] if who else []
-    found += _as_typed(_said(message)) if message.author is Author.USER else [section(shown_text(message))]
+    found += (
+        _as_typed(_said(message))
+        if message.author is Author.USER
+        else [section(_called(message) + shown_text(message))]
+    )
     return found + cited(message.citations) + _rows(_buttons(message))
 
 
@@ -65,6 +71,13 @@ def _who(message: Message) -> str:
     if message.visibility is Visibility.NOTE:
         return f"🔒 *{name}* · note"
     return f"*{name}* · {kind}"
+
+
+def _called(message: Message) -> str:
+    """Operators whom a line of the house calls. https://docs.slack.dev/messaging/formatting-message-text#mentioning-users"""
+    if message.author is not Author.SYSTEM:
+        return ""
+    return "".join(f"<@{id_}> " for id_ in message.mentions if _PERSON.fullmatch(id_))
 
 
 def _said(message: Message) -> str:

@@ -1,8 +1,6 @@
-"""What is searched and what is asked: our own documents, conversations made from our own exchanges, and FAQs of Debian's packages."""
+"""What is searched and what is asked: our own documents, and what is made of our own sentences. `installed` has texts of other people."""
 
-import html
 import random
-import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,13 +13,6 @@ HERE = Path(__file__).parent
 DOCS = HERE.parents[1] / "docs"
 TURNS = 900  # of each conversation
 SESSION = 15  # turns that make one passage where whole sessions are searched
-FAQS = {  # Debian package: its pages
-    "python3.11-doc": ("/usr/share/doc/python3.11/html/faq", "*.html"),
-    "debian-faq": ("/usr/share/doc/debian/FAQ", "*.en.html"),
-}
-_HEADING = re.compile(r"<h([23])[^>]*>(.*?)</h\1>", re.DOTALL)
-_TAG = re.compile(r"<(script|style|nav).*?</\1>|<[^>]+>", re.DOTALL)
-_LEAST_ANSWER = 80  # characters: less is a heading above others
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +35,12 @@ class Corpus:
     is_talk: bool = False
 
 
-def corpora() -> Iterator[Corpus]:
-    """Those that are there."""
+def own() -> Iterator[Corpus]:
     yield documents()
     yield conversations()
     yield sessions()
-    for package, (folder, pattern) in FAQS.items():
-        pages = sorted(Path(folder).glob(pattern))
-        if pages:
-            yield faq(package, pages)
+    yield visits()
+    yield codes()
 
 
 def documents() -> Corpus:
@@ -128,23 +116,37 @@ def sessions(customers: int = 3, seed: int = 11) -> Corpus:
     return corpus
 
 
-def faq(name: str, pages: list[Path]) -> Corpus:
-    """Real questions: each heading is asked, and its answer stands without it, so that the words of the question are no gift. Each answer is
-    a document."""
-    corpus = Corpus(name)
-    for page in pages:
-        parts = _HEADING.split(page.read_text(encoding="utf-8", errors="replace"))
-        for question, body in zip(parts[2::3], parts[3::3], strict=True):
-            asked, answer = _plain(question).lstrip("0123456789. ").rstrip("¶ "), _plain(body)
-            if asked.endswith("?") and len(answer) >= _LEAST_ANSWER:
-                document = f"{page.stem} {len(corpus.documents)}"
-                blocks = markdown_blocks(answer)
-                corpus.documents[document] = [(page.stem.partition(".")[0], each.text) for each in pieces("", blocks)]
-                count = len(corpus.documents[document])
-                corpus.asked.append(Asked(asked, frozenset((document, place) for place in range(count))))
+def visits(customers: int = 3, seed: int = 13) -> Corpus:
+    """Of what `sessions` tells, each turn is a passage: the question names the thing and the place that only one turn holds together."""
+    corpus = Corpus("own visits", is_talk=True)
+    written = tomllib.loads((HERE / "talks.toml").read_text(encoding="utf-8"))
+    told, chance = written["visits"], random.Random(seed)
+    for customer in range(customers):
+        name = f"visit {customer}"
+        pairs = [(thing, place) for thing in written["filler"]["thing"] for place in told["place"]]
+        turns: list[tuple[str, str]] = []
+        for number, (thing, place) in enumerate(chance.sample(pairs, 120)):
+            words = {"thing": thing, "place": place, "friend": chance.choice(told["friend"])}
+            kind = chance.randrange(len(told["turns"]))
+            if number % 4 == 0:
+                asked = told["asks"][kind].format(**words)
+                corpus.asked.append(Asked(asked, frozenset({(name, len(turns))}), name))
+            turns.append(_said(">" + told["turns"][kind].format(**words), len(turns)))
+            turns += [_small_talk(written["filler"], chance, len(turns) + n) for n in range(2)]
+        corpus.documents[name] = turns
     return corpus
 
 
-def _plain(text: str) -> str:
-    paragraphs = (" ".join(part.split()) for part in html.unescape(_TAG.sub("", text)).split("\n\n"))
-    return "\n\n".join(part for part in paragraphs if part)
+def codes(count: int = 300, seed: int = 17) -> Corpus:
+    """A list of error codes, told in nearly the same sentences: nothing but the code itself finds its entry, and other entries mention it."""
+    corpus, chance = Corpus("error codes"), random.Random(seed)
+    written = tomllib.loads((HERE / "talks.toml").read_text(encoding="utf-8"))["codes"]
+    names = chance.sample([f"{letter}-{number}" for letter in "EFHW" for number in range(1000, 1400)], count)
+    for place, name in enumerate(names):
+        words = {each: chance.choice(written[each]) for each in ("part", "state", "mend")}
+        text = chance.choice(written["texts"]).format(code=name, other=chance.choice(names), **words)
+        corpus.documents[name] = [("Error codes", text)]
+        if place % 3 == 0:
+            asked = chance.choice(written["asks"]).format(code=name, **words)
+            corpus.asked.append(Asked(asked, frozenset({(name, 0)})))
+    return corpus

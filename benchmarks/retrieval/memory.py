@@ -54,7 +54,7 @@ def episodes() -> list[Episode]:
 def share(cases: list[Episode], limits: Limits, *, is_asked: bool) -> float:
     """Of the questions, how many have their case before the model."""
     hits = [
-        text in recalled([], cases, asked if is_asked else "", NOW_MS, limits)
+        text in recalled([], cases, asked if is_asked else "", NOW_MS, limits).text
         for text, questions in data()
         for asked in questions
     ]

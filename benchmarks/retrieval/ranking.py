@@ -56,6 +56,13 @@ class PlainWords:
         return rank
 
 
+class Steady(Weighing):
+    """Whatever is typical, likeness counts the same."""
+
+    def where(self, typical: float) -> float:
+        return self.likeness
+
+
 class Shipped:
     """The index of the daemon, with what each question's vector is."""
 
@@ -78,8 +85,10 @@ class Shipped:
         near = [each for each in self.found(asked) if each.likeness is not None]
         return self._order(sorted(near, key=lambda each: -(each.likeness or 0.0)))
 
-    def fused(self, likeness: float) -> Rank:
-        reader = IndexReader(self._path, model=self._embedder.model, weighing=Weighing(likeness))
+    def fused(self, likeness: float, *, is_steady: bool = False) -> Rank:
+        """`is_steady`: the weight is the same for every question."""
+        weighing = Steady(likeness) if is_steady else Weighing(likeness)
+        reader = IndexReader(self._path, model=self._embedder.model, weighing=weighing)
 
         def rank(asked: Asked) -> list[Place]:
             return self._order(reader.ranked(asked.text, DEPTH, self._vectors[asked.text], _only(asked)))

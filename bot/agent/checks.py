@@ -1,12 +1,15 @@
-"""What an answer may not say: that something was done which no tool has done.
+"""What an answer may not say: that something was done which no tool has done, and values that stand in no source.
 
-A language model may write "I have issued your refund" without having done anything. Such a sentence is looked for while the answer
-is being written, so that it is not even shown.
+A language model may write "I have issued your refund" without having done anything, or "within 14 days" without having read it. Such a
+sentence is looked for while the answer is being written, so that it is not even shown.
 """
 
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+
+from bot.agent.grounding import Grounds, value_start
+from bot.agent.units import MONTH
 
 _DONE = (
     r"issued|refunded|cancell?ed|sent|e-?mailed|mailed|booked|scheduled|rescheduled|updated|changed|deleted|removed|closed|opened|created|"
@@ -44,7 +47,10 @@ _CONDITION = re.compile(
 )
 _DENIED = re.compile(r"\b(?:not|never|nothing|nicht|nichts|nie|niemals|kein\w*)\b", re.IGNORECASE)
 _CITATION = re.compile(r"\[\d")
-_END = re.compile(r"(?:[.!?]+|\n)(?=\s*[^\s\[.!?])")  # of a sentence, with the citation after its full stop
+_END = re.compile(  # of a sentence, with the citation after its full stop; neither in "3. Mai" nor in "4.90"
+    rf"(?:[.!?]+(?<!\d\.)|(?<=\d)\.(?=\s+(?!(?:{MONTH})\b)[^\W\d]+\W))(?=[\"'”’)*_`]*\s+[^\s\[.!?])"
+    r"|(?<=[^\W\d])[.!?]+(?=[A-ZÄÖÜ])|\n(?=\s*[^\s\[.!?])"
+)
 
 
 def is_backed(claim: str, deeds: Sequence[str]) -> bool:
@@ -127,21 +133,40 @@ _IRREGULAR = {
 
 
 class ClaimWatch:
-    """Reads an answer piece by piece, and holds back a sentence that looks like a claim until it is whole and can be judged."""
+    """Reads an answer piece by piece, and holds back a sentence that looks like a claim until it is whole and can be judged; with `grounds`,
+    also the rest of a sentence from where a value may begin."""
 
-    __slots__ = ("_deeds", "_held", "_is_holding", "_pattern", "_sentence", "claim")
+    __slots__ = (
+        "_deeds",
+        "_grounds",
+        "_held",
+        "_is_holding",
+        "_judged",
+        "_pattern",
+        "_sentence",
+        "claim",
+        "is_unsourced",
+    )
 
-    def __init__(self, *, is_person_wished: bool, deeds: Sequence[str] = ()) -> None:
+    def __init__(self, *, is_person_wished: bool, deeds: Sequence[str] = (), grounds: Grounds | None = None) -> None:
         self.claim = ""
+        self.is_unsourced = False  # a value has no source
         self._deeds = deeds
+        self._grounds = grounds
         self._pattern = _BUT_PASSING_ON if is_person_wished else _ANY
+        self._judged: list[str] = []  # the sentences before, which say of what a value is
         self._sentence = ""  # the last one as far as it has come
         self._held = ""  # what of it is not shown yet
         self._is_holding = False
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing of the answer may be shown any more."""
+        return bool(self.claim) or self.is_unsourced
+
     def take(self, piece: str) -> str:
-        """What may be shown now. Nothing more once `claim` is set."""
-        if self.claim:
+        """What may be shown now. Nothing more once it is stopped."""
+        if self.is_stopped:
             return ""
         self._sentence += piece
         self._held += piece
@@ -150,20 +175,31 @@ class ClaimWatch:
                 return ""
             self._sentence = self._sentence[end.end() :]
             self._is_holding = False
-        self._is_holding = self._is_holding or self._pattern.search(self._sentence) is not None
-        keep = len(self._sentence) if self._is_holding else 0
-        at = max(0, len(self._held) - keep)
+        at = max(0, len(self._held) - len(self._sentence) + self._free_chars())
         shown, self._held = self._held[:at], self._held[at:]
         return shown
 
     def rest(self) -> str:
         """At the end of the answer: what was held and may be shown after all."""
-        if self.claim or self._judge(self._sentence):
+        if self.is_stopped or self._judge(self._sentence):
             return ""
         shown, self._held = self._held, ""
         return shown
 
+    def _free_chars(self) -> int:
+        """How much of the unfinished sentence may be seen."""
+        self._is_holding = self._is_holding or self._pattern.search(self._sentence) is not None
+        if self._is_holding:
+            return 0
+        return len(self._sentence) if self._grounds is None else value_start(self._sentence)
+
     def _judge(self, sentence: str) -> bool:
         claim = _claim(sentence, self._pattern)
         self.claim = "" if claim and is_backed(claim, self._deeds) else claim
-        return bool(self.claim)
+        if self._grounds is not None:
+            self._judged = [*self._judged[-_SENTENCES_BEFORE:], sentence]
+            self.is_unsourced = bool(self._grounds.missing("".join(self._judged)))
+        return self.is_stopped
+
+
+_SENTENCES_BEFORE = 3

@@ -31,6 +31,15 @@ _PROMISE = re.compile(
 
 
 @value
+class Recalled:
+    """What is remembered of the one who asks, as a model is shown it, with the ids of the facts and earlier cases in it. Empty: nothing."""
+
+    text: str = ""
+    facts: tuple[str, ...] = ()
+    episodes: tuple[str, ...] = ()
+
+
+@value
 class Block:
     """What stands where the messages from `first` to `last` stood; where `last` is before `first`, besides them."""
 

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import re
-from collections.abc import Awaitable, Callable, Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.agent import context
 from bot.agent.checks import ClaimWatch
+from bot.agent.grounding import Grounds, Source
 from bot.agent.instructions import instructions
 from bot.agent.journal import Journal, Step, Taken
 from bot.agent.router import Attempt, Began, Chain
@@ -25,10 +27,14 @@ from bot.ports import (
     Progress,
     ProgressState,
     Reasoning,
+    Shelf,
     TextDelta,
     ToolCall,
     ToolResult,
+    ToolSpec,
+    Whole,
 )
+from bot.telemetry.instruments import Counter, Counters
 from bot.text import clean
 from bot.tools import Caller, Tool
 from bot.tools.action import Action
@@ -37,6 +43,7 @@ from bot.tools.dispatcher import Dispatcher, result_of
 from bot.tools.names import SEARCH_KNOWLEDGE
 
 if TYPE_CHECKING:
+    from bot.knowledge.rerank import Reranker
     from bot.tools.acting import Acting
 
 ANSWER_CHARS = 40_000  # longer answers are cut
@@ -55,15 +62,23 @@ CLAIMED = (
     "offer a person if it has to be done by one."
 )
 
+UNSOURCED = (
+    "Your answer was not sent. These stand in nothing that you were given: {values}. Write it again with nothing but what stands in the passages "
+    "and results, or search again; where they do not say it, say so plainly and offer a person."
+)
+NO_SOURCE = "I am sorry, I have no reliable source for an answer to this. Would you like to talk to a person?"
+
 WISH_NOTED = (
     "I have noted that you would like to talk to a person. Nobody is connected to this chat yet, so I cannot say when somebody "
     "will answer; your messages are kept here. Until then, please go on asking me."
 )
+ALL_THERE = "There is nothing to search: all documents stand before the conversation. Answer from those."
 TOO_MANY = "Too many calls at once: this one was not made. Make it again if you still need it."
 NO_TIME = "There is no time left for this call: it was not made. Answer with what you have."
 
 _CITED = re.compile(r"\[(\d{1,3})\]")
 _CITED_TOGETHER = re.compile(r"\[\d{1,3}(?:\s*,\s*\d{1,3})+\]")
+_AGAIN = {"claim": "claimed again what no tool has done", "source": "wrote again what stands in no source"}
 _NOT_YET, _TOO_LONG = Finished(""), Finished("length")
 _UNSEEMLY = re.compile(r"<\|[^|<>\s]{1,40}\|>|\x1b\[[0-9;?]*[ -/]*[@-~]")  # role marks, terminal escapes
 
@@ -82,6 +97,7 @@ class Rules:
     turn_tokens: int = 400_000
     turn_cost_micros: int = 1_000_000
     turn_s: float = 60.0
+    is_checking_facts: bool = False
 
 
 class Page(Protocol):
@@ -119,7 +135,15 @@ class Asked:
     on_record: int = 0
     caller: Callable[[], Caller] | None = None
     is_decision: bool = False  # the turn was begun by a decision on an action, and by nothing else
-    recall: Callable[[], Awaitable[str]] | None = None  # what is remembered of the one person who speaks, as data
+    recall: Callable[[], Awaitable[context.Recalled]] | None = None  # what is remembered of the one who speaks
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """An answer that was held back. `why`: "claim" of what no tool has done, or "source", which `what` does not have."""
+
+    why: str
+    what: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -134,19 +158,24 @@ class Answer:
     is_last_resort: bool = False
     model: str = ""
     stopped: str = ""
+    whole: Whole | None = None  # where the model that answered has read that: `found` holds its passages
     found: list[Found] = field(default_factory=list)
+    reranked: int = 0  # searches whose passages a model has put in order
+    recalled: context.Recalled = field(default_factory=context.Recalled)  # what stood before a model
     calls: list[dict[str, Any]] = field(default_factory=list)  # JSON for the trace
     steps: int = 0
     first_token_s: float | None = None
     told: list[str] = field(default_factory=list)  # actions of which the agent knows by now what became of them
     is_card: bool = False  # the text is what a person is asked to agree to, and no model's
-    is_held: bool = False  # an answer was held back, since it claimed what was not done
+    is_held: bool = False  # no answer was sent, since the second one was held back too
+    held: list[Held] = field(default_factory=list)  # answers that were held back
     is_uncertain: bool = False  # nobody knows whether an action was carried out
 
 
 class Agent:
     """Answers the unhandled messages of one conversation. `resort` is the chain of the offline answerer alone, whose model's names are
-    `local`."""
+    `local`. With a `shelf`, the other models read all that the agent may quote, while it is little enough, and search nothing; with a
+    `reranker`, a model puts in order what a search found."""
 
     def __init__(
         self,
@@ -156,8 +185,15 @@ class Agent:
         tools: Sequence[Tool],
         clock: Clock,
         local: Container[str] = ("offline",),
+        *,
+        shelf: Shelf | None = None,
+        reranker: "Reranker | None" = None,
+        held_answers: Counters | None = None,
     ) -> None:
         self.rules = rules
+        self.shelf = shelf
+        self.reranker = reranker
+        self.held_answers = held_answers or Counters("held_answers", "", Counter, ("why", "outcome"))
         self.chain = chain
         self.resort = resort
         self._tools = tools
@@ -167,6 +203,23 @@ class Agent:
         self.instructions = instructions(
             rules.name, rules.instructions, has_search=any(tool.name == SEARCH_KNOWLEDGE for tool in tools)
         )
+        self.whole_instructions = instructions(rules.name, rules.instructions, has_search=False, has_whole=True)
+        self._specs: tuple[tuple[ToolSpec, ...], ...] = ((), ())  # the dispatcher's; those without the search
+
+    def specs(self, *, has_whole: bool) -> tuple[ToolSpec, ...]:
+        """What it may call; no search where there is nothing to search for. The same object while the tools are the same."""
+        if not has_whole:
+            return self.dispatcher.specs
+        if self._specs[0] is not self.dispatcher.specs:
+            there = self.dispatcher.specs
+            self._specs = (there, tuple(each for each in there if each.name != SEARCH_KNOWLEDGE))
+        return self._specs[1]
+
+    @property
+    def is_checking_facts(self) -> bool:
+        """Whether its values need a source: where it has some."""
+        has_sources = self.shelf is not None or any(tool.name == SEARCH_KNOWLEDGE for tool in self._tools)
+        return self.rules.is_checking_facts and (has_sources or self.dispatcher.has_actions)
 
     @property
     def is_local(self) -> bool:
@@ -188,7 +241,10 @@ class Agent:
 
     async def answer(self, asked: Asked) -> Answer:
         """Runs the loop. Raises ModelError when not even the last resort answers; StoreUnavailable when a step cannot be kept."""
-        return await _Run(self, asked).answer()
+        answer = await _Run(self, asked).answer()
+        for each in answer.held:
+            self.held_answers.of(each.why, "replaced" if answer.is_held else "corrected").inc()
+        return answer
 
 
 class _Run:
@@ -205,18 +261,20 @@ class _Run:
         self._same: dict[tuple[str, str], int] = {}
         self._ids: set[str] = set()
         self._unusable = 0
-        self._corrected = 0
+        self._sent = ChatRequest("", ())  # what the model has read
+        self._own: set[str] = set()  # of this turn: what the model has written, and what it was told of that
         self._deeds: list[str] = []  # what tools with an effect have done, in words that an answer may use of it
         self._decided: list[str] = []  # what came of actions, in plain words
         self._card: ToolResult | None = None  # what a person is asked to agree to
         self._has_shown = False  # something of this answer stands on the page
         self._is_stale = False  # ... and does not count any more
-        self._remembered = ""
+        self._remembered = context.Recalled()
 
     async def answer(self) -> Answer:
         if self._asked.recall is not None and self._is_of_one():
             self._remembered = await self._asked.recall()
         recalled = await self._recalled()
+        await self._take_whole(recalled)
         await self._open({call.id for taken in recalled for call in taken.step.calls})
         if self._asked.is_decision and not self._decided and self._agent.dispatcher.has_actions:
             return self._say(WAITS_OPERATOR)
@@ -227,8 +285,8 @@ class _Run:
             said = await self._call_model()
             if said.calls:
                 await self._call_tools(said)
-            elif said.claim and not (self._corrected and _CITED.search(said.text)):
-                self._correct(said)
+            elif held := self._fault(said):
+                await self._correct(said, held)
             elif text := _safe(said.text) or (REFUSED if said.end.reason == "refusal" else ""):
                 return self._finish(text, said)
             elif self._answer.is_last_resort or self._answer.model in self._agent.local:
@@ -244,6 +302,34 @@ class _Run:
         if not self._asked.is_again or self._asked.journal is None:
             return ()
         return await self._asked.journal.recall()
+
+    async def _take_whole(self, recalled: Sequence[Taken]) -> None:
+        """All that the agent may quote, for this turn, where that goes whole. A turn that has searched goes on so after a crash: its numbers
+        are those of the search."""
+        agent = self._agent
+        has_searched = any(call.name == SEARCH_KNOWLEDGE for taken in recalled for call in taken.step.calls)
+        if agent.shelf is None or agent.is_local or has_searched:
+            return
+        whole = await agent.shelf.whole(self._left_s())
+        if whole is not None:
+            self._answer.whole = whole
+            self._answer.found.extend(whole.found)
+
+    def _put_away(self) -> None:
+        """From now on this turn searches. While it had the whole it did not, so nothing else has been found."""
+        if self._answer.whole is not None:
+            self._answer.whole = None
+            self._answer.found.clear()
+
+    def _whole(self) -> Whole | None:
+        """What the next request is to hold. A model that found a request too long is asked again without."""
+        whole, shelf = self._answer.whole, self._agent.shelf
+        if whole is None or shelf is None:
+            return None
+        if any(attempt.outcome == Fault.TOO_LONG.value for attempt in self._asked.attempts):
+            shelf.note_too_long(whole)
+            self._put_away()
+        return self._answer.whole
 
     async def _open(self, recalled: Container[str]) -> None:
         """What is on record of the person, and what has become of actions since the agent last spoke. Carried out here is what a person
@@ -276,7 +362,7 @@ class _Run:
     # --- the model -----------------------------------------------------------------------------------------------------
 
     async def _call_model(self) -> "_Said":
-        answer, asked, page = self._answer, self._asked, self._asked.page
+        answer, asked = self._answer, self._asked
         said = _Said()
         chain = self._agent.resort if answer.is_last_resort else self._agent.chain
         chunks = chain.stream(self._request, asked.attempts, deadline=self._deadline, payer=asked.payer)
@@ -289,9 +375,6 @@ class _Run:
             raise ModelError("the model's answer broke off", Fault.MALFORMED)
         if said.watch is not None:
             await self._show(said.watch.rest())
-        if said.claim and self._has_shown:
-            await page.void()
-            self._has_shown = self._is_stale = False
         return said
 
     async def _take(self, chunk: Began | Chunk, said: "_Said") -> None:
@@ -316,9 +399,12 @@ class _Run:
         answer.model = began.model
         self._is_stale = self._has_shown
         if began.model in self._agent.local:  # it quotes and never invents
-            said.watch = None
+            self._put_away()
+            said.watch = said.grounds = None
         else:
-            said.watch = ClaimWatch(is_person_wished=answer.is_person_wished, deeds=self._deeds)
+            grounds = self._grounds() if self._agent.is_checking_facts else None
+            said.watch = ClaimWatch(is_person_wished=answer.is_person_wished, deeds=self._deeds, grounds=grounds)
+            said.grounds = grounds
         if began.is_last_resort and not answer.is_last_resort:
             answer.is_last_resort = True
         said.opening = self._opening()
@@ -332,18 +418,25 @@ class _Run:
 
     def _request(self, chars: int) -> ChatRequest:
         """What the model reads, within `chars` characters of conversation."""
-        budget = max(context.LEAST_CHARS, min(chars, self._rules.context_chars))
-        return ChatRequest(
-            self._agent.instructions,
-            context.build(self._asked.past, self._asked.joined(), budget, self._exchange, self._own_memory()),
-            self._agent.dispatcher.specs,
+        agent, whole = self._agent, self._whole()
+        room = chars if whole is None else chars - len(whole.text)
+        budget = max(context.LEAST_CHARS, min(room, self._rules.context_chars))
+        remembered = self._own_memory()
+        messages = context.build(self._asked.past, self._asked.joined(), budget, self._exchange, remembered)
+        if remembered and any(each.text == remembered for each in messages):
+            self._answer.recalled = self._remembered
+        self._sent = ChatRequest(
+            agent.instructions if whole is None else agent.whole_instructions,
+            messages if whole is None else (ChatMessage(Author.SYSTEM, whole.text, is_knowledge=True), *messages),
+            agent.specs(has_whole=whole is not None),
             self._asked.conversation,
             has_tools_off=bool(self._exchange) and self._answer.steps >= self._steps_most(),
         )
+        return self._sent
 
     def _own_memory(self) -> str:
         """Nothing of one person once another has joined."""
-        return self._remembered if self._remembered and self._is_of_one() else ""
+        return self._remembered.text if self._remembered.text and self._is_of_one() else ""
 
     def _is_of_one(self) -> bool:
         caller = self._caller()
@@ -364,11 +457,38 @@ class _Run:
         await self._asked.page.show(text if self._has_shown else self._opening() + text)
         self._has_shown = True
 
-    def _correct(self, said: "_Said") -> None:
-        """The answer claims a deed that no tool did: the model is told, once."""
-        self._corrected += 1
+    def _grounds(self) -> Grounds:
+        """What the values of the answer that is being written may come from."""
+        return Grounds(self._sources, datetime.fromtimestamp(self._agent.clock.now_ms() / 1000, UTC).date())
+
+    def _sources(self) -> Iterator[Source]:
+        """Everything that the model has read, but for what it has written itself in this turn."""
+        yield Source(self._sent.instructions, is_lasting=True)
+        for entry in self._sent.messages:
+            if entry.text and entry.text not in self._own:
+                yield Source(entry.text, is_users=entry.author is Author.USER, is_lasting=entry.is_knowledge)
+            yield from (Source(result.text) for result in entry.results)
+        yield from (Source(f"{one.passage.title}\n{one.passage.url}") for one in self._answer.found)
+
+    def _fault(self, said: "_Said") -> Held | None:
+        """Why the answer may not be sent. One that cites after it was corrected claims nothing."""
+        if said.claim and not (self._answer.held and _CITED.search(said.text)):
+            return Held("claim", (said.claim,))
+        missing = said.grounds.missing(_safe(said.text)) if said.grounds is not None else ()
+        return Held("source", missing) if missing else None
+
+    async def _correct(self, said: "_Said", held: Held) -> None:
+        """The answer is taken back, and the model is told why, once."""
+        self._answer.held.append(held)
+        if self._has_shown:
+            await self._asked.page.void()
+            self._has_shown = self._is_stale = False
+        told = (
+            CLAIMED.format(claim=held.what[0]) if held.why == "claim" else UNSOURCED.format(values="; ".join(held.what))
+        )
+        self._own |= {said.text, told}
         self._exchange.append(ChatMessage(Author.AGENT, said.text))
-        self._exchange.append(ChatMessage(Author.SYSTEM, CLAIMED.format(claim=said.claim)))
+        self._exchange.append(ChatMessage(Author.SYSTEM, told))
 
     # --- tools ---------------------------------------------------------------------------------------------------------
 
@@ -419,6 +539,8 @@ class _Run:
         is_read = dispatcher.is_read(call.name)
         if self._count(call) > (self._rules.same_calls if is_read else 1):
             return self._refuse(call, REPEATED)
+        if self._answer.whole is not None and call.name == SEARCH_KNOWLEDGE:
+            return self._refuse(call, ALL_THERE)
         if self._card is not None and not is_read:
             return self._refuse(call, ONE_AT_A_TIME)
         left_s = self._left_s()
@@ -438,11 +560,24 @@ class _Run:
         dispatcher, page = self._agent.dispatcher, self._asked.page
         title = dispatcher.title(call.name)
         if not title:
-            return await dispatcher.run(call, len(self._answer.found) + 1, left_s, self._caller())
+            return await self._dispatch(call, left_s)
         await page.step(Progress(call.id, title, ProgressState.RUNNING))
-        result = await dispatcher.run(call, len(self._answer.found) + 1, left_s, self._caller())
+        result = await self._dispatch(call, left_s)
         state = ProgressState.FAILED if result.is_error else ProgressState.DONE
         await page.step(Progress(call.id, title, state))
+        return result
+
+    async def _dispatch(self, call: ToolCall, left_s: float) -> ToolResult:
+        answer, asked, reranker = self._answer, self._asked, self._agent.reranker
+        result = await self._agent.dispatcher.run(call, len(answer.found) + 1, left_s, self._caller())
+        if reranker is None or call.name != SEARCH_KNOWLEDGE or not result.found:
+            return result
+        if answer.is_last_resort:
+            return reranker.shortened(result)
+        result, has_ordered = await reranker.ordered(
+            call, result, asked.attempts, until=self._deadline, payer=asked.payer
+        )
+        answer.reranked += has_ordered
         return result
 
     def _refuse(self, call: ToolCall, why: str) -> tuple[ToolResult, ToolCallState]:
@@ -479,6 +614,7 @@ class _Run:
             self._decided.append(plain)
 
     def _add(self, step: Step, results: Sequence[ToolResult]) -> None:
+        self._own.add(step.text)
         self._exchange.append(ChatMessage(Author.AGENT, step.text, calls=step.calls, reasoning=step.reasoning))
         self._exchange.append(ChatMessage(Author.SYSTEM, results=tuple(results)))
 
@@ -525,8 +661,8 @@ class _Run:
             return f"{rules.steps} model calls in one turn"
         if self._unusable > UNUSABLE_MOST:
             return f"{self._unusable} calls that could not be used"
-        if self._corrected > 1:
-            return "claimed again what no tool has done"
+        if len(self._answer.held) > 1:
+            return _AGAIN[self._answer.held[-1].why]
         if sum(a.usage.input_tokens + a.usage.output_tokens for a in attempts) >= rules.turn_tokens:
             return f"{rules.turn_tokens} tokens in one turn"
         if rules.turn_cost_micros and sum(a.cost_micros for a in attempts) >= rules.turn_cost_micros:
@@ -552,8 +688,9 @@ class _Run:
         if self._has_shown:
             await self._asked.page.void()
         answer.stopped = cap
-        answer.is_held = self._corrected > 1
-        answer.text = " ".join([*self._decided, STOPPED])
+        answer.is_held = len(answer.held) > 1
+        plain = NO_SOURCE if answer.is_held and answer.held[-1].why == "source" else STOPPED
+        answer.text = " ".join([*self._decided, plain])
         answer.is_answered = False
         answer.buttons = (PERSON_BUTTON,)
         return answer
@@ -574,14 +711,23 @@ class _Run:
         if is_local and self._decided:
             text = " ".join(self._decided)  # it quotes documents, and knows nothing of actions
         answer.text = said.opening + text
-        has_searched = any(call["name"] == SEARCH_KNOWLEDGE for call in answer.calls)
         answer.is_answered = answer.is_answered and end.is_answered
-        if not is_local and has_searched and not answer.citations:
+        if not is_local and not answer.citations and self._has_looked():
             answer.is_answered = False  # it looked and found nothing that it could cite
         answer.is_person_wished |= end.is_person_wished
         is_offering = answer.is_last_resort or (end.is_offering_person if is_local else not answer.is_answered)
         answer.buttons = (PERSON_BUTTON,) if is_offering and not answer.is_person_wished else ()
         return answer
+
+    def _has_looked(self) -> bool:
+        """Whether it answered from documents: it has searched, or had them all, called nothing else and was asked something."""
+        answer = self._answer
+        if answer.whole is None or answer.calls:
+            return any(call["name"] == SEARCH_KNOWLEDGE for call in answer.calls)
+        from bot.llm.offline import Say, decide
+
+        heard = context.build(self._asked.past, self._asked.joined(), self._rules.context_chars)
+        return not isinstance(decide(ChatRequest("", heard, self._agent.dispatcher.specs)), Say)
 
 
 @dataclass(slots=True)
@@ -594,6 +740,7 @@ class _Said:
     reasoning: list[Reasoning] = field(default_factory=list)
     end: Finished = _NOT_YET
     watch: ClaimWatch | None = None
+    grounds: Grounds | None = None
     opening: str = ""
 
     @property

@@ -45,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def run_log(arguments: argparse.Namespace) -> int:
     """Who did what on our side, the newest first."""
-    value, _ = report(arguments.config, "audit log", {"limit": arguments.limit})
+    wanted = {"action": clean(arguments.action), "conversation": clean(arguments.conversation)}
+    value, _ = report(arguments.config, "audit log", {"limit": arguments.limit, **wanted})
     found = value if isinstance(value, list) else []
     if arguments.json:
         show_json(found)

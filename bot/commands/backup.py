@@ -1,4 +1,4 @@
-"""`frontdesk backup`, `restore`, `salvage`: the data folder copied, put back, or saved from damage."""
+"""`frontdesk backup`, `restore`, `salvage`: the data folder sealed into a copy, put back, or saved from damage."""
 
 import argparse
 from pathlib import Path
@@ -9,8 +9,13 @@ from bot.commands.reach import data_folder
 
 def run_backup(arguments: argparse.Namespace) -> int:
     from bot.store import backup
+    from bot.store.keyring import KEYRING
 
-    _tell(backup.backup(data_folder(arguments.config), _folder(arguments)), f"Backed up to {arguments.folder}")
+    data = data_folder(arguments.config)
+    _tell(backup.backup(data, _folder(arguments)), f"Backed up to {arguments.folder}")
+    say(
+        f"It is sealed, and opens with {data / KEYRING} alone. Keep the newest copy of that file, elsewhere than the backups."
+    )
     return 0
 
 

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from zoneinfo import available_timezones
 
 from bot.commands.output import show_json, show_table
+from bot.commands.reach import INDEX
 from bot.config.knowledge_schema import Knowledge
-from bot.errors import ConfigError
+from bot.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from bot.config import Config
+    from bot.knowledge import IndexReader
 
 PYTHON = (3, 11)
 SQLITE = (3, 35)  # RETURNING: https://www.sqlite.org/lang_returning.html
@@ -68,6 +70,7 @@ def examine(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield Finding("config", f"{arguments.config} is fine")
     yield from _extras(needed(config))
     yield _search(config)
+    yield from _modes(config)
     yield from _git(config.knowledge)
     yield from _data(config.data.path)
 
@@ -132,6 +135,43 @@ def _search(config: "Config") -> Finding:
         return Finding("search", choice.why, "pip install numpy" if is_wrong else "", is_wrong=is_wrong)
     compared = "numpy" if importlib.util.find_spec("numpy") else "sqlite-vec"
     return Finding("search", f"words, and embeddings by {choice.why}; compared by {compared}")
+
+
+def _modes(config: "Config") -> Iterator[Finding]:
+    """Whether each agent's models read all that it knows, or search it."""
+    from bot.knowledge.library import open_index
+
+    try:
+        reader = open_index(config.data.path / INDEX)
+    except DataError as error:
+        yield Finding("knowledge", str(error))
+        return
+    try:
+        for name in config.agents:
+            yield _mode(config, name, reader)
+    except sqlite3.Error as error:
+        yield Finding(
+            "knowledge", f"the search index cannot be read: {error}", "delete it: it is built anew", is_wrong=True
+        )
+    finally:
+        reader.close()
+
+
+def _mode(config: "Config", name: str, reader: "IndexReader") -> Finding:
+    from bot.knowledge.index import Only
+    from bot.knowledge.whole import measure
+    from bot.shelf import may_search, most_tokens, room_of, why_not, within
+
+    agent, what = config.agents[name], f"knowledge of agent {name}"
+    if not may_search(agent):
+        return Finding(what, "none")
+    room = room_of(config, name)
+    found = measure(reader, Only(within(agent), agent.audiences, agent.language), most_tokens(config.knowledge, room))
+    size = f"{found.passages} passages, about {found.tokens} tokens"
+    if found.whole is not None:
+        return Finding(what, f"whole in each request: {size}")
+    is_wrong = config.knowledge.mode == "whole" and room > 0 and found.passages > 0
+    return _judged(what, f"searched: {size}", why_not(name, found, room), is_wrong=is_wrong)
 
 
 def _git(settings: Knowledge) -> Iterator[Finding]:

@@ -58,7 +58,7 @@ def run_watch(arguments: argparse.Namespace) -> int:
     after = ""
     try:
         while True:
-            found = ask(arguments.config, "handoff changes", {"after": after})
+            found = ask(arguments.config, "handoff changes", {"after": after, "case": clean(arguments.case)})
             answer: dict[str, Any] = found if isinstance(found, dict) else {}  # JSON
             after = answer["after"]
             for change in answer["changes"]:

@@ -42,17 +42,24 @@ def run_add(arguments: argparse.Namespace) -> int:
         asked["capacity"] = arguments.capacity
     found = _ask(arguments, "add", asked)
     say(f"{found['name']} is an operator now: {found['role']}.")
-    say(f"{INVITED}: {found['code']}")
+    _say_invited(found)
     say(f"With it, {found['name']} sets a password and a second factor in the console.")
     return 0
 
 
 def run_invite(arguments: argparse.Namespace) -> int:
-    say(f"{INVITED}: {_ask(arguments, 'invite')['code']}")
+    _say_invited(_ask(arguments, "invite"))
     say(
         f"With it, {_name(arguments)} sets a new password and a new second factor in the console. An earlier one is void."
     )
     return 0
+
+
+def _say_invited(found: Mapping[str, Any]) -> None:
+    """The address opens the console's form with the code in it."""
+    say(f"{INVITED}: {found['code']}")
+    if found.get("address"):
+        say(found["address"])
 
 
 def run_role(arguments: argparse.Namespace) -> int:

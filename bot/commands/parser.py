@@ -120,6 +120,37 @@ def _add_knowledge(commands: "Commands") -> None:
     sync.add_argument("names", metavar="NAME", nargs="*", help="only these sources")
     sync.add_argument("--dry-run", action="store_true", help="tell what would change, and keep nothing")
     _add_source(_command(inner, "add", "sources:run_add", "write a source into the config"))
+    _add_recall(
+        _as_listing(_command(inner, "recall", "recall:run", "who was told what from a document, and since when"))
+    )
+    _add_gaps(inner)
+
+
+def _add_recall(recall: argparse.ArgumentParser) -> None:
+    recall.add_argument("document", metavar="DOC", help="its path, its name, or a part of it that fits no other")
+    recall.add_argument(
+        "--since", metavar="T", default="", help="told since: 2026-12-24, 2026-12-24T18:00 (UTC), 7d, 12h"
+    )
+    recall.add_argument("--before", metavar="VERSION", default="", help="told from older versions than this")
+    recall.add_argument(
+        "--queue", action="store_true", help="ask operators to look at each person who was told what stands no longer"
+    )
+
+
+def _add_gaps(commands: "Commands") -> None:
+    gaps = _as_listing(_command(commands, "gaps", "gaps:run_list", "what people ask and the documents do not answer"))
+    gaps.add_argument("--all", action="store_true", help="closed ones too")
+    inner = gaps.add_subparsers(title="commands", metavar="COMMAND")
+    kept = argparse.SUPPRESS  # what stood before the word holds
+    for name, what in (
+        ("show", "one gap, with its draft"),
+        ("draft", "write a draft from what colleagues answered"),
+        ("accept", "add the draft to the documents"),
+        ("close", "there is nothing to write"),
+    ):
+        each = _command(inner, name, f"gaps:run_{name}", what, config=kept)
+        each.add_argument("id", metavar="ID", help='an id from "frontdesk knowledge gaps", or its beginning')
+        each.add_argument("--json", action="store_true", default=kept, help="print JSON")
 
 
 def _add_source(add: argparse.ArgumentParser) -> None:
@@ -261,7 +292,8 @@ def _add_handoff(commands: "Commands") -> None:
     listing.add_argument("--all", action="store_true", help="what the agents have as well")
     show = _as_listing(_command(inner, "show", "handoff:run_show", "one conversation, with its notes"))
     show.add_argument("case", metavar="CASE", help=_CASE)
-    _command(inner, "watch", "handoff:run_watch", "tell what happens as it happens, until interrupted")
+    watch = _command(inner, "watch", "handoff:run_watch", "tell what happens as it happens, until interrupted")
+    watch.add_argument("case", metavar="CASE", nargs="?", default="", help=f"only of this one: {_CASE}")
     for kind, (what, words, many) in _ACTS.items():
         _acts(inner, kind, what, words, many)
     for kind, (what, option, takes) in _ENDS.items():

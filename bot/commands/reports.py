@@ -8,15 +8,16 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from bot.errors import FrontdeskError
+from bot.errors import FrontdeskError, Refused
 from bot.evals.harvest import CORRECTED
 from bot.ports import Row, Value
-from bot.store import actions, records
+from bot.store import actions, memory, records
 from bot.store import audit as chain
 
 Read = Callable[[str, Mapping[str, Value]], Awaitable[list[Row]]]
 Report = dict[str, Any]  # JSON
 LIMIT_MOST = 10_000
+RECALLED_CHARS = 160  # of a fact or an earlier case, in a trace
 
 _WAITING = "handled_ms IS NULL AND dead_ms IS NULL"
 _OPEN = "state IN ('planned', 'sending', 'unknown')"
@@ -58,11 +59,29 @@ async def _answer_on_actions(read: Read, command: str, arguments: Mapping[str, o
             conversation, name = (str(arguments.get(each, "")) for each in ("conversation", "action"))
             return await audit(read, conversation, name, _limit(arguments))
         case "audit log":
-            rows = await read(chain.NEWEST, {"limit": _limit(arguments)})
+            action, subject = (str(arguments.get(each, "")) for each in ("action", "conversation"))
+            rows = await read(chain.NEWEST, {"action": action, "subject": subject, "limit": _limit(arguments)})
             return [dict(zip(chain.ENTRY, row, strict=True)) for row in rows]
         case "audit verify":
             return await chain.report(read, str(arguments.get("noted", "")))
+        case "gaps" | "gap" | "recall":
+            return await _of_knowledge(read, command, arguments)
     raise NoSuchReport(f"there is no report {command}. frontdesk --help lists the commands")
+
+
+async def _of_knowledge(read: Read, command: str, arguments: Mapping[str, object]) -> object:
+    """What documents lack, and what was told from them."""
+    from bot.gaps import listing
+    from bot.knowledge import recalls
+
+    try:
+        if command == "gaps":
+            return await listing.listed(read, is_all=bool(arguments.get("all")))
+        if command == "gap":
+            return await listing.shown(read, str(arguments.get("id", "")))
+        return await recalls.report(read, arguments)
+    except Refused as error:
+        raise NoSuchReport(error.detail) from error
 
 
 async def status(read: Read) -> Report:
@@ -128,9 +147,13 @@ async def trace(read: Read, turn: str) -> Report:
         "first_token_ms": kept.get("first_token_ms"),
         "messages": messages,
         "passages": kept.get("passages", []),
+        "whole": kept.get("whole"),
+        "reranked": kept.get("reranked", 0),
+        "recalled": await _recalled(read, kept.get("recalled", {})),
         "calls": kept.get("calls", []),
         "attempts": kept.get("attempts", []),
         "stopped": kept.get("stopped", ""),
+        "held": kept.get("held", []),
         "reply": replies[0] if replies else None,
         "is_acknowledged": bool(replies) and await _is_acknowledged(read, found["conversation"], replies[0]["seq"]),
         "delivery": await _deliveries(read, str(kept.get("reply", ""))),
@@ -152,6 +175,16 @@ async def _find_turn(read: Read, turn: str) -> Report:
     if len(rows) > 1 and rows[0][0] != turn:
         raise NoSuchReport(f'more than one turn begins with "{turn}". Write more of its id')
     return _named(names, rows)[0]
+
+
+async def _recalled(read: Read, kept: Mapping[str, Any]) -> list[Report]:
+    """The facts and earlier cases that stood before the model, as they read now; what was forgotten since has no text."""
+    told = [
+        {"what": what, "id": id_, "text": rows[0][0] if (rows := await read(sql, {"id": id_})) else ""}
+        for what, sql in (("fact", memory.FACT_TEXT), ("episode", memory.EPISODE_TEXT))
+        for id_ in kept.get(f"{what}s", ())
+    ]
+    return [{**each, "text": str(each["text"])[:RECALLED_CHARS]} for each in told]
 
 
 async def _messages(read: Read, message: str) -> list[Report]:

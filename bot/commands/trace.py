@@ -1,10 +1,10 @@
 """`frontdesk trace`: one turn as a person reads it: what it read, what it found, what it did, what it said."""
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bot.commands.output import clock, console, lasting, safe, show_json, show_table, when
+from bot.commands.output import clock, console, lasting, one_line, safe, show_json, show_table, when
 from bot.commands.reach import report
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     out = console()
     _show_header(out, found)
     _show_messages(out, found)
+    _show_recalled(out, found)
     _show_attempts(out, found)
     _show_passages(out, found)
     _show_reply(out, found)
@@ -61,6 +62,15 @@ def _show_message(out: "Console", message: Report) -> None:
         out.print(safe(f"    failed {message['attempts']} time(s): {message['error']}", "yellow"))
 
 
+def _show_recalled(out: "Console", found: Report) -> None:
+    """Which facts and earlier cases stood before the model; what was forgotten since is not told."""
+    if not found["recalled"]:
+        return
+    _title(out, "Remembered")
+    rows = [(each["what"], one_line(each["text"]) or "(forgotten)", each["id"]) for each in found["recalled"]]
+    show_table(("what", "text", "id"), rows, "")
+
+
 def _attachment(file: Report) -> str:
     """One file of a message, and what became of it."""
     what = f"file {file['name']} ({file['media_type']}, {file['size_bytes']} bytes)"
@@ -73,6 +83,9 @@ def _show_attempts(out: "Console", found: Report) -> None:
     """Which models were asked, what came of it, and what it cost."""
     if found.get("stopped"):
         out.print(safe(f"  stopped: {found['stopped']}", "yellow"))
+    for each in found.get("held", ()):
+        why = "claimed what no tool has done" if each["why"] == "claim" else "without a source"
+        out.print(safe(f"  held back, {why}: {'; '.join(each['what'])}", "yellow"))
     if not found["attempts"]:
         return
     _title(out, "Models")
@@ -104,14 +117,29 @@ def _attempt_row(each: Report) -> tuple[object, ...]:
 
 
 def _show_passages(out: "Console", found: Report) -> None:
-    if not found["passages"]:
+    whole = found.get("whole")
+    if not found["passages"] and not whole:
         return
-    _title(out, "Found")
+    _title(out, "Read whole" if whole else "Found")
+    if whole:
+        _show_whole(out, whole, found["attempts"])
+    if found.get("reranked"):
+        out.print(safe(f"  put in order by a model: {found['reranked']} search(es)"))
     rows = [
-        (number, f"{each['score']:.3f}", f"{each['coverage']:.0%}", each["title"], each["id"])
-        for number, each in enumerate(found["passages"], 1)
+        (each.get("number", place), f"{each['score']:.3f}", f"{each['coverage']:.0%}", each["title"], each["id"])
+        for place, each in enumerate(found["passages"], 1)
     ]
     show_table(("", "score", "words", "passage", "id"), rows, "")
+
+
+def _show_whole(out: "Console", whole: Report, attempts: Sequence[Report]) -> None:
+    """How much stood before the conversation, and how much of all that the models read came from their caches."""
+    usages = [each["usage"] for each in attempts]
+    fresh, cache_read, cache_written = (sum(each[place] for each in usages) for place in (0, 2, 3))
+    size = f"{whole['passages']} passages, {whole['chars']} characters, about {whole['tokens']} tokens"
+    out.print(safe(f"  all that the agent knows: {size}"))
+    out.print(safe(f"  tokens from the cache {cache_read}, into it {cache_written}, beside it {fresh}"))
+    out.print(safe("  cited:"))
 
 
 def _show_reply(out: "Console", found: Report) -> None:

@@ -162,11 +162,16 @@ SOURCES: TypeAdapter[tuple[Source, ...]] = TypeAdapter(tuple[Source, ...])
 
 class Knowledge(Section):
     """What the agents know: files and folders, and sources. `fusion`: how much likeness in meaning counts beside words, 0 to 1; 0: words
-    alone."""
+    alone. `mode`: whether all that an agent knows stands in each request to its models ("whole"), is searched ("search"), or the one where it
+    is at most `whole_tokens`, as we count them, and the other where it is more. `rerank_s`: how long the models of [roles] rerank may take for
+    one search."""
 
     paths: Annotated[tuple[Place, ...], AfterValidator(each_once)] = (Path("docs"),)
     poll_s: Seconds = 2.0
     fusion: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.75
+    mode: Literal["auto", "search", "whole"] = "auto"
+    whole_tokens: Count = 8_000
+    rerank_s: Seconds = 2.0
     sources: tuple[Source, ...] = ()
 
 

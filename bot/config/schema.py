@@ -233,7 +233,7 @@ class Model(Section):
         return self.base_url or PROVIDER_URLS.get(self.provider, "")
 
 
-Role = Literal["answer", "background", "judge", "transcribe", "embed"]
+Role = Literal["answer", "background", "judge", "transcribe", "embed", "rerank"]
 
 
 class Roles(Section):
@@ -244,6 +244,7 @@ class Roles(Section):
     judge: tuple[str, ...] = ()
     transcribe: tuple[str, ...] = ()
     embed: tuple[str, ...] = ()
+    rerank: tuple[str, ...] = ()
 
 
 class AgentRoles(Section):
@@ -254,13 +255,14 @@ class AgentRoles(Section):
     judge: tuple[str, ...] | None = None
     transcribe: tuple[str, ...] | None = None
     embed: tuple[str, ...] | None = None
+    rerank: tuple[str, ...] | None = None
 
 
 class Agent(Section):
     """One agent: its name, what it is told, where it answers, what it may use. An empty `name` stands for the key of its table.
     `knowledge`: all of it, none, or some of `[knowledge] paths` and of the sources, by name. `audiences`: whose documents it may use, besides
     those for everyone. `language`: it uses documents in this one and in none in particular; "": in any. `memory`: it remembers users from one case
-    to the next."""
+    to the next. `check_facts`: a value without a source is not sent."""
 
     name: str = ""
     instructions: str = ""
@@ -270,6 +272,7 @@ class Agent(Section):
     audiences: tuple[Annotated[str, Field(min_length=1, max_length=60)], ...] = ()
     language: Language = ""
     memory: bool = False
+    check_facts: bool = True
     roles: AgentRoles = AgentRoles()
 
 

@@ -1,6 +1,6 @@
 """What the page reads and asks for: the inbox, a conversation, a turn; commands and presence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from aiohttp import web
@@ -8,6 +8,8 @@ from aiohttp import web
 from bot.commands import reports
 from bot.console.asking import fields, of_operator, told
 from bot.console.entering import me
+from bot.console.presence import Presences
+from bot.console.reading import note_reading
 from bot.console.room import Room, uploader
 from bot.errors import Refused
 from bot.handoff import hours
@@ -26,15 +28,16 @@ from bot.text import clean
 KEY_CHARS: Final = 100
 FILES_MOST: Final = 10
 SEARCH_CHARS: Final = 200
+_PRESENCES: Final = {Kind.ONLINE: Presence.ONLINE, Kind.AWAY: Presence.AWAY}
 DROP: Final = "drop"  # `!suggest drop`, with a suggestion: it is not wanted
 
 
 class Api:
-    """Everything of it is for operators who are signed in. `touch(conversation)`: it has changed."""
+    """Everything of it is for operators who are signed in."""
 
-    def __init__(self, room: Room, touch: Callable[[str], None]) -> None:
+    def __init__(self, room: Room, presences: Presences) -> None:
         self._room = room
-        self._touch = touch
+        self._presences = presences
 
     def routes(self) -> Sequence[Route]:
         reads = {
@@ -84,12 +87,18 @@ class Api:
         return told(await self._room.views.inbox(wanted))
 
     async def _conversation(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        return told(await self._room.views.conversation(request.match_info["id"]))
+        found = await self._room.views.conversation(request.match_info["id"])
+        await self._note(signed, request)
+        return told(found)
 
     async def _entries(self, signed: Signed, request: web.Request) -> web.StreamResponse:
         before = _number(request.query.get("before", ""), 0, 2**53)
         stream = await self._room.views.entries(request.match_info["id"], before)
+        await self._note(signed, request)
         return told({"entries": stream.entries, "more_before": stream.has_earlier})
+
+    async def _note(self, signed: Signed, request: web.Request) -> None:
+        await note_reading(self._room.store, self._room.clock, signed.operator.id, request.match_info["id"])
 
     async def _turn(self, signed: Signed, request: web.Request) -> web.StreamResponse:
         return told(await reports.trace(self._room.store.read, request.match_info["id"]))
@@ -114,6 +123,11 @@ class Api:
             raise Refused("bad_request", ONLY_IN_ROOMS)
         if command.is_of_case and not await self._room.views.is_there(asked["conversation"]):
             raise Refused("no_conversation", "This conversation is not there (any more).")
+        if command.kind in _PRESENCES:
+            await self._presences.choose(signed.operator, _PRESENCES[command.kind])
+            return told(
+                {"text": f"You are {_PRESENCES[command.kind]}.", "warning": "", "message": "", "suggestion": ""}
+            )
         suggestion = str(asked.get("suggestion") or "")
         if suggestion and (command.kind, command.text) == (Kind.SUGGEST, DROP):
             return await self._drop(signed.operator, asked["conversation"], suggestion)
@@ -131,14 +145,14 @@ class Api:
 
     async def _drop(self, operator: Operator, conversation: str, suggestion: str) -> web.StreamResponse:
         await self._room.desk.drop(operator, suggestion)
-        self._touch(conversation)
+        self._room.touch(conversation)
         return told({"text": "The proposal is dropped.", "warning": "", "message": "", "suggestion": suggestion})
 
     async def _presence(self, signed: Signed, request: web.Request) -> web.StreamResponse:
         asked = await fields(request, "presence")
         if asked["presence"] not in list(Presence):
             raise Refused("bad_request", f"A presence is one of: {', '.join(Presence)}.")
-        operator = await self._room.operators.set_presence(signed.operator.name, Presence(asked["presence"]))
+        operator = await self._presences.choose(signed.operator, Presence(asked["presence"]))
         return told({"operator": me(operator)})
 
     async def _attachments(self, operator: Operator, blobs: Any) -> list[Attachment]:  # untyped JSON

@@ -11,6 +11,9 @@ from bot.console.admission import signed_in
 from bot.console.frames import encoded
 from bot.console.room import Room
 from bot.errors import Refused
+from bot.operators.operator import Operator
+from bot.operators.roles import Right, roles_with
+from bot.store.people import NotDone
 from bot.store.sessions import Signed
 from bot.text import clean
 
@@ -25,6 +28,10 @@ _STATUS: Final = {
     "no_report": 404,
     "no_blob": 404,
     "no_passage": 404,
+    "no_fact": 404,
+    "no_document": 404,
+    "prove": 403,
+    "exists": 409,
     "too_large": 413,
     "bad_type": 415,
     "too_many_tries": 429,
@@ -51,6 +58,8 @@ def of_anyone(answer: Answer) -> Answer:
             return _refusal(refusal)
         except NoSuchReport as missing:
             return _refusal(Refused("no_report", f"{missing}."))
+        except NotDone as why:
+            return _refusal(Refused("not_done", f"That was not done: {why}."))
 
     return answered
 
@@ -62,6 +71,14 @@ def of_operator(room: Room, answer: Asked) -> Answer:
         return await answer(await signed_in(room, request), request)
 
     return of_anyone(answered)
+
+
+def require(operator: Operator, right: Right) -> None:
+    """Denied by default. Raises Refused("not_allowed")."""
+    if not operator.may(right):
+        raise Refused(
+            "not_allowed", f"Your account may not do that: it takes the role {' or '.join(roles_with(right))}."
+        )
 
 
 def told(value: object) -> web.Response:

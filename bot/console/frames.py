@@ -16,6 +16,15 @@ HTTP, under `/console/api` (a refusal is 4xx with {code, detail}, `detail` a pla
   gives the same answer and does nothing. A line without `!` is a note; `!suggest drop` with a `suggestion` drops it.
 - `POST upload` (the file itself; its name in `X-Name`, percent-encoded) -> {blob, name, media_type, size_bytes}.
 - `POST presence` {presence: online|away|offline} -> {operator: Me}.
+- `POST facts/forget` {conversation, fact} -> {ok}: a wrong fact goes, with what it took the place of.
+- `GET users/ID` -> {user, confirm, identities: [{identity, account, name, verified}], counts: {}, holds: [{identity, reason, since_ms,
+  asked_ms}]}. `GET users/ID/export` -> a ZIP. `POST prove` {password, code} -> {ok}; for ten minutes after it `POST users/ID/erase` {reason,
+  typed: the `confirm` of the user} -> the receipt, as `frontdesk user erase --json` prints it. ID is of a user or an identity.
+- `GET knowledge` -> {is_ready, sources: [{name, kind, language, audience, documents, state | null}], documents: [{name, shown, file ("" for
+  what was not uploaded), source, title, passages, is_searchable, size_bytes, modified_ms}], passed_over: [text], audiences, most_bytes}.
+  `GET knowledge/why?q=TEXT` -> {words, found: [Passage with {score, coverage, likeness | null, holds, lacks}]}.
+- `POST knowledge/upload` (the file; `X-Name`, `X-Language`, `X-Audience`, `X-Replace: 1`) -> {name, shown}; 409 where there is one of that name.
+  `POST knowledge/delete` {name: the `file`} -> {ok}. `GET knowledge/files/FILE` -> the file as it came.
 
 Row = {conversation, case, handoff, channel, account, user: {name, identity}, stage, owner, operator: {id, name} | null, offered_to (an
 operator's id), line, line_author, at_ms, waiting_since_ms | null, deadline: {kind, due_ms, is_missed} | null, window_end_ms | null (when the
@@ -33,7 +42,9 @@ decided_by, why, created_ms, expires_ms | null, decided_ms | null, seq, agreed?:
 
 Context = {user: {name, identity, channel, verified, language, time_zone, since_ms, contact, is_blocked, is_stopped}, brief: {}, cases: [{id,
 opened_ms, ended_ms | null, title, outcome, feedback, summary}], tags, watchers: [{id, name}], consents: [Card], queue: [Card], timers: [{kind,
-since_ms, due_ms, acted_ms | null}], suggestion: {id, seq, operator: {id, name}, text, citations, created_ms} | null, memory: []}.
+since_ms, due_ms, acted_ms | null}], suggestion: {id, seq, operator: {id, name}, text, citations, created_ms} | null, memory: {is_private, facts: [{id, kind,
+about, value, confidence, message, seq, conversation, since_ms, expires_ms, before: [{value, since_ms, until_ms}]}], episodes: [{id, case,
+conversation, text, ended_ms}], accounts: [{identity, channel, account, name, is_verified, is_here}]}}: empty where others read along.
 
 The socket, `/console/ws`. The page says {type: open, conversation}, {type: shut, conversation}, {type: typing, conversation}. The server says:
 
@@ -41,6 +52,8 @@ The socket, `/console/ws`. The page says {type: open, conversation}, {type: shut
 - {type: entries, conversation, entries: [Entry], lookers: [{id, name, is_typing}], is_user_typing, context?: Context}, of what is open: what is
   new or has changed, to be put in the place of what has the same `id`; first the newest ones, then as it happens.
 - {type: consents, count}: how many consents wait for an operator.
+- {type: notice, id, conversation, case, text, at_ms}: something happened that this operator asked to be told of, or was named in. Those of the
+  last ten minutes come again when a console is opened: the page shows each `id` once.
 - {type: gone, conversation}: what was to be opened is not there.
 - {type: overflow}: too much has happened; read everything again.
 
@@ -51,6 +64,7 @@ import json
 from typing import Any, Final
 
 from bot.errors import Refused
+from bot.handoff.notice import Notice
 
 SIGNED_OUT: Final = 4401
 TOO_SLOW: Final = 1013
@@ -89,6 +103,19 @@ def rows(changed: list[dict[str, Any]], gone: list[str]) -> bytes:
 
 def consents(count: int) -> bytes:
     return framed({"type": "consents", "count": count})
+
+
+def notice(told: Notice) -> bytes:
+    return framed(
+        {
+            "type": "notice",
+            "id": f"{told.conversation}:{told.number}",
+            "conversation": told.conversation,
+            "case": told.case,
+            "text": told.text,
+            "at_ms": told.at_ms,
+        }
+    )
 
 
 def gone(conversation: str) -> bytes:

@@ -7,13 +7,14 @@ waits for anybody. After a failure of the store everybody is told to read everyt
 import asyncio
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
 from bot.console import frames
 from bot.console.looking import Looking
 from bot.errors import FrontdeskError, Refused
 from bot.handoff.feed import Feed
+from bot.handoff.notice import Notice
 from bot.handoff.views_entries import Stream
 from bot.handoff.views_rows import Json
 from bot.operators.operator import Operator
@@ -25,6 +26,7 @@ TOGETHER_S: Final = 0.1
 FRAME_ROWS: Final = 200
 CHECK_S: Final = 2.0  # how soon a changed or disabled account is noticed, at the latest
 SESSION_S: Final = 60.0  # how often a session that nothing is known to have happened to is looked at
+RECENT_MS: Final = 600_000  # notices that a console is told which has just been opened
 NEWEST: Final = 40  # messages of an open conversation that are looked at for changes
 
 
@@ -54,6 +56,8 @@ class Reads(Protocol):
 
     async def context(self, conversation: str) -> Json: ...
 
+    async def notices(self, operator: str, since_ms: int) -> list[Notice]: ...
+
 
 class People(Protocol):
     """Who the operators are now (`bot.operators.people.Operators`)."""
@@ -71,6 +75,7 @@ class Hub:
         self._feed = feed
         self._clock = clock
         self._screens: dict[Screen, None] = {}
+        self._new: list[Screen] = []  # who have not been told of the notices of the last minutes
         self._watched: dict[str, _Watched] = {}
         self._consents = -1
         self._has_failed = False
@@ -91,6 +96,7 @@ class Hub:
         self._screens[screen] = None
         if self._consents >= 0:
             screen.send(frames.consents(self._consents))
+        self._new.append(screen)
         self._feed.touch("")  # so that the first of all is told the number of consents
 
     def leave(self, screen: Screen) -> None:
@@ -164,10 +170,27 @@ class Hub:
         for conversation in changed:
             if conversation in self._watched:
                 await self._tell_watchers(conversation)
+        if self._new:
+            await self._catch_up()
         count = await self._views.open_consents()
         if count != self._consents:
             self._consents = count
             self._broadcast(frames.consents(count))
+
+    def ring(self, notices: Sequence[Notice]) -> None:
+        """Tells each notice to the consoles of its operator."""
+        for notice in notices:
+            frame = frames.notice(notice)
+            for screen in [each for each in self._screens if each.operator.id == notice.operator]:
+                screen.send(frame)
+
+    async def _catch_up(self) -> None:
+        """Whoever was away for a moment misses no notice; a page shows each of them once."""
+        new, self._new = self._new, []
+        since = self._clock.now_ms() - RECENT_MS
+        for screen in new:
+            for notice in await self._views.notices(screen.operator.id, since):
+                screen.send(frames.notice(notice))
 
     def _broadcast(self, frame: bytes) -> None:
         for screen in list(self._screens):

@@ -12,6 +12,8 @@ from aiohttp import WSMsgType, web
 from bot.console import frames
 from bot.console.admission import check_origin, is_still_in, token_of
 from bot.console.hub import Hub
+from bot.console.presence import Presences
+from bot.console.reading import note_reading
 from bot.console.room import Room
 from bot.errors import FrontdeskError, Refused
 from bot.model import ConversationId
@@ -28,9 +30,10 @@ CLOSE_S: Final = 3.0
 class Sockets:
     """`/console/ws`."""
 
-    def __init__(self, room: Room, hub: Hub) -> None:
+    def __init__(self, room: Room, hub: Hub, presences: Presences) -> None:
         self._room = room
         self._hub = hub
+        self._presences = presences
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         check_origin(self._room, request)
@@ -38,12 +41,19 @@ class Sockets:
         signed = await self._room.signing.session(token)
         if signed is None or not signed.operator.may(Right.SEE):
             raise Refused("signed_out", "Your session is over. Sign in again.")
+        await self._presences.arrive(signed.operator)  # before the page hears that it is connected, and asks who it is
+        try:
+            return await self._serve(request, signed.operator, token)
+        finally:
+            self._presences.leave(signed.operator)
+
+    async def _serve(self, request: web.Request, operator: Operator, token: str) -> web.StreamResponse:
         ws = web.WebSocketResponse(
             compress=False, heartbeat=HEARTBEAT_S, max_msg_size=frames.FRAME_BYTES, timeout=CLOSE_S
         )
         await ws.prepare(request)
         if request.transport is not None:
-            await Socket(self._room, self._hub, ws, request.transport, signed.operator, token).serve()
+            await Socket(self._room, self._hub, ws, request.transport, operator, token).serve()
         return ws
 
     def sign_out(self, token: str) -> None:
@@ -144,6 +154,8 @@ class Socket:
         if not await self._hub.open(self, conversation):
             self._open.pop(conversation, None)
             self.send(frames.gone(conversation))
+            return
+        await note_reading(self._room.store, self._room.clock, self.operator.id, conversation)
 
     async def _type(self, conversation: str) -> None:
         self._hub.looking.types(conversation, self.operator.id)

@@ -2,20 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from bot.agent.context import Past
 from bot.agent.loop import Agent, Asked
 from bot.model import PERSON_BUTTON, Message
 from bot.ports import Progress
 
+if TYPE_CHECKING:
+    from bot.evals.earlier import EarlierCases
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What of an answer is judged. `documents` are those it cites. `cost_micros` in millionths of the currency."""
+    """What of an answer is judged. `documents` are those it cites; `recalled` is what of memory stood before the model. `cost_micros` in millionths of the currency."""
 
     text: str
     documents: tuple[str, ...] = ()
+    recalled: str = ""
     is_answered: bool = True
     is_offering_person: bool = False
     model: str = ""
@@ -32,20 +37,26 @@ class Answerer(Protocol):
 
 
 class AgentAnswerer:
-    """An agent of ours, with its own context, tools, models and limits."""
+    """An agent of ours, with its own context, tools, models and limits, and with `memory` where it remembers."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, memory: "EarlierCases | None" = None) -> None:
         self._agent = agent
+        self._memory = memory
 
     async def answer(self, conversation: str, messages: Sequence[Message]) -> Reply:
         *earlier, last = messages
         asked = Asked(conversation, Past(earlier), lambda: (last,), Unseen(), payer=conversation)
+        if self._memory is not None:
+            await self._memory.hear(conversation, last)
+            asked.recall = partial(self._memory.recall, conversation, last.text)
+            asked.caller = partial(self._memory.caller, conversation, last)
         answer = await self._agent.answer(asked)
         cited = dict.fromkeys(answer.found[citation.number - 1].passage.document for citation in answer.citations)
         usages = [attempt.usage for attempt in asked.attempts]
         return Reply(
             answer.text,
             tuple(cited),
+            answer.recalled.text,
             answer.is_answered,
             answer.is_person_wished or PERSON_BUTTON in answer.buttons,
             answer.model,

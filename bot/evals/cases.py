@@ -18,6 +18,7 @@ from bot.config.refusals import parse
 from bot.errors import ConfigError, Problem
 
 SUITE_FILE = "suite.toml"
+OURS = ">"  # begins a line of an earlier case that our side wrote
 M = TypeVar("M", bound=BaseModel)
 Key = tuple[str | int, ...]
 
@@ -30,6 +31,10 @@ _EXAMPLES = {
     "name": 'name = "docs"',
     "least": "least = 0.85",
     "defaults": "[defaults] on a line of its own, and keys of cases below it",
+    "earlier": 'earlier = [["I ride a Roadster.", "> Noted, I will send the tube."]]',
+    "is_shared": "is_shared = true",
+    "must_recall": 'must_recall = ["Roadster"]',
+    "must_not_recall": 'must_not_recall = ["admin"]',
     "question": 'question = "Who pays the postage?"',
     "turns": 'turns = ["Who pays the postage?", "and to Norway?"]',
     "must_contain": 'must_contain = ["30 days", ["free", "no charge"]]',
@@ -57,21 +62,28 @@ class Demands(Strict):
     must_not_know: bool = False
     must_offer_person: bool = False
     must_ask_judge: str = ""
+    must_recall: tuple[Wanted, ...] = ()
+    must_not_recall: tuple[Sentence, ...] = ()
     tags: tuple[Sentence, ...] = ()
 
 
 class Case(Demands):
-    """One question, or a conversation whose last answer is judged. After loading, `name` is never empty and `turns` holds all that the
+    """One question, or a conversation whose last answer is judged. `earlier`: cases of the same user that have ended, the oldest first, line
+    by line; `is_shared`: others read along where the question is asked. After loading, `name` is never empty and `turns` holds all that the
     user says, one question among them."""
 
     name: str = ""
     question: str = ""
     turns: tuple[Sentence, ...] = ()
+    earlier: tuple[Annotated[tuple[Sentence, ...], Field(min_length=1)], ...] = ()
+    is_shared: bool = False
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if bool(self.question.strip()) == bool(self.turns):
             raise ValueError("needs a question, or turns, and not both")
+        if (self.must_recall or self.must_not_recall) and not self.earlier:
+            raise ValueError("demands what is recalled, and tells of no earlier case")
         if self.must_not_know and (self.must_contain or self.must_cite):
             raise ValueError("cannot demand what an answer holds and, with must_not_know, that there is none")
         if not self._demands_something():
@@ -80,7 +92,8 @@ class Case(Demands):
 
     def _demands_something(self) -> bool:
         texts = self.must_contain or self.must_not_contain or self.must_cite or self.must_ask_judge
-        return bool(texts or self.must_not_know or self.must_offer_person)
+        remembered = self.must_recall or self.must_not_recall
+        return bool(texts or remembered or self.must_not_know or self.must_offer_person)
 
 
 class SuiteFile(Strict):

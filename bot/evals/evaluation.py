@@ -5,8 +5,11 @@ It has an index of its own in a folder that is deleted afterwards, and neither o
 
 import asyncio
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bot.assembly import Assembly
 from bot.config import Config
@@ -19,8 +22,14 @@ from bot.evals.running import Runner
 from bot.late import LateKnowledge
 from bot.model import BlobId
 from bot.ports import Clock
-from bot.store.folder import INDEX
+from bot.store.folder import INDEX, prepare
 from bot.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from bot.evals.earlier import EarlierCases
+    from bot.knowledge import FolderKnowledge
+
+MEMORY = "memory"  # the folder of what the agent remembers
 
 
 def chosen(config: Config, agent: str, model: str = "") -> Config:
@@ -39,28 +48,65 @@ async def evaluate(config: Config, suite: Suite, agent: str, model: str, least: 
     with tempfile.TemporaryDirectory(prefix="frontdesk-eval-") as folder:
         assembly = Assembly(config, Path(folder) / INDEX, clock, Metrics(), _no_file)
         try:
-            return await _ask(assembly, config, suite, agent, model, least, clock)
+            return await _ask(assembly, Path(folder) / MEMORY, config, suite, agent, model, least, clock)
         finally:
             await assembly.close()
 
 
 async def _ask(
-    assembly: Assembly, config: Config, suite: Suite, agent: str, model: str, least: float, clock: Clock
+    assembly: Assembly, folder: Path, config: Config, suite: Suite, agent: str, model: str, least: float, clock: Clock
 ) -> Run:
     roles = config.agents[agent].roles
     judges = config.roles.judge if roles.judge is None else roles.judge
     judge = ModelJudge(assembly.router.chain(judges), clock, config.limits.turn_s) if judges else None
-    runner = Runner(AgentAnswerer(assembly.agents[agent]), clock, judge, model)
     knowledge = assembly.knowledge
     indexing = asyncio.create_task(knowledge.run()) if isinstance(knowledge, LateKnowledge) else None
     try:
         await assembly.warm()
         await knowledge.search(suite.cases[0].turns[0])
-        return await runner.run(suite, agent, least)
+        if isinstance(knowledge, LateKnowledge):
+            await _embedded(await knowledge.loaded())
+        async with _earlier(config, assembly, folder, agent, clock) as memory:
+            runner = Runner(AgentAnswerer(assembly.agents[agent], memory), clock, judge, model, memory)
+            return await runner.run(suite, agent, least)
     finally:
         if indexing is not None:
             indexing.cancel()
             await asyncio.wait([indexing])
+
+
+async def _embedded(knowledge: "FolderKnowledge") -> None:
+    """Every passage has its embedding, or whoever makes them has failed, which the log tells: then words alone decide, as in the daemon."""
+    if knowledge.meanings is not None:
+        await knowledge.meanings.is_settled.wait()
+
+
+@asynccontextmanager
+async def _earlier(
+    config: Config, assembly: Assembly, folder: Path, agent: str, clock: Clock
+) -> "AsyncIterator[EarlierCases | None]":
+    """A store of its own for what the agent remembers; None where it remembers nothing."""
+    if not config.agents[agent].memory:
+        yield None
+        return
+    from bot.agent.loop import Rules
+    from bot.evals.earlier import EarlierCases, keeper_of
+    from bot.memory.facts import Keeping
+    from bot.memory.recall import DAY_MS, Limits
+    from bot.store.sqlite import SqliteStore
+
+    settings = config.memory
+    keeping = Keeping(settings.facts_most, settings.fact_days * DAY_MS)
+    limits = Limits(settings.recall_chars, settings.episodes_most, settings.facts_most)
+    prepare(folder)
+    store = await SqliteStore.open(folder)
+    try:
+        keeper = keeper_of(store, clock, assembly.background, agent, keeping, Rules("").context_chars)
+        memory = EarlierCases(store, clock, keeper, limits, keeping, agent)
+        assembly.give_memory(memory.tools(), [agent], {agent: config.agents[agent].tools})
+        yield memory
+    finally:
+        await store.close()
 
 
 async def _no_file(blob: BlobId) -> bytes:

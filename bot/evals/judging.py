@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bot.agent.router import Attempt, Chain
 from bot.evals.answers import Reply
-from bot.evals.cases import Case
+from bot.evals.cases import Case, Wanted
 from bot.model import Author
 from bot.ports import ChatMessage, ChatRequest, Clock
 
@@ -53,7 +53,7 @@ class ModelJudge:
 
 def failures(case: Case, reply: Reply) -> list[str]:
     """What is wrong with the reply, a short sentence each; empty when nothing is."""
-    found = [*_texts(case, reply), *_citations(case, reply)]
+    found = [*_texts(case, reply), *_citations(case, reply), *_recalled(case, reply)]
     if case.must_not_know and (reply.is_answered or reply.documents):
         found.append("claims to know")
     if case.must_offer_person and not reply.is_offering_person:
@@ -67,12 +67,19 @@ def holds(text: str, wanted: str) -> bool:
 
 
 def _texts(case: Case, reply: Reply) -> list[str]:
-    found = []
-    for wanted in case.must_contain:
-        choices = (wanted,) if isinstance(wanted, str) else wanted
-        if not any(holds(reply.text, one) for one in choices):
-            found.append("does not contain " + " or ".join(f'"{one}"' for one in choices))
-    return [*found, *(f'contains "{one}"' for one in case.must_not_contain if holds(reply.text, one))]
+    missing = [f"does not contain {each}" for each in _missing(reply.text, case.must_contain)]
+    return [*missing, *(f'contains "{one}"' for one in case.must_not_contain if holds(reply.text, one))]
+
+
+def _recalled(case: Case, reply: Reply) -> list[str]:
+    missing = [f"does not recall {each}" for each in _missing(reply.recalled, case.must_recall)]
+    return [*missing, *(f'recalls "{one}"' for one in case.must_not_recall if holds(reply.recalled, one))]
+
+
+def _missing(text: str, demands: Sequence[Wanted]) -> list[str]:
+    """The demands that the text does not meet, as a person reads them."""
+    choices = [(wanted,) if isinstance(wanted, str) else wanted for wanted in demands]
+    return [" or ".join(f'"{one}"' for one in each) for each in choices if not any(holds(text, one) for one in each)]
 
 
 def _citations(case: Case, reply: Reply) -> list[str]:

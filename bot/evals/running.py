@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bot.errors import DataError, ModelError
 from bot.evals.answers import Answerer, Reply
@@ -11,18 +12,22 @@ from bot.evals.results import Result, Run
 from bot.model import Author, Message, MessageId, Seq
 from bot.ports import Clock
 
+if TYPE_CHECKING:
+    from bot.evals.earlier import EarlierCases
+
 AT_ONCE = 8  # cases side by side
 
 
 @dataclass(frozen=True, slots=True)
 class Runner:
     """Runs suites. Without a judge, criteria in words are left unjudged. `model`: the only one whose answers count, "" for any.
-    `at_once`: cases side by side."""
+    `memory`: what the agent remembers, where it does. `at_once`: cases side by side."""
 
     answerer: Answerer
     clock: Clock
     judge: Judge | None = None
     model: str = ""
+    memory: "EarlierCases | None" = None
     at_once: int = AT_ONCE
 
     async def run(self, suite: Suite, agent: str, least: float) -> Run:
@@ -45,6 +50,8 @@ class Runner:
         said: list[Message] = []
         started = self.clock.monotonic()
         try:
+            if self.memory is not None:
+                await self.memory.begin(conversation, case)
             for turn in case.turns:
                 said.append(self._message(said, Author.USER, turn))
                 started = self.clock.monotonic()

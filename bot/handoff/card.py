@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from bot.handoff.machine import AWAITING, HELD, Stage
-from bot.handoff.orders import shown
+from bot.handoff.names import shown
 from bot.model import Button, Conversation, value
 from bot.ports import Cursor
 from bot.store.handoffs import Record

@@ -59,7 +59,9 @@ async def answer(
             case "show":
                 return await views.conversation(await views.find(_text(arguments, "case")))
             case "changes":
-                return await views.changes(_text(arguments, "after"))
+                case = _text(arguments, "case")
+                about = await views.find(case) if case else ""
+                return await views.changes(_text(arguments, "after"), about)
             case "act":
                 return await _act(desk, views, operators, account, arguments)
     except Refused as error:

@@ -5,6 +5,7 @@ step, what was written is on its way, and all who look are told.
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +23,8 @@ from bot.handoff.brief import brief_of
 from bot.handoff.briefing import Briefing, Suggestion
 from bot.handoff.commands import Command, Kind, help_text
 from bot.handoff.feed import Feed
-from bot.handoff.orders import Done, Order, allowed, carry_out, shown
+from bot.handoff.names import shown
+from bot.handoff.orders import Done, Order, allowed, carry_out
 from bot.handoff.requests import Ask, Begun, begin
 from bot.handoff.rules import UNSTAFFED, Rules
 from bot.handoff.until import until
@@ -39,6 +41,7 @@ log = logging.getLogger(__name__)
 
 TICK_S: Final = 1.0
 DUE_AT_ONCE: Final = 200
+ARMED_AT_ONCE: Final = 50
 TEXT_CHARS: Final = 16_000
 _DECIDING: Final = {
     Kind.APPROVE: "approve",
@@ -47,8 +50,9 @@ _DECIDING: Final = {
     Kind.DID_NOT: "did-not",
     Kind.MINE: "mine",
 }
-_ASIDE: Final = frozenset({Kind.HELP, Kind.ONLINE, Kind.AWAY, Kind.SUGGEST, Kind.SUMMARISE, Kind.PEEK})
+_ASIDE: Final = frozenset({Kind.HELP, Kind.ONLINE, Kind.AWAY, Kind.SUMMARISE, Kind.PEEK})
 _NAME: Final = "SELECT name FROM identities WHERE id = :id"
+_PROPOSED: Final = "SELECT text, citations FROM suggestions WHERE id = :id"
 _DROP: Final = "UPDATE suggestions SET outcome = 'dropped', ended_ms = :now WHERE id = :id AND outcome = '' AND operator = :operator"
 
 
@@ -99,6 +103,7 @@ class Desk:
         self.is_staffed = False
         self._made_of: Rules = UNSTAFFED
         self._made: Rules = UNSTAFFED
+        self._proposing: dict[str, asyncio.Task[Told]] = {}  # by the key of their command
         self._left: set[asyncio.Task[Done]] = set()  # what is being carried out, whether or not its caller still waits
 
     @property
@@ -129,21 +134,30 @@ class Desk:
         waiting: what is committed all the same is sent and told all the same. Raises Refused with a plain sentence."""
         if len(command.text) > TEXT_CHARS:
             raise Refused("too_long", f"Please keep it under {TEXT_CHARS} characters.")
+        key = ids.derived_id("command", operator.id, conversation, key or ids.new_id(self._clock.now_ms()))
         if command.kind in _DECIDING:
-            return await self._decide(operator, command, account)
+            return await self._decide(operator, command, account, key)
+        if command.kind is Kind.SUGGEST:
+            return await self._propose(operator, conversation, key)
         if command.kind in _ASIDE:
             return await self._aside(operator, conversation, command)
         found = await self._found(conversation)
-        key = ids.derived_id("command", operator.id, conversation, key or ids.new_id(self._clock.now_ms()))
         order = await self._order(operator, found, command, key)
         order = replace(
             order, attachments=tuple(attachments), suggestion=suggestion, via=via, account=account, case=case
         )
         carried = asyncio.create_task(self._carry(found, order))
         self._left.add(carried)
-        carried.add_done_callback(self._left.discard)
+        carried.add_done_callback(self._carried)
         done = await asyncio.shield(carried)
         return Told(done.text, done.warning, done.message)
+
+    def _carried(self, task: "asyncio.Task[Done]") -> None:
+        """Whoever gave up waiting does not hear why it came to nothing."""
+        self._left.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Refused):
+            log.info("a command came to nothing: %s", error)
 
     async def _carry(self, found: Conversation, order: Order) -> Done:
         done = await self._store.run(carry_out, order, self.rules)
@@ -218,14 +232,47 @@ class Desk:
             text = text.replace(f"{{{place}}}", value_)
         return text
 
-    async def _decide(self, operator: Operator, command: Command, account: str) -> Told:
-        decision, name = _DECIDING[command.kind], operator.name
+    async def _decide(self, operator: Operator, command: Command, account: str, key: str) -> Told:
+        decision, name, why = _DECIDING[command.kind], operator.name, command.text
         if command.kind in (Kind.APPROVE, Kind.REFUSE):
             is_yes = command.kind is Kind.APPROVE
-            came = await self._deciding.consent(command.id, is_yes=is_yes, name=name, account=account, why=command.text)
+            came = await self._deciding.consent(command.id, is_yes=is_yes, name=name, account=account, why=why, key=key)
             return Told(f"The consent is {came}.")
-        came = await self._deciding.unknown(command.id, decision, name=name, account=account, why=command.text)
+        came = await self._deciding.unknown(command.id, decision, name=name, account=account, why=why, key=key)
         return Told(f"Recorded: {came}.")
+
+    async def _propose(self, operator: Operator, conversation: ConversationId, key: str) -> Told:
+        """One proposal for one key, whether the first call has ended, still waits for a model, or was given up by its caller."""
+        for (proposed,) in await self._store.read(handoffs.DONE, {"key": key}):
+            return await self._proposed_before(proposed)
+        asked = self._proposing.get(key)
+        if asked is None:
+            asked = self._proposing[key] = asyncio.create_task(self._proposed(operator, conversation, key))
+            asked.add_done_callback(lambda done: self._no_longer(key, done))
+        return await asyncio.shield(asked)
+
+    def _no_longer(self, key: str, done: asyncio.Task[Told]) -> None:
+        self._proposing.pop(key, None)
+        if not done.cancelled():
+            done.exception()  # told to whoever still waits; nobody may
+
+    async def _proposed_before(self, id_: str) -> Told:
+        rows = await self._store.read(_PROPOSED, {"id": id_})
+        if not rows:
+            raise Refused("not_now", "What was proposed is gone. Ask for another one.")
+        text, citations = rows[0]
+        sources = "\n".join(
+            f"[{number}] {title}" for number, _, title, _ in (json.loads(citations) if citations else ())
+        )
+        return Told(text, sources, suggestion=id_)
+
+    async def _proposed(self, operator: Operator, conversation: ConversationId, key: str) -> Told:
+        await self._store.run(allowed, operator.id, Kind.SUGGEST)
+        proposed: Suggestion = await self._briefing.suggest(await self._found(conversation), operator.id)
+        values = {"key": key, "told": proposed.id, "now": self._clock.now_ms()}
+        await self._store.run(lambda cursor: cursor.execute(handoffs.ADD_DONE, values))
+        self.feed.touch(conversation)
+        return Told(proposed.text, proposed.sources, suggestion=proposed.id)
 
     async def _aside(self, operator: Operator, conversation: ConversationId, command: Command) -> Told:
         """What changes nothing about the conversation."""
@@ -241,11 +288,7 @@ class Desk:
         found = await self._found(conversation)
         if command.kind is Kind.PEEK:
             return Told(await self._briefing.peek(found))
-        if command.kind is Kind.SUMMARISE:
-            return Told(await self._briefing.summary(found))
-        proposed: Suggestion = await self._briefing.suggest(found, operator.id)
-        self.feed.touch(conversation)
-        return Told(proposed.text, proposed.sources, suggestion=proposed.id)
+        return Told(await self._briefing.summary(found))
 
     # --- what else begins a handoff --------------------------------------------------------------------------------------
 
@@ -272,8 +315,12 @@ class Desk:
 
     async def run(self) -> None:
         """Lets the timers act and offers what waits, until cancelled."""
+        is_armed = False  # as the config has it now; it may have been another when they were set
         while True:
             try:
+                if not is_armed:
+                    await self.rearm()
+                    is_armed = True
                 await self.tick()
             except FrontdeskError as error:
                 log.warning("timers of handoffs: %s", error)
@@ -289,6 +336,12 @@ class Desk:
             await self._due(handoff, kind, since_ms)
         if self._rules().assignment != "claim":
             await self._offer()
+
+    async def rearm(self) -> None:
+        """The timers of all open handoffs as the rules have them now."""
+        opened = [row[0] for row in await self._store.read(handoffs.OPEN_IDS)]
+        for at in range(0, len(opened), ARMED_AT_ONCE):
+            await self._store.run(timing.rearm, opened[at : at + ARMED_AT_ONCE], self.rules)
 
     async def _due(self, handoff: str, kind: str, since_ms: int) -> None:
         rows = await self._store.read(handoffs.HANDOFF_BY_ID, {"id": handoff})

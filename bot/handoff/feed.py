@@ -5,7 +5,7 @@ is kept for those who are not there; they read everything when they come.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
 MOST = 10_000  # ids that wait for one listener; beyond that it is told to read everything
@@ -14,8 +14,9 @@ MOST = 10_000  # ids that wait for one listener; beyond that it is told to read 
 class Listener:
     """One who listens. `overflowed`: too much has changed since the last batch; read everything."""
 
-    def __init__(self, is_of_handoffs: bool = False) -> None:
+    def __init__(self, is_of_handoffs: bool = False, also: Container[str] = ()) -> None:
         self.is_of_handoffs = is_of_handoffs
+        self.also = also
         self.overflowed = False
         self._changed: dict[str, None] = {}
         self._has_some = asyncio.Event()
@@ -44,13 +45,13 @@ class Feed:
     def touch(self, conversation: str, *, is_handoff: bool = False) -> None:
         """Something was committed of this conversation, or is going on in it (typing). `is_handoff`: it has to do with a handoff."""
         for listener in self._listeners:
-            if is_handoff or not listener.is_of_handoffs:
+            if is_handoff or not listener.is_of_handoffs or conversation in listener.also:
                 listener.put(conversation)
 
     @contextmanager
-    def listening(self, *, is_of_handoffs: bool = False) -> Iterator[Listener]:
-        """`is_of_handoffs`: nothing but what has to do with them."""
-        listener = Listener(is_of_handoffs)
+    def listening(self, *, is_of_handoffs: bool = False, also: Container[str] = ()) -> Iterator[Listener]:
+        """`is_of_handoffs`: nothing but what has to do with them, and everything of the conversations that are in `also` at the time."""
+        listener = Listener(is_of_handoffs, also)
         self._listeners += (listener,)
         try:
             yield listener

@@ -203,12 +203,18 @@ def wanted(text: str, rules: Rules) -> Ask | None:
     return None
 
 
+_HELD = {
+    "claim": "The assistant claimed what no action has done; its answer was held back.",
+    "source": "The assistant wrote what stands in no source; its answer was held back.",
+}
+
+
 def fallen(answer: Answer, attempts: Sequence[Attempt]) -> Ask | None:
     """What went wrong in a run. Pure."""
     if answer.is_uncertain:
         return Ask(Origin.UNKNOWN, "Nobody knows whether an action was carried out.", priority=1)
     if answer.is_held:
-        return Ask(Origin.ERROR, "The assistant claimed what no action has done; its answer was held back.")
+        return Ask(Origin.ERROR, _HELD[answer.held[-1].why])
     if answer.is_last_resort and any("budget" in each.why for each in attempts):
         return Ask(Origin.BUDGET, "The budget is used up.")
     if answer.stopped.startswith("the cost") or "tokens" in answer.stopped:

@@ -18,7 +18,9 @@ from bot.files import is_missing
 from bot.handoff.card import Shown, card_of
 from bot.handoff.feed import Feed
 from bot.handoff.leaving import become_room
-from bot.handoff.orders import shown
+from bot.handoff.names import shown
+from bot.handoff.notice import Notice
+from bot.handoff.watching import to_place
 from bot.ids import conversation_id, identity_id
 from bot.model import ROOM, Address, Author, Conversation, Message, MessageId, Seq
 from bot.ports import Clock, Cursor, Store, Value
@@ -32,14 +34,16 @@ AT_ONCE: Final = 20  # messages of one conversation in one unit of work
 BEFORE: Final = 20  # messages before the handoff that the thread begins with
 LOOKED_BACK: Final = 200  # messages that are looked at for changes
 AGAIN_S: Final = 30.0
+FOLLOWED_MS: Final = 86_400_000  # how long after a handoff the thread goes on to show what is said in the case
 _CARD: Final = """
-    SELECT r.card, r.shown, r.thread, r.mirrored_seq, r.logged_ms, o.state, o.external_id
+    SELECT r.card, r.shown, r.thread, r.mirrored_seq, r.logged_ms, r.noticed, o.state, o.external_id
     FROM room_cards r LEFT JOIN outbox o ON o.message_id = r.card AND o.part = 0 WHERE r.case_id = :case AND r.room = :room"""
 _ADD_CARD: Final = """
     INSERT INTO room_cards (case_id, room, conversation_id, card, shown, mirrored_seq, logged_ms, changed_ms)
     VALUES (:case, :room, :conversation, :card, :shown, :mirrored, :logged, :now)"""
 _SET_CARD: Final = """
-    UPDATE room_cards SET shown = :shown, thread = :thread, mirrored_seq = :mirrored, logged_ms = :logged, changed_ms = :now
+    UPDATE room_cards SET shown = :shown, thread = :thread, mirrored_seq = :mirrored, logged_ms = :logged, noticed = :noticed,
+        changed_ms = :now
     WHERE case_id = :case AND room = :room"""
 _SHOW_AGAIN: Final = "UPDATE messages SET text = :text, buttons = :buttons WHERE id = :id"
 _SEND_AGAIN: Final = """
@@ -73,16 +77,23 @@ _POST_AGAIN: Final = """
         SELECT r.card FROM room_cards r JOIN handoffs h ON h.case_id = r.case_id WHERE h.ended_ms IS NULL AND r.shown <> 'forgotten')"""
 _OPEN: Final = "SELECT conversation_id FROM handoffs WHERE ended_ms IS NULL OR ended_ms > :since"
 _IS_READ: Final = "SELECT 1 FROM inbox WHERE message_id = :id AND handled_ms IS NULL AND dead_ms IS NULL"  # or will be
+_CALLED: Final = """
+    SELECT external_id FROM operator_links WHERE operator_id = :operator AND channel = :channel AND account = :account
+    ORDER BY external_id"""
+_CALL: Final = "UPDATE messages SET mentions = :mentions WHERE id = :id"
 _HOUSE: Final = "house"
 STALE: Final = "stale"
+VISITOR: Final = "Visitor"  # who has told no name
 
 
 @dataclass(slots=True)
 class Copied:
-    """What a unit of work made: the addresses that something waits for; `is_more`: not all fitted."""
+    """What a unit of work made: the addresses that something waits for; `is_more`: not all fitted; `is_followed`: the agent has a case again
+    that has a thread."""
 
     woken: list[Address] = field(default_factory=list)
     is_more: bool = False
+    is_followed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,7 @@ class Mirror:
         self._feed = feed
         self._delivery = delivery
         self._channels = channels
+        self._followed: set[str] = set()  # conversations of which rooms show what is said, though no handoff is open
 
     def rooms(self) -> list[Room]:
         found = []
@@ -124,7 +136,7 @@ class Mirror:
 
     async def run(self) -> None:
         """Until cancelled. What changed while nobody listened is found at the start."""
-        with self._feed.listening(is_of_handoffs=True) as listener:
+        with self._feed.listening(is_of_handoffs=True, also=self._followed) as listener:
             await self._take_up()
             while True:
                 changed = await listener.batch()
@@ -168,6 +180,7 @@ class Mirror:
         is_more = True
         while is_more:
             copied = await self._store.run(copy, conversation, tuple(rooms), self._clock.now_ms())
+            (self._followed.add if copied.is_followed else self._followed.discard)(conversation)
             for at in copied.woken:
                 self._delivery.wake(at)
             is_more = copied.is_more
@@ -188,6 +201,8 @@ def copy(cursor: Cursor, conversation: str, rooms: Sequence[Room], now_ms: int) 
     if record is None or not rows or rows[0][13] == ROOM:
         return copied
     found = records.conversation_of(rows[0])
+    is_late = record.ended_ms > 0 and now_ms - record.ended_ms < FOLLOWED_MS
+    copied.is_followed = is_late and bool(record.case) and record.case == found.case
     before = cursor.fetch(_BEFORE, {"conversation": conversation, "case": record.case})
     for each in (*map(handoffs.record_of, before), record):  # the case before may have ended unseen
         for room in rooms:
@@ -204,7 +219,7 @@ def _bring(cursor: Cursor, found: Conversation, record: Record, room: Room, now_
         _post(cursor, found, record, room, card, key, now_ms)
         copied.woken.append(room.at)
         return
-    id_, was_shown, thread, mirrored, logged, state, external = rows[0]
+    id_, was_shown, thread, mirrored, logged, noticed, state, external = rows[0]
     if was_shown == "forgotten":
         return
     now_shown = digest(card)
@@ -220,8 +235,11 @@ def _bring(cursor: Cursor, found: Conversation, record: Record, room: Room, now_
         at = replace(room.at, thread=external)
         thread = conversation_id(at)
         add_room(cursor, at, now_ms)
-        mirrored, logged = _continue(cursor, found, record, Room(at, room.split), mirrored, logged, now_ms, copied)
+        below = Room(at, room.split)
+        mirrored, logged = _continue(cursor, found, record, below, mirrored, logged, now_ms, copied)
+        noticed = _call(cursor, record, below, noticed, now_ms, copied)
     values: dict[str, Value] = {"shown": was_shown, "thread": thread, "mirrored": mirrored, "logged": logged}
+    values["noticed"] = noticed
     cursor.execute(_SET_CARD, {**key, **values, "now": now_ms})
 
 
@@ -280,6 +298,28 @@ def _continue(
     return mirrored, logged
 
 
+def _call(cursor: Cursor, record: Record, at: Room, noticed: int, now_ms: int, copied: Copied) -> int:
+    """Calls those who are to be told, as far as they are known on this platform: one line for each thing. Returns how far it has come."""
+    by_cause: dict[str, list[Notice]] = {}
+    for notice in to_place(cursor, record.conversation, record.case, noticed, record.asked_ms):
+        by_cause.setdefault(notice.cause, []).append(notice)
+        noticed = max(noticed, notice.number)
+    for cause, notices in by_cause.items():
+        called = [id_ for notice in notices for id_ in _accounts(cursor, notice.operator, at.at)]
+        if not called:
+            continue
+        id_ = MessageId(ids.derived_id("called", conversation_id(at.at), cause, str(notices[0].number)))
+        _append(cursor, at, Message(id_, Seq(0), Author.SYSTEM, notices[0].text, now_ms))
+        cursor.execute(_CALL, {"id": id_, "mentions": " ".join(called)})
+        copied.woken.append(at.at)
+    return noticed
+
+
+def _accounts(cursor: Cursor, operator: str, at: Address) -> list[str]:
+    where: dict[str, Value] = {"operator": operator, "channel": at.channel, "account": at.account}
+    return [row[0] for row in cursor.fetch(_CALLED, where)]
+
+
 def _changes(cursor: Cursor, shown_so_far: dict[str, Value], thread: str, now_ms: int) -> list[Message]:
     """What the user has changed or taken back since it was shown: each change is a line of its own, once."""
     changes = []
@@ -304,7 +344,8 @@ def _copy_of(message: Message, thread: str, now_ms: int) -> Message:
     lost = [f"({each.name}: {each.problem or 'did not arrive'})" for each in message.attachments if not each.blob]
     text = "\n".join([message.text, *lost]).strip() if lost else message.text
     files = tuple(each for each in message.attachments if each.blob)
-    message = replace(message, text=text, attachments=files)
+    name = message.name or (VISITOR if message.author is Author.USER else "")
+    message = replace(message, text=text, attachments=files, name=name)
     return replace(message, id=id_, at_ms=now_ms, buttons=(), case=_NO_CASE, feedback="", is_edited=False)
 
 

@@ -16,9 +16,11 @@ from bot.errors import Refused
 from bot.handoff.blocks import add_block, stretch_text
 from bot.handoff.commands import PRIORITIES, Command, Kind
 from bot.handoff.machine import HELD, Happening, Stage
+from bot.handoff.names import shown
 from bot.handoff.requests import Ask, Origin, arm, opened, say
 from bot.handoff.rules import Rules
 from bot.handoff.triggers import wants_person
+from bot.handoff.watching import name_in_note, unwatch, watch
 from bot.handoff.words import words_in
 from bot.model import (
     Attachment,
@@ -80,8 +82,6 @@ _SUMMARY = "UPDATE cases SET summary = :summary WHERE id = :case"
 _BLOCKED = "UPDATE conversations SET is_blocked = :blocked WHERE id = :conversation"
 _TAG = "INSERT INTO tags (case_id, tag) VALUES (:case, :tag) ON CONFLICT (case_id, tag) DO NOTHING"
 _UNTAG = "DELETE FROM tags WHERE case_id = :case AND tag = :tag"
-_WATCH = "INSERT INTO watchers (conversation_id, operator) VALUES (:conversation, :operator) ON CONFLICT DO NOTHING"
-_UNWATCH = "DELETE FROM watchers WHERE conversation_id = :conversation AND operator = :operator"
 _SUGGESTED = (
     "SELECT text, citations FROM suggestions WHERE id = :id AND conversation_id = :conversation AND outcome = ''"
 )
@@ -247,11 +247,6 @@ def allowed(cursor: Cursor, operator: str, kind: Kind) -> Operator:
     return found
 
 
-def shown(name: str) -> str:
-    """An operator's name as users see it: `ben.miller` is Ben Miller."""
-    return " ".join(part.capitalize() for part in name.replace("_", ".").replace("-", ".").split(".") if part)
-
-
 # --- one command each ------------------------------------------------------------------------------------------------
 
 
@@ -302,8 +297,12 @@ def _settle_suggestion(work: _Work, sent: str) -> None:
 
 
 def _note(work: _Work) -> None:
-    work.write(work.order.command.text, Visibility.NOTE)
-    work.done.text = "Noted, for operators only."
+    text, found = work.order.command.text, work.conversation
+    note = work.write(text, Visibility.NOTE)
+    case = work.order.case or found.case
+    called = name_in_note(work.cursor, text, work.operator, found.id, case, note.id, work.order.now_ms)
+    told = {0: "", 1: " One colleague is told."}.get(called, f" {called} colleagues are told.")
+    work.done.text = f"Noted, for operators only.{told}"
 
 
 def _whisper(work: _Work) -> None:
@@ -449,8 +448,10 @@ def _block(work: _Work) -> None:
 
 def _watch(work: _Work) -> None:
     is_watching = work.order.command.kind is Kind.WATCH
-    who: dict[str, Value] = {"conversation": work.conversation.id, "operator": work.operator.id}
-    work.cursor.execute(_WATCH if is_watching else _UNWATCH, who)
+    if is_watching:
+        watch(work.cursor, work.conversation.id, work.operator.id)
+    else:
+        unwatch(work.cursor, work.conversation.id, work.operator.id)
     work.done.text = "You are told what happens here." if is_watching else "You are no longer told."
 
 

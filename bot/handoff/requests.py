@@ -153,6 +153,15 @@ def closed(record: Record, words: Words, rules: Rules, now_ms: int) -> str:
     return words.off_hours.format(opening=opening_words(rules.hours, now_ms, language=record.language))
 
 
+def wished_again(cursor: Cursor, conversation: Conversation, rules: Rules, now_ms: int) -> str:
+    """What one is told who asks for a person where nothing more can begin: shortly, and nothing that contradicts what was said before."""
+    record = handoffs.open_of(cursor, conversation.id)
+    words = words_in(record.language if record else language_of(last_user_text(cursor, conversation.id)))
+    is_asleep = record is not None and record.state.stage is Stage.OFF_HOURS
+    opening = opening_words(rules.hours, now_ms, language=record.language) if record and is_asleep else ""
+    return words.off_hours_again.format(opening=opening) if opening else words.noted
+
+
 def figures(cursor: Cursor, record: Record, now_ms: int) -> tuple[int, int | None]:
     """The place in the queue, and the expected wait in seconds; None: there is nothing to base one on."""
     queue = [handoffs.record_of(row) for row in cursor.fetch(handoffs.QUEUE)]

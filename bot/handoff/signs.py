@@ -10,7 +10,7 @@ from bot.channels import Channel, channel_at
 from bot.errors import FrontdeskError
 from bot.handoff.feed import Feed
 from bot.handoff.machine import AWAITING
-from bot.handoff.orders import shown
+from bot.handoff.names import shown
 from bot.handoff.requests import FIGURES_MS, room_of
 from bot.handoff.waiting import expected_wait_s
 from bot.model import AGENT_OWNER, QUEUE_OWNER, Conversation

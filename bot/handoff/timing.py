@@ -1,5 +1,6 @@
 """The timers act: each due one is a unit of work of its own, done once, whatever ends the process."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -66,10 +67,12 @@ def act(
     rows = cursor.fetch(handoffs.HANDOFF_BY_ID, {"id": handoff})
     if not rows or (kind == timers.USER and cursor.fetch(_UNREAD, {"conversation": rows[0][1]})):
         return None  # the user has written after all, and a turn is about to take note of it
-    if not cursor.execute(handoffs.TIMER_ACTED, key):
-        return None
     record = handoffs.record_of(rows[0])
-    if timers.due(record, rules).get(kind, (0, 0))[0] != since_ms:
+    running_ms, due_ms = timers.due(record, rules).get(kind, (0, 0))
+    if running_ms == since_ms and due_ms > now_ms:  # the config has given more time meanwhile
+        arm(cursor, record, rules)
+        return None
+    if not cursor.execute(handoffs.TIMER_ACTED, key) or running_ms != since_ms:
         return None
     found = records.conversation_of(cursor.fetch(records.CONVERSATION_BY_ID, {"id": record.conversation})[0])
     if kind in timers.PROMISES:
@@ -128,6 +131,14 @@ def _close(
         close_case(cursor, found, now_ms, "resolved", asks_within_s)
     if not rules.wrap_up_ms:
         arm(cursor, handoffs.move(cursor, moved, Happening.DONE, now_ms, _TIMER, by=moved.state.operator), rules)
+
+
+def rearm(cursor: Cursor, opened: Sequence[str], rules: Rules) -> None:
+    """The timers of these handoffs, as far as they are still open, follow from the rules as they are now."""
+    for id_ in opened:
+        rows = cursor.fetch(handoffs.HANDOFF_BY_ID, {"id": id_})
+        if rows and not rows[0][25]:
+            arm(cursor, handoffs.record_of(rows[0]), rules)
 
 
 # --- who is asked --------------------------------------------------------------------------------------------------------

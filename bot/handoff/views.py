@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from bot.errors import Refused
-from bot.handoff import views_rows
+from bot.handoff import views_rows, watching
 from bot.handoff.feed import Feed
+from bot.handoff.notice import Notice
 from bot.handoff.views_cards import OPEN_COUNT
 from bot.handoff.views_context import GONE, context_of
 from bot.handoff.views_entries import PAGE, Stream, entries_of
@@ -35,7 +36,7 @@ _LOG_AFTER: Final = """
         coalesce(i.name, '')
     FROM handoff_log l JOIN handoffs h ON h.id = l.handoff_id JOIN conversations c ON c.id = l.conversation_id
     LEFT JOIN identities i ON i.id = c.identity_id LEFT JOIN operators o ON o.id = l.actor
-    WHERE l.id > :after ORDER BY l.id LIMIT :limit"""
+    WHERE l.id > :after AND (:about = '' OR l.conversation_id = :about) ORDER BY l.id LIMIT :limit"""
 
 _LAST_LOG: Final = "SELECT coalesce(max(id), '') FROM handoff_log"
 
@@ -70,6 +71,10 @@ class Views:
     async def loads(self) -> dict[str, int]:
         """How many conversations each operator has, by id."""
         return dict(await self._store.read(handoffs.LOADS))
+
+    async def notices(self, operator: str, since_ms: int) -> list[Notice]:
+        """What this operator was told on consoles since then, oldest first."""
+        return await watching.recent(self._store, operator, since_ms)
 
     # --- one conversation --------------------------------------------------------------------------------------------
 
@@ -126,23 +131,23 @@ class Views:
 
     # --- what has changed --------------------------------------------------------------------------------------------
 
-    async def changes(self, after: str) -> Json:
-        """What happened to handoffs since the change of that id: {after, changes}. Waits up to CHANGES_S for the first one. "" begins
+    async def changes(self, after: str, about: str = "") -> Json:
+        """What happened to handoffs, or to those of one conversation, since the change of that id: {after, changes}. Waits up to CHANGES_S for the first one. "" begins
         now: with nothing, and the id from which to go on."""
         if not after:
             last = (await self._store.read(_LAST_LOG))[0][0]
             return {"after": last or "0", "changes": []}
         with self._feed.listening() as listener:
-            found = await self._log_after(after)
+            found = await self._log_after(after, about)
             try:
                 async with self._clock.timeout(CHANGES_S):
                     while not found:
                         await listener.batch()
-                        found = await self._log_after(after)
+                        found = await self._log_after(after, about)
             except TimeoutError:
                 pass
         return {"after": found[-1]["id"] if found else after, "changes": found}
 
-    async def _log_after(self, after: str) -> list[dict[str, Any]]:
-        rows = await self._store.read(_LOG_AFTER, {"after": after, "limit": CHANGES_MOST})
+    async def _log_after(self, after: str, about: str) -> list[dict[str, Any]]:
+        rows = await self._store.read(_LOG_AFTER, {"after": after, "about": about, "limit": CHANGES_MOST})
         return [dict(zip(_CHANGE, row, strict=True)) for row in rows]

@@ -6,6 +6,7 @@ from typing import Final
 
 from bot.errors import Refused
 from bot.handoff.views_cards import cards_of
+from bot.handoff.views_memory import memory_of
 from bot.handoff.views_rows import HANDOFF_ID, Around, Json, Read, one_line
 from bot.ports import Row
 
@@ -68,7 +69,7 @@ async def context_of(read: Read, conversation: str, now_ms: int, around: Around)
         "queue": [card for card in open_cards if card["kind"] == "unknown"],
         "timers": [_timer(*row) for row in timers] + _window(user, around),
         "suggestion": _suggestion(await read(_SUGGESTION, given)),
-        "memory": [],
+        "memory": await memory_of(read, conversation, user[1], now_ms),
     }
 
 

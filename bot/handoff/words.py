@@ -86,6 +86,8 @@ class Words:
     wait: str
     off_hours: str
     off_hours_unknown: str
+    off_hours_again: str
+    noted: str
     cancel: str
     returned: str
     timed_out: str
@@ -104,6 +106,8 @@ ENGLISH = Words(
     "or a phone number, they can reach you there. Until then you can go on asking me.",
     off_hours_unknown="Our team is not there right now. Your question is noted for them; if you leave an e-mail address or a phone number, "
     "they can reach you there. Until then you can go on asking me.",
+    off_hours_again="Your wish for a person is noted: our team will be back {opening}. Until then you can go on asking me.",
+    noted="Your wish for a person is noted, and my colleagues can read it here. Until then you can go on asking me.",
     cancel="Go on with the assistant",
     returned="You are talking to the assistant again.",
     timed_out="I am sorry: nobody could come in time. Your question stays noted for the team; if you leave an e-mail address or a phone "
@@ -122,6 +126,8 @@ GERMAN = Words(
     "Telefonnummer hinterlassen, kann man Sie dort erreichen. Bis dahin können Sie mich weiter fragen.",
     off_hours_unknown="Unser Team ist gerade nicht da. Ihre Frage ist dort notiert; wenn Sie eine E-Mail-Adresse oder Telefonnummer "
     "hinterlassen, kann man Sie dort erreichen. Bis dahin können Sie mich weiter fragen.",
+    off_hours_again="Ihr Wunsch ist notiert: Unser Team ist {opening} wieder zurück. Bis dahin können Sie mich weiter fragen.",
+    noted="Ihr Wunsch ist notiert und für meine Kollegen hier zu lesen. Bis dahin können Sie mich weiter fragen.",
     cancel="Mit dem Assistenten weitermachen",
     returned="Sie sprechen wieder mit dem Assistenten.",
     timed_out="Es tut mir leid: Niemand konnte rechtzeitig kommen. Ihre Frage bleibt für das Team notiert; wenn Sie eine E-Mail-Adresse oder "

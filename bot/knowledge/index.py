@@ -21,6 +21,7 @@ from bot.model import Found, Passage, PassageId
 
 __all__ = [
     "DocumentSummary",
+    "Edition",
     "Entry",
     "IndexReader",
     "IndexWriter",
@@ -86,6 +87,16 @@ INSERT INTO passages (id, path, title, text, around, hash) VALUES (:id, :path, :
 _COLUMNS = "number, id, name, passages.title, text, url, relative"
 _PASSAGE = f"SELECT {_COLUMNS} FROM passages JOIN documents USING (path) WHERE id = :id AND {{only}} LIMIT 1"
 _PASSAGES = f"SELECT {_COLUMNS} FROM passages JOIN documents USING (path) WHERE number IN ({{numbers}})"
+_OF_DOCUMENT = f"SELECT {_COLUMNS} FROM passages JOIN documents USING (path) WHERE name = :name ORDER BY number"
+_EDITIONS = """
+SELECT name, digest, title, path,
+       (SELECT group_concat(id, ' ') FROM (SELECT id FROM passages WHERE passages.path = documents.path ORDER BY number))
+FROM documents ORDER BY name
+"""
+_EXTENT = """
+SELECT count(*), coalesce(sum(length(passages.title) + length(text)), 0) FROM passages JOIN documents USING (path) WHERE {only}
+"""
+_ALL = f"SELECT {_COLUMNS} FROM passages JOIN documents USING (path) WHERE {{only}} ORDER BY path, number"
 _UNDER = "path = :file{n} OR substr(path, 1, length(:folder{n})) = :folder{n}"
 _MISSING = """
 SELECT hash, title, text FROM passages
@@ -132,6 +143,17 @@ class DocumentSummary:
     url: str
     size_bytes: int
     passages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """A document as it is now. `version`: the SHA-256 of its content; `passages`: their ids, front to back."""
+
+    document: str
+    version: str
+    title: str
+    path: str
+    passages: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,12 +332,36 @@ class IndexReader:
         rows = [row for part in parts_of(passage) if (row := self._row(part, condition)) is not None]
         return self._passage(Row.of(rows)) if rows and len(rows) == len(parts_of(passage)) else None
 
+    def extent(self, only: Only) -> tuple[int, int]:
+        """How many passages count, and how many characters they have."""
+        condition = _condition(only)
+        sql = _EXTENT.format(only=condition.sql or "1")
+        passages, chars = self._connection.execute(sql, condition.parameters).fetchone()
+        return int(passages), int(chars)
+
+    def every(self, only: Only) -> list[Passage]:
+        """All passages that count, document by document, each in its own order."""
+        condition = _condition(only)
+        rows = self._connection.execute(_ALL.format(only=condition.sql or "1"), condition.parameters)
+        return [self._passage(Row(*row)) for row in rows]
+
     def documents(self) -> list[DocumentSummary]:
         rows = self._connection.execute(_LIST)
         return [
             DocumentSummary(name, title, self._url(url, rel), size, count)
             for name, title, url, rel, size, count in rows
         ]
+
+    def editions(self) -> list[Edition]:
+        """Every document with its version, by name."""
+        rows = self._connection.execute(_EDITIONS)
+        return [
+            Edition(name, digest, title, path, tuple((ids or "").split())) for name, digest, title, path, ids in rows
+        ]
+
+    def passages_of(self, document: str) -> list[Passage]:
+        """All of one document, front to back."""
+        return [self._passage(Row(*row)) for row in self._connection.execute(_OF_DOCUMENT, {"name": document})]
 
     def likeness(self) -> str:
         """What compares embeddings, in words for an operator; "" where none are searched."""
@@ -331,9 +377,10 @@ class IndexReader:
         if vector is not None and self._model:
             near = dict(self._opened_vectors().nearest(vector, CANDIDATES, only))
         hits = [] if question is None else self._words.best(question, max(limit, CANDIDATES), only, near.keys())
-        if vector is not None and self._model:
-            near |= self._opened_vectors().likenesses(vector, [hit.number for hit in hits if hit.number not in near])
-        return fuse(hits, near, self._weighing)
+        if vector is None or not self._model:
+            return fuse(hits, near, self._weighing)
+        near |= self._opened_vectors().likenesses(vector, [hit.number for hit in hits if hit.number not in near])
+        return fuse(hits, near, self._weighing, self._opened_vectors().typical(vector))
 
     def _opened_vectors(self) -> Vectors:
         if self._vectors is None:

@@ -8,7 +8,7 @@ deleted index is rebuilt by itself.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -16,10 +16,11 @@ from typing import TypeVar
 from bot.errors import DataError
 from bot.knowledge.embeddings import Embedder
 from bot.knowledge.fusion import Weighing
-from bot.knowledge.index import DocumentSummary, IndexReader, Only, is_damage
+from bot.knowledge.index import DocumentSummary, Edition, IndexReader, Only, is_damage
 from bot.knowledge.indexing import Indexer, SyncReport
 from bot.knowledge.meaning import Meanings
 from bot.knowledge.sources import Root
+from bot.knowledge.whole import Extent, Wholes
 from bot.model import Found, Passage, PassageId
 from bot.ports import Clock
 
@@ -43,6 +44,8 @@ class FolderKnowledge:
         weighing: Weighing | None = None,
     ) -> None:
         self.ready = asyncio.Event()
+        self.on_change: Callable[[Sequence[Edition]], Awaitable[bool]] | None = None  # see bot.knowledge.versions
+        self._is_told = False
         self._path = index_path
         self._base_url = base_url
         self._clock = clock
@@ -50,6 +53,7 @@ class FolderKnowledge:
         self._indexer = Indexer(index_path, folders)
         self._weighing = weighing
         self.meanings = Meanings(embedder, self._indexer, self._in_sync_thread, clock) if embedder else None
+        self._wholes = Wholes(self._read)
         self._reader: IndexReader | None = None
         self._is_closed = False
         self._search_thread = ThreadPoolExecutor(1, "knowledge-search")
@@ -70,10 +74,14 @@ class FolderKnowledge:
             try:
                 report = await self._sync()
             except (sqlite3.Error, OSError) as error:
+                self._wholes.forget()
                 raise DataError(f"the search index {self._path} cannot be written: {error}") from error
+            if not report.is_quiet:
+                self._wholes.forget()
             self.ready.set()
             if self.meanings is not None and not report.is_quiet:
                 self.meanings.note_change()
+            await self._tell(report)
             return report
 
     async def search(
@@ -98,6 +106,18 @@ class FolderKnowledge:
         """The passage, or None once its document no longer holds it, or is not, or no longer, for these. `within` and `audiences`: as in
         `search`."""
         return await self._read(lambda reader: reader.passage(passage, Only(within, audiences)))
+
+    async def extent(
+        self,
+        most_tokens: int,
+        within: Sequence[Path] = (),
+        *,
+        audiences: Collection[str] | None = (),
+        language: str = "",
+    ) -> Extent:
+        """How much there is, and all of it as one text where that has at most so many tokens. Read again only after documents have
+        changed. The rest as in `search`."""
+        return await self._wholes.of(Only(within, audiences, language), most_tokens)
 
     async def list_documents(self) -> list[DocumentSummary]:
         """Every indexed document by name."""
@@ -125,6 +145,17 @@ class FolderKnowledge:
             except DataError:
                 log.exception("the search index could not be updated; trying again in %s s", self._poll_s)
             await self._clock.sleep(self._poll_s)
+
+    async def _tell(self, report: SyncReport) -> None:
+        """Whoever wants to know hears all documents after a pass that changed some, and again until it was heard."""
+        self._is_told = self._is_told and report.is_quiet
+        if self.on_change is not None and not self._is_told and not self._is_closed:
+            try:
+                documents = await self._read_once(IndexReader.editions)
+            except sqlite3.Error as error:
+                log.warning("the search index cannot be read (%s): the history of documents waits", error)
+                return
+            self._is_told = await self.on_change(documents)
 
     async def _sync(self) -> SyncReport:
         if not await self._in_sync_thread(self._indexer.open):
@@ -159,6 +190,7 @@ class FolderKnowledge:
         async with self._searching:
             await self._in_search_thread(self._close_reader)
             await self._in_sync_thread(self._indexer.rebuild)
+            self._wholes.forget()
 
     def _opened_reader(self) -> IndexReader:
         if self._reader is None:

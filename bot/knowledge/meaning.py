@@ -33,11 +33,13 @@ class InThread(Protocol):
 
 
 class Meanings:
-    """The embeddings of one index by one embedder. `are_whole` is set while every passage has its own."""
+    """The embeddings of one index by one embedder. `are_whole` is set while every passage has its own; `is_settled` while it has, and also
+    once a try has failed: there is nothing to wait for."""
 
     def __init__(self, embedder: Embedder, indexer: Indexer, in_thread: InThread, clock: Clock) -> None:
         self.model = embedder.model
         self.are_whole = asyncio.Event()
+        self.is_settled = asyncio.Event()
         self._embedder = embedder
         self._indexer = indexer
         self._in_thread = in_thread
@@ -50,6 +52,7 @@ class Meanings:
     def note_change(self) -> None:
         """The index holds other passages than before."""
         self.are_whole.clear()
+        self.is_settled.clear()
         self._changed.set()
 
     async def run(self) -> None:
@@ -60,6 +63,7 @@ class Meanings:
                 await self._catch_up()
             except (FrontdeskError, sqlite3.Error) as error:
                 self._tell(str(error))
+                self.is_settled.set()
                 await self._clock.sleep(AGAIN_S)
             else:
                 self._tell("")
@@ -93,6 +97,7 @@ class Meanings:
         await self._in_thread(lambda: self._indexer.forget_unused(self.model))
         if not self._changed.is_set():
             self.are_whole.set()
+            self.is_settled.set()
 
     def _tell(self, problem: str) -> None:
         """Logs each trouble once, and its end."""

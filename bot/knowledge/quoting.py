@@ -94,8 +94,7 @@ def quote(question: str, found: Sequence[Found]) -> list[Quote]:
     hints = dict.fromkeys((_Term(frozenset({stem(word)})) for word in hinting_words(question)), HINT)
     fitting = set() if form is None else set(_fitting(form, units))
     worth = {
-        unit: _worth(unit, weights, hints, found) * (form.bonus if form and unit in fitting else 1.0)
-        for unit in units
+        unit: _worth(unit, weights, hints, found) * (form.bonus if form and unit in fitting else 1.0) for unit in units
     }
     best = max(units, key=lambda unit: worth[unit])
     quotes = _of_passage(best, units, weights, worth)

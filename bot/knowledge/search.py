@@ -17,7 +17,7 @@ SHORTEST_SLIP = 4  # letters of a word in which one may be mistyped
 MOST_SLIPS = (
     3  # unknown words of a question for which a known one is looked for: each is a walk through a part of all words
 )
-FEW_PASSAGES = 40  # reading so many matches costs as much as looking one passage up
+FEW_PASSAGES = 300  # matches of a word that are walked through as quickly as one passage is looked up
 COMMON_PASSAGES = 4000  # a word in more passages than this does not choose passages while a rarer one can
 
 _SEARCH = f"""
@@ -26,7 +26,7 @@ WHERE passage_words MATCH :query AND rank MATCH 'bm25({TITLE_WEIGHT}, 1.0, {AROU
 """
 _ONLY = "AND rowid IN (SELECT number FROM passages JOIN documents USING (path) WHERE {condition})"
 _TERMS = "SELECT term FROM word_counts WHERE term >= :initial AND term < :initial || char(0x10FFFF)"
-_ALL_HOLDING = "SELECT rowid FROM passage_words WHERE passage_words MATCH :query"
+_WALKED = "SELECT rowid FROM passage_words WHERE passage_words MATCH :query AND +rowid IN ({numbers})"  # one walk over the matches
 _HOLDING = "SELECT rowid FROM passage_words WHERE passage_words MATCH :query AND rowid IN ({numbers})"
 # `+rowid` makes it one walk over the matches; looked up one by one, each would count all of them again for its rank
 _SCORES = f"""
@@ -156,10 +156,8 @@ class WordSearch:
 
     def _holding(self, asked: "_Asked", numbers: Collection[int]) -> set[int]:
         """Those of the passages that hold the word: looked up one by one, unless the word stands in few passages anyway."""
-        if asked.passages <= FEW_PASSAGES * len(numbers):
-            held = self._connection.execute(_ALL_HOLDING, {"query": asked.expression})
-            return {number for (number,) in held}.intersection(numbers)
-        sql = _HOLDING.format(numbers=",".join(map(str, numbers)))  # numbers are row numbers of ours
+        is_short = asked.passages <= FEW_PASSAGES * len(numbers)
+        sql = (_WALKED if is_short else _HOLDING).format(numbers=",".join(map(str, numbers)))  # row numbers of ours
         return {number for (number,) in self._connection.execute(sql, {"query": asked.expression})}
 
     def _count(self, terms: Iterable[str]) -> dict[str, int]:

@@ -36,6 +36,12 @@ _LIKENESSES = """
 SELECT number, 1 - vec_distance_cosine(vector, :vector) FROM embeddings JOIN passages USING (hash)
 WHERE model = :model AND length(vector) = length(:vector) AND number IN ({numbers})
 """
+_TYPICAL = """
+SELECT count(*), avg(1 - vec_distance_cosine(vector, :vector)) FROM embeddings
+WHERE model = :model AND length(vector) = length(:vector) AND id % (1 + (SELECT count(*) FROM embeddings) / :sample) = 0
+"""
+SAMPLE = 1000  # embeddings that stand for all
+LEAST_SAMPLE = 30  # fewer say nothing of what is typical
 
 
 class Vectors(Protocol):
@@ -49,6 +55,10 @@ class Vectors(Protocol):
 
     def likenesses(self, vector: Vector, numbers: Sequence[int]) -> dict[int, float]:
         """The cosines of these passages, as far as they are embedded."""
+        ...
+
+    def typical(self, vector: Vector) -> float:
+        """The mean cosine with a sample of all embeddings; 0 where there are too few to tell."""
         ...
 
 
@@ -81,6 +91,11 @@ class SqliteVectors:
     def likenesses(self, vector: Vector, numbers: Sequence[int]) -> dict[int, float]:
         sql = _LIKENESSES.format(numbers=",".join(map(str, numbers)))  # row numbers of ours
         return dict(self._connection.execute(sql, {"vector": vector, "model": self._model}))
+
+    def typical(self, vector: Vector) -> float:
+        parameters = {"vector": vector, "model": self._model, "sample": SAMPLE}
+        count, mean = self._connection.execute(_TYPICAL, parameters).fetchone()
+        return float(mean) if count >= LEAST_SAMPLE else 0.0
 
 
 class NumpyVectors:
@@ -115,6 +130,13 @@ class NumpyVectors:
             return {}
         rows = self._connection.execute(_HASHES.format(numbers=",".join(map(str, numbers))))  # row numbers of ours
         return {number: float(table[self._places[hash_]] @ asked) for number, hash_ in rows if hash_ in self._places}
+
+    def typical(self, vector: Vector) -> float:
+        table, asked = self._read(), self._asked(vector)
+        if table is None or asked is None:
+            return 0.0
+        sample = table[:: 1 + len(table) // SAMPLE]
+        return float((sample @ asked).mean()) if len(sample) >= LEAST_SAMPLE else 0.0
 
     def _asked(self, vector: Vector) -> "Table | None":
         """The query as numbers; None where it is of another length than what is stored: the endpoint's model has changed."""

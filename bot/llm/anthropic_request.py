@@ -2,7 +2,7 @@
 
 The body is one that the API takes whatever the conversation: roles alternate, the user begins and has the last word, no text is empty, and calls
 stand with their results. What is the same from call to call comes first and is marked for the prompt cache: the tools and instructions, and the
-messages up to the last.
+documents that stand before the conversation, and the messages up to the last: four marks at most, as many as the API takes.
 
 Format: https://platform.claude.com/docs/en/api/messages
 """
@@ -177,6 +177,8 @@ def _content(said: Sequence[_Part]) -> str | list[Block]:
 
 def _said(message: ChatMessage, files: Loaded) -> tuple[str, list[_Part]]:
     """Whose turn a message belongs to, and its parts; none when it says nothing."""
+    if message.is_knowledge:
+        return "user", [{**_text(message.text), "cache_control": _CACHED}]
     text = spoken(message)
     said: list[_Part] = [text] if text else []
     if is_assistant(message.author):

@@ -23,6 +23,8 @@ MOST_QUERY_CHARS: Final = 2_000
 
 BEGINNING: Final = "[Note of the system:] The conversation begins."
 CONTINUE: Final = "[Note of the system:] Nobody has written since. Continue."
+READ: Final = "I have read the documents."  # a side of its own, so that a user's first words are not a part of them
+NO_CALLS: Final = "You cannot call any tool."
 TOLD: Final = (
     "You cannot call any tool. What has been looked up for you stands in notes that begin with [Looked up]: answer from those, say plainly "
     "when they do not hold the answer, and put the number of the passage that a statement comes from behind it, in brackets, such as [1]."
@@ -131,7 +133,10 @@ def _messages(
     messages: Sequence[ChatMessage] = content.paired(request.messages, _CALL_ID)
     entries: list[Entry] = []
     for message in messages if can_call else _told(messages):
-        if message.results:
+        if message.is_knowledge:
+            entries.append({"role": "user", "content": message.text})
+            entries.append({"role": "assistant", "content": READ})
+        elif message.results:
             entries.extend(map(_result, message.results))
         elif message.calls or message.attachments:
             _add(entries, _entry(name, message, loaded, quirks))
@@ -150,7 +155,8 @@ def _messages(
 
 
 def _system(request: ChatRequest, quirks: Quirks, *, can_call: bool) -> str:
-    told = "" if can_call or not request.tools else TOLD
+    has_knowledge = any(message.is_knowledge for message in request.messages[:1])
+    told = "" if can_call or not request.tools else NO_CALLS if has_knowledge else TOLD
     wanted = request.schema
     is_asked_for = wanted is None or (_format(wanted, quirks) or {}).get("type") == "json_schema"
     form = "" if wanted is None or is_asked_for else _SCHEMA + json.dumps(dict(wanted), ensure_ascii=False)

@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
 from pydantic import BaseModel
@@ -81,7 +81,9 @@ class Keeper:
         agents: Collection[str],
         keeping: Keeping,
         budget_chars: int,
+        touch: Callable[[str], None] = lambda conversation: None,
     ) -> None:
+        self._touch = touch
         self._store = store
         self._clock = clock
         self._conversations = conversations
@@ -135,7 +137,10 @@ class Keeper:
                 drafts.extend([await self._draft(ended, share, attempts) for share in await self._shares(ended)])
         finally:
             await self._pay(attempts)
-        return await self._store.run(remembered, ended, drafts, state[0], self._keeping, self._clock.now_ms())
+        is_done = await self._store.run(remembered, ended, drafts, state[0], self._keeping, self._clock.now_ms())
+        if is_done and drafts:
+            self._touch(ended.conversation)
+        return is_done
 
     async def _shares(self, ended: Ended) -> list[Share]:
         place: dict[str, Value] = {"conversation": ended.conversation, "case": ended.case}

@@ -13,10 +13,13 @@ from bot.staff import Core
 
 
 def remembering(
-    config: Config, core: Core, forget: Callable[[ForgetRequested], Awaitable[Accepted]]
+    config: Config,
+    core: Core,
+    forget: Callable[[ForgetRequested], Awaitable[Accepted]],
+    touch: Callable[[str], None] = lambda conversation: None,
 ) -> tuple[Keeper, Memory]:
     """The work beside conversations, and what turns ask. Agents that remember are given its tools. What is on record can be seen and
-    forgotten whether or not any agent still remembers."""
+    forgotten whether or not any agent still remembers. `touch`: who looks at a conversation is told that more is remembered."""
     settings = config.memory
     agents = frozenset(key for key, agent in config.agents.items() if agent.memory)
     keeping = Keeping(settings.facts_most, settings.fact_days * DAY_MS)
@@ -28,6 +31,7 @@ def remembering(
         agents,
         keeping,
         Rules("").context_chars,
+        touch,
     )
     limits = Limits(settings.recall_chars, settings.episodes_most, settings.facts_most)
     memory = Memory(

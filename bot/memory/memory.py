@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from bot import ids
+from bot.agent.context import Recalled
 from bot.channels import Channel, channel_at
 from bot.conversations import Conversations, Working
 from bot.delivery import Delivery
@@ -67,29 +68,21 @@ class Memory:
 
     # --- for models ----------------------------------------------------------------------------------------------------
 
-    async def recall(self, conversation: str, read: Sequence[Inbound]) -> str:
-        """What a model is shown of the one who wrote what was read; "" where others read along, several wrote, or nothing is known. An answer
+    async def recall(self, conversation: str, read: Sequence[Inbound]) -> Recalled:
+        """What a model is shown of the one who wrote what was read; empty where others read along, several wrote, or nothing is known. An answer
         does not wait for memory that cannot be read."""
         people = {inbound.identity for inbound in read}
         if len(people) != 1:
-            return ""
+            return Recalled()
         try:
             return await self._recall(conversation, people.pop(), [inbound.message for inbound in read])
         except (StoreUnavailable, Overloaded) as error:
             log.warning("nothing is recalled: %s", type(error).__name__)
-            return ""
+            return Recalled()
 
-    async def _recall(self, conversation: str, identity: str, asked: Sequence[Message]) -> str:
-        readers = await self._store.read(memory.READERS, {"conversation": conversation})
-        if not readers or not telling.is_private_row(*readers[0]):
-            return ""
-        now = self._clock.now_ms()
-        known = await self._store.read(memory.FACTS, {"identity": identity, "now": now})
-        cases = await self._store.read(memory.EPISODES, {"identity": identity, "limit": EPISODES_READ})
+    async def _recall(self, conversation: str, identity: str, asked: Sequence[Message]) -> Recalled:
         text = "\n".join(message.text for message in asked if not message.is_deleted)
-        return recalled(
-            [memory.fact_of(row) for row in known], [memory.episode_of(row) for row in cases], text, now, self._limits
-        )
+        return await recollection(self._store, conversation, identity, text, self._clock.now_ms(), self._limits)
 
     async def note(self, caller: Caller, claim: Claim) -> Taken:
         """Of the person on whose behalf a model calls."""
@@ -139,6 +132,20 @@ class Memory:
             self._conversations.forget(conversation.id)
             await self._delivery.planned(conversation, message)
         return ""
+
+
+async def recollection(
+    store: Store, conversation: str, identity: str, asked: str, now_ms: int, limits: Limits
+) -> Recalled:
+    """What a model is shown of a person for what they ask there; empty where others read along."""
+    readers = await store.read(memory.READERS, {"conversation": conversation})
+    if not readers or not telling.is_private_row(*readers[0]):
+        return Recalled()
+    known = await store.read(memory.FACTS, {"identity": identity, "now": now_ms})
+    cases = await store.read(memory.EPISODES, {"identity": identity, "limit": EPISODES_READ})
+    return recalled(
+        [memory.fact_of(row) for row in known], [memory.episode_of(row) for row in cases], asked, now_ms, limits
+    )
 
 
 def _wish_of(inbound: Inbound) -> Wanted | None:

@@ -4,11 +4,12 @@ It stands in a marked entry before the user's messages, as data. It never says w
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from math import log
 from typing import Final
 
+from bot.agent.context import Recalled
 from bot.memory.facts import distinct, plain
 from bot.memory.stems import stems
 from bot.model import value
@@ -36,26 +37,30 @@ class Limits:
     facts: int = 30
 
 
-def recalled(facts: Sequence[Fact], episodes: Sequence[Episode], asked: str, now_ms: int, limits: Limits) -> str:
-    """The entry, within `limits.chars`; "" where there is nothing to say or no room for it."""
-    lines: list[str] = []
+def recalled(facts: Sequence[Fact], episodes: Sequence[Episode], asked: str, now_ms: int, limits: Limits) -> Recalled:
+    """The entry, within `limits.chars`; empty where there is nothing to say or no room for it."""
     left = limits.chars - len(OPENING) - len(ENDING)
-    told = [f"- {name_of(fact)}: {plain(fact.value)}" for fact in foremost(facts, asked, limits.facts)]
-    cases = [
-        f"- {day_of(episode.ended_ms)}: {plain(episode.text)}"
-        for episode in ranked(episodes, asked, now_ms)[: limits.episodes]
-    ]
-    for heading, entries in (("Facts:", told), ("Earlier cases:", cases)):
-        room = left - len(heading) - 1
-        fitting: list[str] = []
-        for entry in entries:
-            if len(entry) + 1 <= room:
-                fitting.append(entry)
-                room -= len(entry) + 1
-        if fitting:
-            lines += [heading, *fitting]
-            left = room
-    return "\n".join([OPENING, *lines]) + ENDING if lines else ""
+    told = {fact.id: f"- {name_of(fact)}: {plain(fact.value)}" for fact in foremost(facts, asked, limits.facts)}
+    best = ranked(episodes, asked, now_ms)[: limits.episodes]
+    cases = {episode.id: f"- {day_of(episode.ended_ms)}: {plain(episode.text)}" for episode in best}
+    said = _fitting("Facts:", told, left)
+    left -= sum(len(line) + 1 for line in said.values())
+    seen = _fitting("Earlier cases:", cases, left)
+    lines = [*said.values(), *seen.values()]
+    if not lines:
+        return Recalled()
+    return Recalled("\n".join([OPENING, *lines]) + ENDING, tuple(filter(None, said)), tuple(filter(None, seen)))
+
+
+def _fitting(heading: str, entries: Mapping[str, str], room: int) -> dict[str, str]:
+    """Those of the entries that there is room for, by id, below their heading, whose id is ""; none without any."""
+    room -= len(heading) + 1
+    fitting = {"": heading}
+    for id_, entry in entries.items():
+        if len(entry) + 1 <= room:
+            fitting[id_] = entry
+            room -= len(entry) + 1
+    return fitting if len(fitting) > 1 else {}
 
 
 def foremost(facts: Sequence[Fact], asked: str, most: int) -> list[Fact]:

@@ -10,9 +10,12 @@ from bot.operators.codes import INVITE, LASTS_MS, LINK, code_hash, new_code
 from bot.operators.operator import CAPACITY_MOST, NAME, Listed, Operator, Presence
 from bot.operators.roles import RIGHTS
 from bot.operators.tries import Limit
-from bot.ports import Clock, Cursor, Row, Store
+from bot.ports import Clock, Cursor, Row, Store, Value
 from bot.store import operators as stored
+from bot.store import records
 
+AT_CONSOLE: Final = "at console "  # in meta, before an operator's id: their presence is the console's
+_AT_CONSOLE: Final = f"SELECT key FROM meta WHERE key LIKE '{AT_CONSOLE}%' ORDER BY key"
 LINK_LIMIT: Final = Limit(free=5, first_ms=10 * 60_000, most_ms=10 * 60_000)
 
 
@@ -88,12 +91,27 @@ class Operators:
             )
         return after
 
-    async def set_presence(self, name: str, presence: Presence) -> Operator:
-        """Raises Refused("disabled")."""
+    # --- presence ----------------------------------------------------------------------------------------------------
+
+    async def set_presence(self, name: str, presence: Presence, *, is_by_console: bool = False) -> Operator:
+        """`is_by_console`: it holds for as long as they have the console open; else until they say otherwise. Raises
+        Refused("disabled")."""
         found = await self.named(name)
-        if not await self._store.run(stored.set_presence, found.id, presence, self._clock.now_ms()):
+        if not await self._store.run(set_presence, found.id, presence, is_by_console, self._clock.now_ms()):
             raise Refused("disabled", _disabled(name))
         return await self.named(name)
+
+    async def come(self, id_: str) -> None:
+        """They opened the console: who was offline is online. Safe to repeat; nobody's own choice is changed."""
+        await self._store.run(come, id_, self._clock.now_ms())
+
+    async def go(self, id_: str) -> None:
+        """They have closed the console: who is online by it alone is offline. Safe to repeat."""
+        await self._store.run(go, id_, self._clock.now_ms())
+
+    async def at_console(self) -> list[str]:
+        """The ids of those whose presence is the console's."""
+        return [str(row[0]).removeprefix(AT_CONSOLE) for row in await self._store.read(_AT_CONSOLE)]
 
     # --- codes and links ---------------------------------------------------------------------------------------------
 
@@ -135,7 +153,36 @@ class Operators:
         return code
 
 
-# --- a unit of work --------------------------------------------------------------------------------------------------
+# --- units of work ---------------------------------------------------------------------------------------------------
+
+
+def set_presence(cursor: Cursor, id_: str, presence: Presence, is_by_console: bool, now_ms: int) -> bool:
+    """False for one who is disabled, or not there."""
+    cursor.execute(*_mark(id_) if is_by_console else _unmark(id_))
+    return stored.set_presence(cursor, id_, presence, now_ms)
+
+
+def come(cursor: Cursor, id_: str, now_ms: int) -> None:
+    found = stored.operator_by_id(cursor, id_)
+    is_marked = bool(cursor.fetch(records.GET_META, {"key": AT_CONSOLE + id_}))
+    if found is not None and found.presence is Presence.OFFLINE and not is_marked:
+        set_presence(cursor, id_, Presence.ONLINE, True, now_ms)
+
+
+def go(cursor: Cursor, id_: str, now_ms: int) -> None:
+    found = stored.operator_by_id(cursor, id_)
+    if not cursor.execute(*_unmark(id_)):
+        return
+    if found is not None and found.presence is Presence.ONLINE:
+        stored.set_presence(cursor, id_, Presence.OFFLINE, now_ms)
+
+
+def _mark(id_: str) -> tuple[str, dict[str, Value]]:
+    return records.SET_META, {"key": AT_CONSOLE + id_, "value": "1"}
+
+
+def _unmark(id_: str) -> tuple[str, dict[str, Value]]:
+    return records.FORGET_META, {"key": AT_CONSOLE + id_}
 
 
 def link(

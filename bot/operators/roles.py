@@ -20,6 +20,7 @@ class Right(StrEnum):
     NOTE = "note"  # write for colleagues
     TRANSFER = "transfer"  # give a conversation to a colleague or a team
     BLOCK = "block"  # stop listening to a person
+    CORRECT_MEMORY = "correct_memory"  # have a wrong fact about a person forgotten
     DECIDE_UNKNOWN = "decide_unknown"  # say what became of a call whose outcome nobody knows
     DECIDE_CONSENT = "decide_consent"  # agree to an action
     RELEASE_OUTBOX = "release_outbox"  # send or give up what was held after a restore
@@ -31,7 +32,15 @@ class Right(StrEnum):
 
 
 _SEES: Final = frozenset({Right.SEE})
-_WORKS: Final = _SEES | {Right.TAKE, Right.REPLY, Right.NOTE, Right.TRANSFER, Right.BLOCK, Right.DECIDE_UNKNOWN}
+_WORKS: Final = _SEES | {
+    Right.TAKE,
+    Right.REPLY,
+    Right.NOTE,
+    Right.TRANSFER,
+    Right.BLOCK,
+    Right.CORRECT_MEMORY,
+    Right.DECIDE_UNKNOWN,
+}
 
 RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
     Role.VIEWER: _SEES,

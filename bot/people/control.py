@@ -35,8 +35,12 @@ class UserCommands:
         self._changed = changed
 
     async def answer(self, account: str, command: str, arguments: Mapping[str, Any]) -> object:
-        """A JSON value. Raises NotDone."""
-        actor, now = f"local:{account}", self._clock.now_ms()
+        """A JSON value, for a local account. Raises NotDone."""
+        return await self.act(f"local:{account}", command, arguments)
+
+    async def act(self, actor: str, command: str, arguments: Mapping[str, Any]) -> object:
+        """The same, recorded with `actor`: an operator's id, or `local:ACCOUNT`."""
+        now = self._clock.now_ms()
         wanted = clean(str(arguments.get("user", "")))
         reason = clean(str(arguments.get("reason", ""))).strip()[:REASON_CHARS]
         match command.removeprefix("user "):

@@ -14,7 +14,7 @@ from bot import ids
 from bot.people import places
 from bot.people.graves import Graves
 from bot.ports import Cursor, Value
-from bot.store import audit, memory, people
+from bot.store import audit, gaps, memory, people
 from bot.store.people import Known
 
 _SPOKEN: Final = """
@@ -112,6 +112,7 @@ def erase(cursor: Cursor, user: str, reason: str, actor: str, graves: Graves, no
     done = Erased(ids.new_id(now_ms), pseudonym)
     work = _Work(cursor, user, graves, now_ms, done)
     done.places["memory"] += memory.forget(cursor, user, now_ms)
+    done.places["gaps"] += gaps.forget(cursor, user)
     spoken = cursor.fetch(_SPOKEN, {"user": user})
     for conversation, is_alone, kind in spoken:
         if is_alone and not kind:
@@ -213,6 +214,7 @@ def _identity(work: _Work, who: Known) -> None:
     for place in places.OF_IDENTITY:
         work.run(place, f"DELETE FROM {place} WHERE identity_id = :identity", {"identity": who.id})
     work.run("identities", "DELETE FROM identities WHERE id = :identity", {"identity": who.id})
+    work.graves.add_identity(work.cursor, who.id, work.now_ms)
     work.run("users", "DELETE FROM users WHERE id = :identity", {"identity": who.id})
 
 

@@ -10,11 +10,13 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
 
 from bot.conversations import Conversations
 from bot.delivery import Delivery
+from bot.errors import DataError, StoreUnavailable
 from bot.model import ConversationId, IdentityId
 from bot.people import scanning
 from bot.people.erasing import erase, sweep
@@ -23,7 +25,7 @@ from bot.people.keeping import forget_unless_held
 from bot.people.receipt import Outside, Receipt, Scan
 from bot.people.scanning import Sought
 from bot.ports import Clock, Cursor, Store
-from bot.store import people
+from bot.store import keyring, people
 from bot.store.blobs import path_of
 from bot.store.folder import BLOBS
 
@@ -47,9 +49,11 @@ _KEEP: Final = "UPDATE erasures SET receipt = :receipt WHERE id = :id"
 PLATFORM: Final = "the platform keeps its own copy: delete it there, or ask for it"
 ROOM: Final = "copies in the operators' room stay on the platform: delete them there"
 MODEL: Final = "was sent what was said; kept for as long as the contract with its provider says"
-BACKUPS: Final = (
-    "what was backed up before holds the person still: delete those backups, or erase again after a restore"
+PLAIN: Final = (
+    "plain backups, of earlier versions, hold the person still: delete them. A restore of one here erases again"
 )
+SEALED: Final = "nobody can read this person in them any more: the key is destroyed. Delete older copies of backup.keys"
+_DUG: Final = "SELECT hash, erased_ms FROM tombstones WHERE erased_ms >= :since"
 
 
 class Scrubbed(Store, Protocol):
@@ -101,9 +105,10 @@ class Erasure:
         self._tell(done.changed)
         await self._store.run(sweep, done.changed)
         self._tell(done.changed)
+        sealed = await self._destroy_keys(now)
         files = await asyncio.to_thread(_remove, self._data / BLOBS, [*look.files, *done.files])
         await self._store.scrub()
-        receipt = Receipt(done.id, done.pseudonym, now, done.places, files, waits, look.outside)
+        receipt = Receipt(done.id, done.pseudonym, now, done.places, files, waits, [*look.outside, *sealed])
         receipt = replace(receipt, scan=await self._scan(look.sought))
         await self._store.run(_keep, receipt)
         return receipt
@@ -120,6 +125,18 @@ class Erasure:
         while (left := (await self._store.read(_WAITING, {"user": user}))[0][0]) and self._clock.monotonic() < until:
             await self._clock.sleep(LOOK_S)
         return int(left)
+
+    async def _destroy_keys(self, since_ms: int) -> Sequence[Outside]:
+        """What an interruption before this leaves to do is done by the next backup or restore."""
+        graves = [(row[0], row[1]) for row in await self._store.read(_DUG, {"since": since_ms})]
+        try:
+            began_ms = await asyncio.to_thread(keyring.bury, self._data, graves, self._graves.hash_of)
+        except DataError as error:
+            raise StoreUnavailable(f"the keys of backups could not be destroyed: {error}") from error
+        if began_ms is None:
+            return ()
+        day = datetime.fromtimestamp(began_ms / 1000, UTC).strftime("%Y-%m-%d")
+        return [Outside("backups", f"sealed ones, since {day}", SEALED)]
 
     def _tell(self, conversations: Sequence[str]) -> None:
         for conversation in conversations:
@@ -149,7 +166,7 @@ def _look(cursor: Cursor, wanted: str, reason: str, models: Mapping[str, str]) -
     return _Look(
         user,
         sought,
-        [*outside, Outside("backups", "all from before", BACKUPS)],
+        [*outside, Outside("backups", "plain ones", PLAIN)],
         [row[0] for row in cursor.fetch(_FILES, {"user": user})],
     )
 

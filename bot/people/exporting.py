@@ -81,6 +81,11 @@ _TABLES: Final[Mapping[str, tuple[str, str, str]]] = {
         "created_ms, id",
     ),
     "tags": ("case_id, tag", f"case_id IN (SELECT id FROM cases WHERE {_ALONE}) AND {_THEIR_CASES}", "case_id, tag"),
+    "gap_asks": (
+        "kind, conversation_id, message_id, created_ms",
+        f"identity_id {_OF_USER}",
+        "created_ms, message_id, kind",
+    ),
     "holds": ("identity_id, since_ms, asked_ms, put_away", f"identity_id {_OF_USER}", "since_ms"),
     "spend": ("day, model, calls, input_tokens, output_tokens, cost_micros", f"payer {_OF_USER}", "day, model"),
     "audit": ("actor, action, subject, at_ms", f"(actor {_OF_USER} OR subject {_OF_USER})", "number"),

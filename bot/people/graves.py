@@ -12,6 +12,8 @@ Read = Callable[[str, Mapping[str, Value]], Awaitable[list[Row]]]
 _HAS_ANY: Final = "SELECT 1 FROM tombstones LIMIT 1"
 _FIND: Final = "SELECT 1 FROM tombstones WHERE hash = :hash"
 _ADD: Final = "INSERT INTO tombstones (hash, erased_ms) VALUES (:hash, :now) ON CONFLICT (hash) DO NOTHING"
+_ADD_IDENTITY: Final = """
+    INSERT INTO tombstones (hash, erased_ms) VALUES (:hash, :now) ON CONFLICT (hash) DO UPDATE SET erased_ms = excluded.erased_ms"""
 
 
 class Graves:
@@ -31,6 +33,10 @@ class Graves:
 
     def add(self, cursor: Cursor, message: str, now_ms: int) -> None:
         cursor.execute(_ADD, {"hash": self.hash_of("message", message), "now": now_ms})
+
+    def add_identity(self, cursor: Cursor, identity: str, now_ms: int) -> None:
+        """Whoever had this id until now does not come back with a backup. Who writes with it later is somebody new."""
+        cursor.execute(_ADD_IDENTITY, {"hash": self.hash_of("identity", identity), "now": now_ms})
 
     def has(self, cursor: Cursor, message: str) -> bool:
         """Whether this message was erased."""

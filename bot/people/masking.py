@@ -129,7 +129,10 @@ def masked(text: str) -> str:
 
 def _may_hold_secret(text: str) -> bool:
     """What is quicker to find out than by the hints themselves: most messages hold none of this."""
-    return ":" in text or len(text) >= _LONGEST_PLAIN or any(word in text.lower() for word in _WORDS)
+    if ":" in text or len(text) >= _LONGEST_PLAIN:
+        return True
+    lower = text.lower()
+    return any(word in lower for word in _WORDS)
 
 
 def _without_cards(text: str) -> str:

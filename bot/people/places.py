@@ -17,15 +17,21 @@ OF_CONVERSATION: Final = (
     "blocks",
     "suggestions",
     "watchers",
+    "notices",
     "incidents",
     "memory_lists",
+    "answer_sources",
+    "gap_asks",
     "room_cards",
     "cases",
     "messages",
 )
 
 # What goes with an identity wherever they have spoken, found by its identity_id.
-OF_IDENTITY: Final = ("contact_choices", "episodes", "facts", "memory_lists", "link_codes", "holds", "speakers")
+OF_IDENTITY: Final = (
+    *("contact_choices", "episodes", "facts", "memory_lists", "gap_asks"),
+    *("link_codes", "holds", "speakers"),
+)
 
 # Columns that may hold words or names: what a person wrote, what was written of them, what they are called outside.
 TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -35,7 +41,7 @@ TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "cases": ("outcome", "feedback", "summary"),
     "messages": (
         *("name", "text", "raw_hash", "attachments", "citations", "buttons", "feedback"),
-        *("external_id", "error", "via"),
+        *("external_id", "error", "via", "mentions"),
     ),
     "early_changes": ("text",),
     "outbox": ("text", "external_id", "error"),
@@ -60,6 +66,9 @@ TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
     "episodes": ("text", "words", "messages"),
     "facts": ("about", "value"),
     "memory_lists": ("items",),
+    "document_versions": ("title", "path", "passages"),
+    "cited_passages": ("title", "text"),
+    "gap_drafts": ("title", "text"),
     "holds": ("reason", "put_away"),
     "erasures": ("reason", "receipt"),
     "meta": ("value",),
@@ -69,10 +78,14 @@ TEXTS: Final[Mapping[str, tuple[str, ...]]] = {
 BARE: Final = frozenset(
     {
         "speakers",
+        "answer_sources",
+        "gaps",
+        "gap_asks",
         "spend",
         "timers",
         "room_cards",
         "watchers",
+        "notices",
         "operators",
         "operator_codes",
         "operator_sessions",

@@ -27,12 +27,12 @@ class People:
         self._touch = touch
         outside = {name: each.provider for name, each in config.models.items() if each.provider != LOCAL}
         erasure = Erasure(store, core.clock, data, core.conversations, core.delivery, graves, touch, outside)
-        self._commands = UserCommands(core.store, core.clock, erasure, self._changed)
+        self.commands = UserCommands(core.store, core.clock, erasure, self._changed)
         self._retention = Retention(core.store, core.clock, *_days_of(config))
 
     async def answer(self, account: str, command: str, arguments: Mapping[str, Any]) -> object:
         """A command of the command line that begins with `user`. Raises NotDone or StoreUnavailable."""
-        return await self._commands.answer(account, command, arguments)
+        return await self.commands.answer(account, command, arguments)
 
     async def keep_house(self) -> None:
         """A round of housekeeping. Raises StoreUnavailable or Overloaded."""

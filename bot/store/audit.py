@@ -31,7 +31,9 @@ ROWS: Final = """
 
 NEWEST: Final = """
     SELECT a.number, a.at_ms, coalesce(o.name, a.actor), a.action, a.subject, a.detail
-    FROM audit a LEFT JOIN operators o ON o.id = a.actor ORDER BY a.at_ms DESC, a.number DESC LIMIT :limit"""
+    FROM audit a LEFT JOIN operators o ON o.id = a.actor
+    WHERE (:action = '' OR a.action = :action) AND (:subject = '' OR a.subject = :subject)
+    ORDER BY a.at_ms DESC, a.number DESC LIMIT :limit"""
 ENTRY: Final = ("number", "at_ms", "actor", "action", "subject", "detail")
 
 HASH_OF: Final = "SELECT hash FROM audit WHERE number = :number"

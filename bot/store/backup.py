@@ -1,13 +1,13 @@
 """A consistent copy of the data folder while the daemon runs, and the way back.
 
-A backup is a folder of the same shape as the data folder: the database in one file, the blobs that its rows name, the keys. Its
-database has its final name only when everything is there and checked, so an interrupted backup is never mistaken for one. What it had
-not sent is marked to be held, because most of that will have been sent by the time it is put back. A restore deletes nothing: what was
-there is moved aside.
+A backup is a folder with a database of sealed packets (see `bot.store.packets`), sealed files, and the keys that tokens are signed with. What
+it is sealed with stays in the data folder, in the keyring (`bot.store.keyring`): without it a backup is worth nothing, and nobody whose key was
+destroyed comes back. Nothing plain is ever written into it. Its database has its final name only when everything is there and checked, so
+an interrupted backup is never mistaken for one. What it had not sent is marked to be held, because most of that will have been sent by
+the time it is put back. A restore deletes nothing: what was there is moved aside. Backups of earlier versions are plain, and are taken as well.
 """
 
-import errno
-import os
+import logging
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -19,26 +19,41 @@ from bot.clock import SystemClock
 from bot.errors import DataError
 from bot.ports import Clock
 from bot.recovery import BACKUP
-from bot.store.blobs import path_of
-from bot.store.folder import BLOBS, DATABASE, LOCK, Lock, being_restored, refuse_other_owner, sync_folder
-from bot.store.migrations import check
-from bot.store.sqlite import damaged, read_only
+from bot.store import keyring
+from bot.store.copying import (
+    MARK,
+    PARTIAL,
+    Files,
+    copy_files,
+    empty,
+    finish,
+    new_folder,
+    opened,
+    refuse_damage,
+    refuse_inside,
+)
+from bot.store.folder import DATABASE, LOCK, Lock, being_restored, refuse_other_owner, sync_folder
+from bot.store.keyring import KEYRING, Keyring
+from bot.store.migrations import check, migrate
+from bot.store.packets import SEALED_ID
+from bot.store.restoring import GRAVES_SINCE, bind, settle
+from bot.store.sealed import open_backup, seal_backup
+from bot.store.sqlite import damaged
 
-PARTIAL = f"{DATABASE}.partial"
-KEYS = "*.key"  # what tokens are signed with: without it, every visitor would be a stranger after a restore
-BLOBS_IN_USE = "SELECT id, size_bytes FROM blobs"
-MARK = "INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOTHING"
+__all__ = [
+    "PARTIAL",
+    "BackupReport",
+    "Files",
+    "RestoreReport",
+    "backup",
+    "copy_files",
+    "finish",
+    "new_folder",
+    "refuse_inside",
+    "restore",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The blobs of a copy. Missing are those whose file is not there, or not of its size."""
-
-    copied: int
-    missing: int
-
-    def __str__(self) -> str:
-        return f"{self.copied} files" + (f" ({self.missing} more are missing)" if self.missing else "")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +68,18 @@ class BackupReport:
 
 @dataclass(frozen=True, slots=True)
 class RestoreReport:
-    """`aside`: where the data folder that was there before is now."""
+    """`aside`: where the data folder that was there before is now. `gone`: accounts that were erased since, and did not come back."""
 
     folder: Path
     aside: Path | None
     database_bytes: int
     files: Files
+    gone: int = 0
 
     def __str__(self) -> str:
         what = f"a database of {self.database_bytes / 1_048_576:.1f} MB and {self.files}"
+        if self.gone:
+            what += f"; {self.gone} accounts that were erased since did not come back"
         return f"{what}; what was there before is in {self.aside}" if self.aside else what
 
 
@@ -73,7 +91,7 @@ def backup(data: Path, target: Path, clock: Clock | None = None) -> BackupReport
         raise DataError(f"There is no database in {data} yet, so nothing to back up. Check [data] path.")
     refuse_inside(target, data)
     with new_folder(target):
-        size, files = _copy(data, target, (clock or SystemClock()).now_ms())
+        size, files = seal_backup(data, target, (clock or SystemClock()).now_ms())
     return BackupReport(target, size, files)
 
 
@@ -85,109 +103,41 @@ def restore(source: Path, data: Path, clock: Clock | None = None) -> RestoreRepo
     now_ms = (clock or SystemClock()).now_ms()
     fresh = being_restored(data)
     with _held(data):
-        if fresh.exists():
-            shutil.rmtree(fresh)  # of a restore that was interrupted: a copy of a backup
-        with new_folder(fresh):
-            size, files = _copy(source, fresh, now_ms)
+        _settle_present(data)
+        with _building(data, fresh), keyring.held(fresh) as ring:
+            made = open_backup if _is_sealed(source / DATABASE) else _copy
+            size, files, gone = made(source, fresh, ring, now_ms)
             _keep_a_log(fresh / DATABASE)
-            aside = _exchange(data, fresh, data.with_name(f"{data.name}.before-restore-{now_ms}"))
-    return RestoreReport(data, aside, size, files)
+        aside = _exchange(data, fresh, data.with_name(f"{data.name}.before-restore-{now_ms}"))
+    return RestoreReport(data, aside, size, files, gone)
 
 
-# --- shared with salvage ---------------------------------------------------------------------------------------------
+# --- copying, for what is not sealed ---------------------------------------------------------------------------------
 
 
-def refuse_inside(folder: Path, data: Path) -> None:
-    if folder.resolve().is_relative_to(data.resolve()) or data.resolve().is_relative_to(folder.resolve()):
-        raise DataError(f"{folder} and the data folder {data} lie in each other. Name a folder elsewhere.")
-
-
-@contextmanager
-def new_folder(target: Path) -> Iterator[None]:
-    """`target`, new or empty until now; emptied again when the work in it fails."""
-    is_ours = not target.exists()
-    _refuse_used(target)
-    try:
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        yield
-    except BaseException as error:
-        _empty(target)
-        if is_ours:
-            with suppress(OSError):
-                target.rmdir()
-        if isinstance(error, OSError):
-            raise DataError(f"{target} cannot be written ({error.strerror}). Free the disk or name another.") from error
-        raise
-
-
-def copy_files(connection: sqlite3.Connection, source: Path, target: Path) -> Files:
-    """Links or copies the blobs that the rows of `connection` name, and the keys, and makes them durable."""
-    copied = missing = 0
-    folders = {target / BLOBS}
-    (target / BLOBS).mkdir(mode=0o700)
-    for blob_id, size in connection.execute(BLOBS_IN_USE):
-        blob, copy = path_of(source / BLOBS, blob_id), path_of(target / BLOBS, blob_id)
-        if not blob.is_file() or blob.stat().st_size != size:
-            missing += 1
-            continue
-        copy.parent.mkdir(mode=0o700, exist_ok=True)
-        folders.add(copy.parent)
-        _link_or_copy(blob, copy)
-        copied += 1
-    for key in source.glob(KEYS):
-        _copy_durably(key, target / key.name)
-    for folder in folders:
-        sync_folder(folder)
-    return Files(copied, missing)
-
-
-def finish(partial: Path) -> int:
-    """Gives a checked database its final name. Returns its size."""
-    partial.chmod(0o600)
-    sync_file(partial)
-    partial.rename(partial.with_name(DATABASE))
-    sync_folder(partial.parent)
-    return partial.with_name(DATABASE).stat().st_size
-
-
-def sync_file(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-# --- copying ---------------------------------------------------------------------------------------------------------
-
-
-def _copy(source: Path, target: Path, now_ms: int) -> tuple[int, Files]:
+def _copy(source: Path, target: Path, ring: Keyring, now_ms: int) -> tuple[int, Files, int]:
     partial = target / PARTIAL
     connection = sqlite3.connect(partial, isolation_level=None)
     try:
-        connection.execute("PRAGMA synchronous = OFF")  # `finish` makes the whole file durable, once
+        connection.execute("PRAGMA synchronous = OFF")
         _copy_database(source / DATABASE, connection)
-        connection.execute("PRAGMA journal_mode = DELETE")  # one file, readable from a medium that cannot be written
-        problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
-        if problems != ["ok"]:
-            raise DataError(damaged(source / DATABASE, "; ".join(" ".join(problem.split()) for problem in problems)))
+        connection.execute("PRAGMA journal_mode = DELETE")
+        refuse_damage(connection, source / DATABASE)
+        migrate(connection, partial)
         connection.execute(MARK, {"key": BACKUP, "value": str(now_ms)})
         files = copy_files(connection, source, target)
+        gone = bind(connection, target, ring, is_lacking=False, now_ms=now_ms)
     except sqlite3.OperationalError as error:
         raise DataError(f"{target} cannot be written ({error}). Free the disk or name another.") from error
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise DataError(damaged(source / DATABASE, str(error))) from error
     finally:
         connection.close()
-    return finish(partial), files
+    return finish(partial), files, gone
 
 
 def _copy_database(path: Path, target: sqlite3.Connection) -> None:
-    """In one step: page by page, a busy daemon would make it begin anew again and again."""
-    try:
-        source = read_only(path)
-    except sqlite3.OperationalError as error:
-        raise DataError(f"{path} cannot be read ({error}). Check its rights.") from error
+    source = opened(path)
     try:
         if check(source, path) == 0:
             raise DataError(f"{path} is empty. Check that it is the folder you mean.")
@@ -196,36 +146,17 @@ def _copy_database(path: Path, target: sqlite3.Connection) -> None:
         source.close()
 
 
-def _link_or_copy(blob: Path, copy: Path) -> None:
-    """A blob never changes once it has its name, so both folders may share it."""
+def _is_sealed(path: Path) -> bool:
+    connection = opened(path)
     try:
-        os.link(blob, copy)
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS):
-            raise
-        _copy_durably(blob, copy)
-
-
-def _copy_durably(file: Path, copy: Path) -> None:
-    shutil.copyfile(file, copy)
-    copy.chmod(0o600)
-    sync_file(copy)
+        return bool(connection.execute("PRAGMA application_id").fetchone()[0] == SEALED_ID)
+    except sqlite3.DatabaseError:
+        return False  # damaged: whoever copies it says so
+    finally:
+        connection.close()
 
 
 # --- the folders -----------------------------------------------------------------------------------------------------
-
-
-def _refuse_used(target: Path) -> None:
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise DataError(f"{target} is not a folder. Name a new or an empty one.")
-    try:
-        is_used = target.exists() and any(target.iterdir())
-    except OSError as error:
-        raise DataError(f"{target} cannot be read ({error.strerror}). Name another folder.") from error
-    if is_used and (target / PARTIAL).exists():
-        raise DataError(f"{target} holds a backup that was interrupted. Delete it, or name a new folder.")
-    if is_used:
-        raise DataError(f"{target} is not empty. Name a new or an empty folder.")
 
 
 def _refuse_no_backup(source: Path) -> None:
@@ -234,15 +165,6 @@ def _refuse_no_backup(source: Path) -> None:
     if (source / PARTIAL).exists():
         raise DataError(f"{source} holds a backup that was interrupted. Use an earlier one.")
     raise DataError(f"There is no {DATABASE} in {source}. Name a folder that frontdesk backup made.")
-
-
-def _empty(folder: Path) -> None:
-    with suppress(OSError):
-        for entry in folder.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry, ignore_errors=True)
-            else:
-                entry.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -262,6 +184,41 @@ def _held(data: Path) -> Iterator[None]:
         lock.release()
 
 
+def _settle_present(data: Path) -> None:
+    """Everybody whom the data folder knows as erased has a grave in its keyring, before it is moved aside."""
+    if not (data / DATABASE).is_file():
+        return
+    connection = opened(data / DATABASE)
+    try:
+        if check(connection, data / DATABASE) >= GRAVES_SINCE:
+            with keyring.held(data) as ring:
+                settle(connection, data, ring)
+    except sqlite3.DatabaseError:
+        log.warning("%s cannot be read, so the keyring alone says who was erased", data / DATABASE)
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _building(data: Path, fresh: Path) -> Iterator[None]:
+    """`fresh`, with the keyring of `data` and nothing else. After a restore that was interrupted between its moves, the only keyring at hand
+    is the one in `fresh`: it is never without one."""
+    kept = KEYRING if not (data / KEYRING).exists() and (fresh / KEYRING).exists() else ""
+    empty(fresh, kept)
+    fresh.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        if (data / KEYRING).exists():
+            keyring.copy(data, fresh)
+        yield
+    except BaseException as error:
+        empty(fresh, kept)
+        with suppress(OSError):
+            fresh.rmdir()
+        if isinstance(error, OSError):
+            raise DataError(f"{fresh} cannot be written ({error.strerror}). Free the disk.") from error
+        raise
+
+
 def _keep_a_log(database: Path) -> None:
     """Back to the journal mode that the daemon works in."""
     connection = sqlite3.connect(database, isolation_level=None)
@@ -272,13 +229,10 @@ def _keep_a_log(database: Path) -> None:
 
 
 def _exchange(data: Path, fresh: Path, aside: Path) -> Path | None:
-    """Returns where the old folder is, or None when there was nothing in it."""
-    is_unused = data.exists() and {entry.name for entry in data.iterdir()} <= {LOCK}
+    """Returns where the old folder is, or None when there was nothing in it. The newest keyring is in the new one alone."""
+    is_unused = data.exists() and {entry.name for entry in data.iterdir()} <= {LOCK, KEYRING}
     moved = None
-    if is_unused:
-        (data / LOCK).unlink()
-        data.rmdir()
-    elif data.exists():
+    if data.exists():
         _move(data, aside)
         moved = aside
     try:
@@ -288,6 +242,11 @@ def _exchange(data: Path, fresh: Path, aside: Path) -> Path | None:
             moved.rename(data)
         raise
     sync_folder(data.parent)
+    if moved is not None:
+        (moved / KEYRING).unlink(missing_ok=True)
+    if is_unused:
+        shutil.rmtree(aside)
+        return None
     return moved
 
 

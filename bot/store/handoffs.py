@@ -23,6 +23,8 @@ LATEST_HANDOFF = f"""
 
 OPEN_HANDOFFS = f"SELECT {COLUMNS} FROM handoffs WHERE ended_ms IS NULL ORDER BY asked_ms"
 
+OPEN_IDS = "SELECT id FROM handoffs WHERE ended_ms IS NULL ORDER BY id"
+
 QUEUE = f"""
     SELECT {COLUMNS} FROM handoffs WHERE ended_ms IS NULL AND stage IN ('queued', 'offered') ORDER BY priority DESC, queued_ms, id"""
 
@@ -67,7 +69,7 @@ LOG_OF = """
 SET_TIMER = """
     INSERT INTO timers (handoff_id, kind, since_ms, due_ms) VALUES (:handoff, :kind, :since, :due)
     ON CONFLICT (handoff_id, kind) DO UPDATE SET since_ms = excluded.since_ms, due_ms = excluded.due_ms, acted_ms = NULL
-    WHERE timers.since_ms <> excluded.since_ms"""
+    WHERE timers.since_ms <> excluded.since_ms OR (timers.acted_ms IS NULL AND timers.due_ms <> excluded.due_ms)"""
 
 DROP_TIMER = "DELETE FROM timers WHERE handoff_id = :handoff AND kind = :kind AND acted_ms IS NULL"
 

@@ -27,6 +27,10 @@ EPISODES = f"""
     SELECT id, case_id, text, words, messages, ended_ms FROM episodes
     WHERE identity_id {_OF_IDENTITY} AND text <> '' ORDER BY ended_ms DESC, id LIMIT :limit"""
 
+FACT_TEXT = "SELECT value FROM facts WHERE id = :id"
+
+EPISODE_TEXT = "SELECT text FROM episodes WHERE id = :id"
+
 SET_SHARED = "UPDATE conversations SET is_shared = 1 WHERE id = :id AND is_shared = 0"
 
 ADD_FACT = """

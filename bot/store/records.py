@@ -460,7 +460,8 @@ ACKNOWLEDGE = "UPDATE conversations SET delivered_seq = :seq WHERE id = :id AND 
 
 OPEN_OUTBOX = f"""
     SELECT o.message_id, o.part, o.text, o.state, o.attempts, o.due_ms, o.attempted_ms, o.role, o.held_for, o.external_id,
-           (SELECT max(l.part) FROM outbox l WHERE l.message_id = o.message_id AND l.role IN ('', 'final') AND l.part < 10000), {MESSAGE_COLUMNS}
+           (SELECT max(l.part) FROM outbox l WHERE l.message_id = o.message_id AND l.role IN ('', 'final') AND l.part < 10000), {MESSAGE_COLUMNS},
+           m.mentions
     FROM outbox o JOIN messages m ON m.id = o.message_id
     WHERE o.conversation_id = :conversation AND o.state IN ('planned', 'sending', 'unknown') AND o.is_held = 0
       AND o.role NOT IN ('draft', 'withdraw')

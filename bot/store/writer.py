@@ -14,6 +14,7 @@ import re
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from bot.errors import Overloaded, StoreUnavailable
 from bot.ports import Row, Value
 
 GROUP_MOST = 256  # units in one transaction: bounds how long the first of them waits for the last
+TOLD_AT_ONCE = 8  # callers that learn of their commit in one round of the loop: each may go on with a whole turn
 PROBE_S = 1.0  # between two writes that find out whether a failed store works again
 _NOTHING: dict[str, Value] = {}
 _NAME = re.compile(r"(?<![:\w]):([a-z_]\w*)")
@@ -90,6 +92,7 @@ class _Upkeep:
 
     call: Callable[[sqlite3.Connection], None]
     done: "asyncio.Future[Any]"
+    result: None = None
     error: BaseException | None = None
 
 
@@ -114,6 +117,7 @@ class Writer:
         self._thread = threading.Thread(target=self._serve, name="store-writer", daemon=True)
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._is_closed = False
+        self._untold: deque[_Work] = deque()  # the loop's: whose callers do not know yet what became of it
         self._has_failed = False  # the thread's
         self._health = "open"  # the loop's: what was last said
 
@@ -256,19 +260,21 @@ class Writer:
     # --- on the loop -----------------------------------------------------------------------------------------------
 
     def _finish(self, group: list[_Work], seconds: float) -> None:
-        failure: StoreUnavailable | None = None
-        for work in group:
-            done, error = work.done, work.error
-            if error is None:
-                if not done.done():
-                    done.set_result(work.result)
-                continue
-            if isinstance(error, StoreUnavailable):
-                failure = error
-            if not done.done():
-                done.set_exception(error)
         self._observe(len(group), seconds)
-        self._note_health(failure)
+        failures = (work.error for work in group if isinstance(work.error, StoreUnavailable))
+        self._note_health(next(failures, None))
+        is_telling = bool(self._untold)
+        self._untold.extend(group)
+        if not is_telling:
+            self._tell_callers()
+
+    def _tell_callers(self) -> None:
+        """Tells a few in the order of their units, and the others in the loop's next rounds: what all of a large group do then would hold
+        it for long."""
+        for _ in range(min(TOLD_AT_ONCE, len(self._untold))):
+            _settle(self._untold.popleft())
+        if self._untold:
+            self._loop.call_soon(self._tell_callers)
 
     def _note_health(self, failure: StoreUnavailable | None) -> None:
         """Says changes only: a full disk is one line in the log, not one for each group."""
@@ -287,13 +293,13 @@ def _settle_opened(opened: "asyncio.Future[None]", error: BaseException | None) 
         opened.set_exception(error)
 
 
-def _settle(upkeep: _Upkeep) -> None:
-    if upkeep.done.done():
+def _settle(work: _Work | _Upkeep) -> None:
+    if work.done.done():
         return
-    if upkeep.error is None:
-        upkeep.done.set_result(None)
+    if work.error is None:
+        work.done.set_result(work.result)
     else:
-        upkeep.done.set_exception(upkeep.error)
+        work.done.set_exception(work.error)
 
 
 def _attempt(connection: sqlite3.Connection, group: list[_Work]) -> bool:

@@ -33,6 +33,9 @@ class Metrics:
         self.first_token_seconds = self._histogram(
             "first_token_seconds", "From a turn's start to the first text of its answer.", LONG_S
         )
+        self.held_answers = self._counters(
+            "held_answers", "Answers held back, by why and what came of it.", "why", "outcome"
+        )
         self.incidents = self._counters("incidents", "Incidents recorded, by kind.", "kind")
         self.handoffs = self._counters("handoffs", "Handoffs to people begun, by what asked for them.", "origin")
         self.missed = self._counters("missed", "Promises of handoffs that were missed, by kind.", "kind")

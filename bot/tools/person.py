@@ -6,8 +6,8 @@ from bot.tools import Output
 from bot.tools.names import REQUEST_HUMAN
 
 NOTED = (
-    "The wish is on record. Nobody is connected to this chat yet. Tell the user plainly that the wish is noted, that you cannot say "
-    "when somebody will answer, and that they may go on asking you until then. Promise nothing else."
+    "The wish is on record. Tell the user plainly that the wish is noted, that you cannot say when somebody will answer, and that they "
+    "may go on asking you until then. Promise nothing else."
 )
 
 

@@ -11,6 +11,7 @@ from bot.tools import Output
 from bot.tools.names import SEARCH_KNOWLEDGE
 
 PASSAGES = 5
+CANDIDATES = 20  # where a model puts them in order before the best are given
 NOTHING = "Nothing in the knowledge base fits this question."
 FAR = "None of these passages is close to the question in meaning. If they do not answer it, say that you did not find it."
 # Of our own questions (benchmarks/retrieval/docs.toml) 17 % of those with an answer and 90 % of those without lie below it.
@@ -27,7 +28,8 @@ class Arguments(BaseModel):
 
 
 class SearchKnowledge:
-    """The built-in search tool over the `Knowledge` port. `within`: the files and folders that this agent knows (none: all)."""
+    """The built-in search tool over the `Knowledge` port. `within`: the files and folders that this agent knows (none: all); `most`: passages
+    that it gives."""
 
     name = SEARCH_KNOWLEDGE
     description = "Searches the company's documents. Cite a passage as [n] with its number."
@@ -35,12 +37,13 @@ class SearchKnowledge:
     is_read = True
     title = "Searching the documents"
 
-    def __init__(self, knowledge: Knowledge, within: Sequence[Path] = ()) -> None:
+    def __init__(self, knowledge: Knowledge, within: Sequence[Path] = (), most: int = PASSAGES) -> None:
         self._knowledge = knowledge
         self._within = within
+        self._most = most
 
     async def run(self, arguments: Arguments, first_number: int) -> Output:
-        found = tuple(await self._knowledge.search(arguments.query, PASSAGES, self._within))
+        found = tuple(await self._knowledge.search(arguments.query, self._most, self._within))
         return Output(as_text(found, first_number), found)
 
 

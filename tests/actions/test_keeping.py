@@ -20,7 +20,7 @@ NOTED = call(order="12", amount=2_500, note=CANARY)
 async def test_what_a_backup_had_open_is_not_done_again(tmp_path: Path, state: str) -> None:
     """It may have been carried out after the backup was made: whoever asks, a person says so first."""
     shop, clock = Shop(honours_keys=False), ManualClock()
-    data, copy, back = tmp_path / "data", tmp_path / "copy", tmp_path / "back"
+    data, copy, back = tmp_path / "data", tmp_path / "copy", tmp_path / "data"
     actions = (refund(shop, consent=Consent.OPERATOR if state == "proposed" else Consent.USER), order(shop))
     async with counter(data, Obedient(call()), shop, *actions, clock=clock) as desk:
         await desk.say()
@@ -52,7 +52,7 @@ async def test_what_a_backup_had_open_is_not_done_again(tmp_path: Path, state: s
 async def test_what_had_lapsed_before_a_backup_was_made_bothers_nobody(tmp_path: Path) -> None:
     """Nobody can have agreed to it since."""
     shop, clock = Shop(), ManualClock()
-    data, copy, back = tmp_path / "data", tmp_path / "copy", tmp_path / "back"
+    data, copy, back = tmp_path / "data", tmp_path / "copy", tmp_path / "data"
     async with counter(data, Obedient(call()), shop, clock=clock) as desk:
         await desk.say()
         await clock.advance(601)

@@ -168,14 +168,14 @@ async def test_one_who_watches_sees_what_happens_as_it_does(line: Line, monkeypa
         if "release" in text:
             raise KeyboardInterrupt
 
-    async def changes(after: str, real: Any = line.views.changes) -> Any:
-        found = await real(after)
+    async def changes(after: str, about: str = "", real: Any = line.views.changes) -> Any:
+        found = await real(after, about)
         loop.call_soon(asked.set)
         return found
 
     monkeypatch.setattr(handoff, "say", say)
     monkeypatch.setattr(line.views, "changes", changes)
-    watching = asyncio.create_task(line(handoff.run_watch))
+    watching = asyncio.create_task(line(handoff.run_watch, case=""))
     await asyncio.wait_for(asked.wait(), 5)
     for what in (Happening.CLAIM, Happening.RELEASE):
         await line.people.move(zoe, what, ann.id, by=ann.id)

@@ -6,30 +6,41 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from bot.config.knowledge_schema import Knowledge
 from bot.console.admission import COOKIE, CSRF
 from bot.console.console import Console
 from bot.console.room import Room, Settings
+from bot.conversations import Conversations
+from bot.delivery import Delivery
 from bot.errors import Refused
 from bot.handoff.commands import Command
 from bot.handoff.desk import Told
 from bot.handoff.feed import Feed
 from bot.handoff.hours import ALWAYS
 from bot.handoff.views import Views
+from bot.knowledge.library import FolderKnowledge
+from bot.knowledge.opening import roots
 from bot.model import Attachment, ConversationId, Passage, PassageId, value
 from bot.net.listeners import ListenerConfig, Listeners
 from bot.operators.operator import Operator
+from bot.people.control import UserCommands
+from bot.people.erasure import Erasure
+from bot.people.graves import Graves
 from bot.ports import Cursor
 from bot.store import sessions
 from bot.store.blobs import Blobs
-from bot.store.folder import BLOBS
+from bot.store.folder import BLOBS, INDEX
+from bot.telemetry.metrics import Metrics
 from tests.console.people import People
 from tests.operators.house import House, housed
 
+NOTHING = Knowledge(paths=())
 WAIT_S = 10.0
 UPLOAD_BYTES = 300_000
 
@@ -88,7 +99,18 @@ class Desk:
         self.feed = Feed()
         self.works = KeepingDesk()
         self.views = Views(house.store, house.clock, self.feed)
-        self.settings = Settings(ALWAYS, ({"name": "hello", "text": "Hello {user}", "channels": []},))
+        self.settings = Settings(
+            ALWAYS,
+            ({"name": "hello", "text": "Hello {user}", "channels": []},),
+            knowledge=NOTHING,
+            audiences=("staff",),
+        )
+        self.library = FolderKnowledge(house.data / INDEX, roots(self.settings.knowledge, house.data), house.clock)
+        graves = Graves(b"k" * 32)
+        conversations = Conversations(house.store)
+        delivery = Delivery(house.store, house.clock, {}, Metrics())
+        erasure = Erasure(house.store, house.clock, house.data, conversations, delivery, graves, self.feed.touch)
+        self.persons = UserCommands(house.store, house.clock, erasure, lambda changed: None)
         room = Room(
             house.store,
             house.clock,
@@ -99,6 +121,10 @@ class Desk:
             blobs,
             _passage,
             lambda: self.settings,
+            self.feed.touch,
+            self.persons,
+            self,
+            house.data,
         )
         self.console = Console(room, self.feed)
         self.people = People(house.store, house.clock.now_ms() - 3_600_000)
@@ -114,6 +140,9 @@ class Desk:
             clock=house.clock,
         )
         self.pages: list[Page] = []
+
+    async def loaded(self) -> FolderKnowledge:
+        return self.library
 
     @property
     def url(self) -> str:
@@ -239,7 +268,7 @@ def _enter(cursor: Cursor, name: str, step: int, hash_: str, csrf: str, now_ms: 
 async def opened_desk(data: Path) -> AsyncIterator[Desk]:
     async with housed(data) as house:
         desk = Desk(house, Blobs(data / BLOBS, house.store, house.clock, UPLOAD_BYTES))
-        desk.settings = Settings(ALWAYS, desk.settings.canned, upload_bytes=UPLOAD_BYTES)
+        desk.settings = replace(desk.settings, upload_bytes=UPLOAD_BYTES)
         await desk.listeners.start()
         running = asyncio.create_task(desk.console.run())
         try:
@@ -249,4 +278,5 @@ async def opened_desk(data: Path) -> AsyncIterator[Desk]:
                 await page.close()
             running.cancel()
             await asyncio.wait([running])
+            await desk.library.close()
             await desk.listeners.stop(0.0)

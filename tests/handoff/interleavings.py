@@ -18,6 +18,7 @@ from typing import Any
 from bot.errors import Refused
 from bot.handoff.commands import Kind, parse
 from bot.handoff.machine import AWAITING, EDGES, ENDED, HELD, Handoff, Happening, Stage, step
+from bot.handoff.notice import Notice
 from bot.handoff.words import CANCEL
 from bot.ids import derived_id
 from bot.model import AGENT_OWNER, QUEUE_OWNER, Address, Author, ButtonPressed, Identity, Message, MessageReceived
@@ -145,6 +146,7 @@ class Episode:
         self.slow = Slow(self.dice)
         self.world.model.script = self.slow
         self.world.step = self.linger
+        self.rung: list[Notice] = []  # by any of the processes
         self.sent: dict[str, bool] = {}  # replies of operators, by text: whether they were told that it is sent
         self.said: list[str] = []
         self.number = 0
@@ -159,9 +161,11 @@ class Episode:
         left = self.dice.randrange(8, 20)
         while left > 0:
             async with office(self.world) as self.office:
+                self.office.rung = self.rung
                 left = await self._run(left)
         for _ in range(2):
             async with office(self.world) as self.office:
+                self.office.rung = self.rung
                 await self._calm()
                 if _:
                     self.played.findings = [f"seed {self.seed}: {each}" for each in await judge(self)]
@@ -244,9 +248,14 @@ class Episode:
             "snooze",
             "reopen",
             "decline",
+            "watch",
+            "watch",
+            "unwatch",
         )
         verb = self.dice.choice(verbs)
         given = {"transfer": self.dice.choice(PEOPLE), "snooze": "2h", "return": self.dice.choice(("", "be kind"))}
+        if verb == "note" and self.dice.random() < 0.5:
+            return f"!note @{self.dice.choice(PEOPLE)}, look: {self._next('n-')}"
         if verb in ("reply", "note"):
             return f"!{verb} {self._next('r-' if verb == 'reply' else 'n-')}"
         return f"!{verb} {given.get(verb, '')}"
@@ -317,6 +326,7 @@ async def judge(episode: Episode) -> list[str]:
         *_lost(episode, rows),
         *_replies(episode, rows, seen),
         *_twice_in_room(desk),
+        *await _told(episode, seen),
         *await _owner_of_its_own(desk),
     ]
 
@@ -398,6 +408,30 @@ def _twice_in_room(desk: Office) -> list[str]:
         found += [f"twice in the room: {text!r}" for text in set(said) if said.count(text) > 1]
     cards = [card.text.rpartition("case ")[2] for _, card in desk.room.cards()]
     return found if len(cards) == len(set(cards)) else [*found, f"two cards: {cards}"]
+
+
+async def _told(episode: Episode, seen: Sequence[Message]) -> list[str]:
+    """Whoever watches is told once of each thing, called once in a thread, never of their own acts, and no user sees it."""
+    desk = episode.office
+    ids = {each.id: each.name for each in await desk.operators.all()}
+    kept = await desk.all(
+        "SELECT n.operator, n.cause, n.what, coalesce(m.operator_id, l.actor, ''), n.is_rung FROM notices n"
+        " LEFT JOIN messages m ON m.id = n.cause LEFT JOIN handoff_log l ON l.id = n.cause"
+    )
+    found = [f"own act: {ids[operator]} is told {what}" for operator, _, what, by, _ in kept if operator == by]
+    found += [f"never rung: {ids[operator]}, {what}" for operator, _, what, _, is_rung in kept if not is_rung]
+    rung = [(each.operator, each.cause) for each in episode.rung]
+    found += [f"rung twice: {each}" for each in set(rung) if rung.count(each) > 1]
+    found += [f"a user is called: {each.text!r}" for each in seen if each.mentions]
+    causes = {ids[operator]: 0 for operator, *_ in kept}
+    for operator, *_ in kept:
+        causes[ids[operator]] += 1
+    for who, most in causes.items():
+        lines = [each for each in desk.room.sent if f"U-{who}" in each.mentions]
+        if len(lines) > most or len({each.id for each in lines}) < len(lines):
+            found.append(f"called twice: {who} {len(lines)} times for {most} things")
+    called = {person for each in desk.room.sent for person in each.mentions}
+    return found + [f"called for nothing: {each}" for each in called - {f"U-{who}" for who in causes}]
 
 
 async def _owner_of_its_own(desk: Office) -> list[str]:

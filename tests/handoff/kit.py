@@ -20,7 +20,9 @@ from bot.handoff.desk import Desk, Told
 from bot.handoff.feed import Feed
 from bot.handoff.handing import Handing
 from bot.handoff.mirror import Mirror
+from bot.handoff.notice import Notice
 from bot.handoff.rules import Rules
+from bot.handoff.watching import Watching
 from bot.handoff.words import CANCEL
 from bot.ids import conversation_id, identity_id
 from bot.intake import Intake
@@ -279,6 +281,8 @@ class Office:
         self.handing = Handing(store, self.clock, self.desk, self.operators, self.briefing, self.metrics)
         self.turns.handing = self.handing
         self.mirror = Mirror(store, self.clock, self.feed, self.delivery, channels)
+        self.rung: list[Notice] = []  # what open consoles were told
+        self.watching = Watching(store, self.clock, self.feed, self._ring, pause_s=0.0)
         self.delivery.on_shown = self.handed
         rules = IntakeRules(
             16_000,
@@ -293,6 +297,9 @@ class Office:
         self.intake = Intake(
             store, self.clock, self.conversations, self.scheduler, rules, self.metrics, channels, self.delivery
         )
+
+    def _ring(self, notices: Sequence[Notice]) -> None:
+        self.rung.extend(notices)
 
     def handed(self, conversation: str) -> None:
         self.feed.touch(conversation, is_handoff=True)
@@ -441,7 +448,8 @@ async def office(world: World) -> AsyncIterator[Office]:
     for each in world.channels:
         each.step = world.step
     place = Office(world, store)
-    parts = (place.scheduler.run(), place.delivery.run(), place.turns.watch(), place.briefing.run(), place.mirror.run())
+    sides = (place.briefing.run(), place.mirror.run(), place.watching.run())
+    parts = (place.scheduler.run(), place.delivery.run(), place.turns.watch(), *sides)
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         await place.start()

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from bot import ending, ids
-from bot.handoff import orders, requests
+from bot.handoff import orders, requests, watching
 from bot.handoff.commands import Kind
 from bot.model import Message, MessageId, Visibility
 from bot.ports import Cursor
@@ -62,9 +62,17 @@ def announcement_by_time(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(requests, "say", careless)
 
 
+def watchers_hear_themselves(patch: pytest.MonkeyPatch) -> None:
+    """Nobody looks who did it."""
+    patch.setattr(watching, "_talk", lambda rows: ())
+    honest = watching._deeds
+    patch.setattr(watching, "_deeds", lambda rows: [replace(each, who="") for each in honest(rows)])
+
+
 PLANTS: Final[dict[Plant, str]] = {
     no_version_check: "both speak",
     owner_without_machine: "owner ",
     note_as_public: "note shown",
     announcement_by_time: "announced",
+    watchers_hear_themselves: "own act",
 }

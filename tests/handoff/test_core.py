@@ -10,7 +10,7 @@ import pytest
 
 from bot.delivery import May, Part, begin
 from bot.errors import Refused, SendRefused, SendUncertain
-from bot.handoff import timing
+from bot.handoff import mirror, timing, watching
 from bot.handoff.briefing import Suggestion, keep
 from bot.handoff.commands import command_of
 from bot.handoff.mirror import _OF_ROOM
@@ -296,6 +296,36 @@ async def test_the_queue_is_read_by_its_index(tmp_path: Path) -> None:
         ):
             plan = str(await desk.all(f"EXPLAIN QUERY PLAN {sql}", values))
             assert "USING INDEX" in plan or "USING COVERING INDEX" in plan, sql
+
+
+async def test_what_every_turn_and_every_change_asks_is_found_by_an_index(tmp_path: Path) -> None:
+    """No step goes through a whole table, however much is kept."""
+    place = {"conversation": "", "case": "", "after": 0, "limit": 1}
+    asked = (
+        (records.CONVERSATION_BY_ID, {"id": ""}),
+        (records.OWNER_AND_LAST_SEQ, {"id": ""}),
+        (records.MESSAGES_NEWEST, place),
+        (records.MESSAGES_OF_CASE, {**place, "before": 1}),
+        (records.OPEN_OUTBOX, place),
+        (handoffs.OPEN_HANDOFF, place),
+        (handoffs.LATEST_HANDOFF, place),
+        (handoffs.TIMERS_OF, {"handoff": ""}),
+        (handoffs.BLOCKS_OF_CASE, place),
+        (mirror._CARD, {"case": "", "room": ""}),
+        (mirror._NEW, place),
+        (mirror._CALLED, {"operator": "", "channel": "", "account": ""}),
+        (watching._WATCHERS, place),
+        (watching._SAID, place),
+        (watching._DONE, {**place, "after": ""}),
+        (watching._TO_RING, place),
+        (watching._TO_PLACE, {**place, "since": 0}),
+        (watching._OF_OPERATOR, {"operator": "", "since": 0}),
+        ("SELECT id FROM conversations WHERE identity_id = :id", {"id": ""}),
+    )
+    async with office(World(tmp_path)) as desk:
+        for sql, values in asked:
+            steps = [row[3] for row in await desk.all(f"EXPLAIN QUERY PLAN {sql}", values)]
+            assert not [step for step in steps if step.startswith("SCAN ") and "CONSTANT" not in step], (sql, steps)
 
 
 # --- forgetting ----------------------------------------------------------------------------------------------------------------

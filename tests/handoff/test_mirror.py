@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.model import Address, Attachment, Author, BlobId, ForgetRequested, Identity, Visibility
+from bot.model import Address, Attachment, Author, BlobId, ForgetRequested, Identity, MessageReceived, Visibility
 from tests.handoff.kit import Office, World, office
 
 WISH = "I want to talk to a human, please."
@@ -50,6 +50,7 @@ async def test_the_thread_is_the_transcript_with_what_was_said_before_the_wish(t
             "operator: It is on its way.",
             "operator: knows the boss",
             "user: Thank you",
+            "agent: Answer to: Thank you",
         ]
         assert [line for line in shown if line.startswith("system: Ben ")] == [
             "system: Ben has taken it.",
@@ -336,3 +337,26 @@ async def test_nothing_is_mirrored_of_whoever_was_forgotten(tmp_path: Path) -> N
         await desk.rest(1)
         assert len(desk.room.sent) == before
         assert Author.USER in {each.author for each in desk.room.sent}
+
+
+async def test_after_a_return_the_thread_shows_what_the_agent_answers_as_it_comes(tmp_path: Path) -> None:
+    """Each line once, until the case is another, or a day has passed."""
+    async with office(World(tmp_path)) as desk:
+        await desk.say(WISH)
+        await desk.act("ben", "!take")
+        await desk.act("ben", "!return")
+        await desk.say("What is a bell?")
+        assert lines(desk)[-2:] == ["user: What is a bell?", "agent: Answer to: What is a bell?"]
+        assert len(lines(desk)) == len(set(lines(desk)))
+        desk.clock.step_wall(86_400_001)
+        await desk.say("And a wheel?")
+        await desk.say("And a basket?")
+        assert not [line for line in lines(desk) if "basket" in line]
+
+
+async def test_one_who_has_told_no_name_is_a_visitor(tmp_path: Path) -> None:
+    async with office(World(tmp_path)) as desk:
+        who, at = Identity("list", "", "ada"), Address("list", "", "ada")
+        await desk.intake.receive(MessageReceived(who, at, "m1", WISH))
+        await desk.rest()
+        assert [each.name for each in desk.room.thread() if each.author is Author.USER] == ["Visitor"]

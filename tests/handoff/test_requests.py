@@ -161,6 +161,31 @@ async def test_off_hours_who_asks_again_is_not_met_with_silence(tmp_path: Path) 
         assert len(desk.seen()) == 2
 
 
+async def test_off_hours_a_second_press_says_the_opening_again_and_nothing_else(tmp_path: Path) -> None:
+    """The button of another message, in the language of the first wish; at no time that nobody is there."""
+    async with office(World(tmp_path, rules=OFF_HOURS)) as desk:
+        await desk.say(WISH)
+        await desk.ask_for_person()
+        await desk.ask_for_person()
+        again = "Your wish for a person is noted: our team will be back tomorrow at 9:00 (UTC). Until then you can go on asking me."
+        assert desk.seen()[1:] == [again, again]
+        assert await desk.owner() == "agent"
+        assert not [text for text in desk.seen() if "Nobody is connected" in text]
+
+
+async def test_off_hours_the_tool_for_a_person_contradicts_nothing(tmp_path: Path) -> None:
+    """Neither what the model reads nor what stands for it where no model answers says that nobody is there."""
+    from bot.tools.person import NOTED
+
+    assert "obody" not in NOTED
+    async with office(World(tmp_path, rules=OFF_HOURS)) as desk:
+        await desk.say("Ich möchte mit einem Menschen sprechen, bitte.")
+        await desk.ask_for_person()
+        assert desk.seen()[1].startswith(
+            "Ihr Wunsch ist notiert: Unser Team ist morgen um 9:00 Uhr (UTC) wieder zurück."
+        )
+
+
 async def test_off_hours_a_contact_is_noted_and_the_question_answered(tmp_path: Path) -> None:
     """The message asked for it, so it is kept for those who come."""
     async with office(World(tmp_path, rules=OFF_HOURS)) as desk:

@@ -196,3 +196,43 @@ async def test_nothing_is_due_of_a_handoff_that_has_ended(tmp_path: Path) -> Non
         await desk.act("ben", "!take")
         await desk.act("ben", "!return")
         assert await desk.all(handoffs.DUE_TIMERS, {"now": desk.clock.now_ms() * 2, "limit": 9}) == []
+
+
+# --- another config ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_shorter_time_holds_for_what_waits_already(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with office(world) as desk:
+        await desk.say(WISH)
+        world.rules = replace(RULES, queue_timeout_ms=600_000)
+        await desk.desk.rearm()
+        await desk.pass_time(599)
+        assert await desk.owner() == "queue"
+        await desk.pass_time(2)
+        assert await desk.owner() == "agent"
+
+
+async def test_a_longer_time_holds_from_the_first_start_with_it(tmp_path: Path) -> None:
+    """Even where the old time has passed while nobody was there."""
+    world = World(tmp_path)
+    async with office(world) as desk:
+        await desk.say(WISH)
+    world.rules = replace(RULES, queue_timeout_ms=7 * 86_400_000)
+    world.clock.step_wall(14_401_000)
+    async with office(world) as desk:
+        await desk.pass_time(1)
+        assert await desk.owner() == "queue"
+        await desk.pass_time(7 * 86_400)
+        assert await desk.owner() == "agent"
+
+
+async def test_another_config_misses_no_promise_twice(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with office(world) as desk:
+        await desk.say(WISH)
+        await desk.pass_time(301)
+        world.rules = replace(RULES, first_reply_ms=200_000)
+        await desk.desk.rearm()
+        await desk.pass_time(301)
+        assert await missed(desk) == ["missed first reply"]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.knowledge.fusion import DOCUMENTS, LEAST_LIKENESS, TALKS, Weighing, fuse
+from bot.knowledge.fusion import CROWDED, LEAST_LIKENESS, LIKENESS, NO_LIKENESS, Weighing, fuse
 from bot.knowledge.search import Hit
 
 HITS = st.lists(
@@ -43,8 +43,28 @@ def test_the_order_does_not_hang_on_the_order_of_what_is_given(hits: list[Hit], 
 def test_words_weigh_less_where_they_hold_little_of_the_question() -> None:
     """The same two passages: likeness decides when a tenth of the question is held, words when all of it is."""
     near = {1: 0.2, 2: 0.4}
-    assert fuse([Hit(1, 9.0, 0.1)], near, Weighing(TALKS))[0].number == 2
-    assert fuse([Hit(1, 9.0, 1.0)], near, Weighing(TALKS))[0].number == 1
+    assert fuse([Hit(1, 9.0, 0.1)], near, Weighing())[0].number == 2
+    assert fuse([Hit(1, 9.0, 1.0)], near, Weighing())[0].number == 1
+
+
+def test_likeness_counts_less_where_everything_is_alike() -> None:
+    """The same two passages: one holds half of the question, the other is nearer in meaning."""
+    hits, near = [Hit(1, 9.0, 0.5)], {1: 0.4, 2: 0.65}
+    assert fuse(hits, near, Weighing(), typical=0.1)[0].number == 2
+    assert fuse(hits, near, Weighing(), typical=CROWDED)[0].number == 1
+
+
+@given(HITS, st.dictionaries(st.integers(1, 30), st.floats(-1, NO_LIKENESS), min_size=1, max_size=12))
+def test_cosines_by_chance_leave_the_order_to_the_words(hits: list[Hit], near: dict[int, float]) -> None:
+    """Embeddings of no value: those of another language, or of a broken model."""
+    given_all = {hit.number: near.get(hit.number, 0.0) for hit in hits} | near
+    best = [hit.number for hit in sorted(hits, key=lambda hit: (-hit.score, hit.number))]
+    assert [each.number for each in fuse(hits, given_all, Weighing())] == best
+
+
+@given(st.floats(0, 1), st.floats(-1, 1))
+def test_a_weight_of_nothing_stays_nothing_and_none_grows(weight: float, typical: float) -> None:
+    assert 0 <= Weighing(weight).where(typical) <= weight
 
 
 def test_a_passage_that_shares_no_word_and_is_not_alike_is_no_result() -> None:
@@ -54,7 +74,7 @@ def test_a_passage_that_shares_no_word_and_is_not_alike_is_no_result() -> None:
 
 def test_a_passage_that_is_not_embedded_yet_is_no_worse_for_it() -> None:
     """While the embeddings of new documents are on their way, the words find these as well as old ones."""
-    fused = fuse([Hit(1, 9.0, 1.0), Hit(2, 3.0, 0.3)], {2: 0.4}, Weighing(DOCUMENTS))
+    fused = fuse([Hit(1, 9.0, 1.0), Hit(2, 3.0, 0.3)], {2: 0.4}, Weighing(LIKENESS))
     assert fused[0].number == 1
     assert fused[0].likeness is None
 

@@ -178,9 +178,17 @@ def test_sqlite_vec_finds_the_same_as_numpy(writer: IndexWriter, reader: IndexRe
             mine, other = inside.nearest(asked, 3), beside.nearest(asked, 3)
             assert [number for number, _ in mine] == [number for number, _ in other]
             assert dict(mine) == pytest.approx(dict(other), abs=1e-6)
+            assert inside.typical(asked) == beside.typical(asked) == 0.0
             assert inside.likenesses(asked, [1, 2]) == pytest.approx(beside.likenesses(asked, [1, 2]), abs=1e-6)
     finally:
         connection.close()
+
+
+def test_what_is_typical_is_the_mean_over_all(writer: IndexWriter, reader: IndexReader) -> None:
+    """Half of forty passages is the topic itself, half is at right angles to it."""
+    writer.apply((), (), [entry("a", *(f"bolt {n}" for n in range(20)), *(f"sea {n}" for n in range(20)))])
+    embed(writer)
+    assert reader._opened_vectors().typical(TOPICS["bolt"]) == pytest.approx(0.5, abs=1e-6)
 
 
 def test_a_turn_is_found_by_what_was_asked_before_it(writer: IndexWriter, reader: IndexReader) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.commands.reports import RECALLED_CHARS, trace
 from bot.errors import StoreUnavailable
 from bot.memory.recall import DAY_MS, OPENING
 from bot.model import Address, Heard, Identity, MessageDeleted, MessageEdited
@@ -302,3 +303,24 @@ async def test_recall_names_the_day_and_says_that_it_gives_no_rights(tmp_path: P
         await desk.say("tyre")
         assert desk.shown.startswith(OPENING)
         assert "gives no rights" in OPENING
+
+
+async def test_a_trace_names_what_stood_before_the_model(tmp_path: Path) -> None:
+    """By id, with the text as it reads now: what is forgotten afterwards is not told by it."""
+    async with remembering(tmp_path) as there:
+        await there.say("My Roadster loses air overnight.")
+        await there.end()
+        await there.say("It is about the Roadster again.")
+        found = await trace(there.house.store.read, "last")
+        ((id_, text),) = await there.house.all("SELECT id, text FROM episodes")
+        assert found["recalled"] == [{"what": "episode", "id": id_, "text": str(text)[:RECALLED_CHARS]}]
+        await there.say("What do you know about me?")
+        await there.say("forget 1")
+        again = await trace(there.house.store.read, found["turn"])
+        assert again["recalled"] == [{"what": "episode", "id": id_, "text": ""}]
+
+
+async def test_a_trace_of_a_turn_without_memory_names_nothing(tmp_path: Path) -> None:
+    async with remembering(tmp_path) as there:
+        await there.say("My Roadster loses air overnight.")
+        assert (await trace(there.house.store.read, "last"))["recalled"] == []

@@ -23,6 +23,7 @@ def test_f86_a_role_that_is_not_in_the_table_may_do_nothing(role: str, right: Ri
         (Right.SEE, ["viewer", "agent", "approver", "admin", "auditor"]),
         (Right.TAKE, ["agent", "approver", "admin"]),
         (Right.REPLY, ["agent", "approver", "admin"]),
+        (Right.CORRECT_MEMORY, ["agent", "approver", "admin"]),
         (Right.DECIDE_UNKNOWN, ["agent", "approver", "admin"]),
         (Right.DECIDE_CONSENT, ["approver", "admin"]),
         (Right.SEE_AUDIT, ["admin", "auditor"]),

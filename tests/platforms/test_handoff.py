@@ -23,7 +23,7 @@ SCRIPT: Final = b"Way 1: over the hill.\nWay 2: through the wood.\n"
 
 
 def in_slack(folder: Path, *, is_in_browser: bool = False) -> Reception:
-    platform = SlackPlatform(retries_s=(0.0, 1.0, 60.0))
+    platform = SlackPlatform(retries_s=(0.0, 1.0, 60.0), is_paced=False)
     return Reception(folder, platform, SlackRoom(platform), is_in_browser=is_in_browser)
 
 

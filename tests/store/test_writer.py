@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bot.errors import Overloaded, StoreUnavailable
 from bot.ports import Cursor
 from bot.store.folder import DATABASE, prepare
 from bot.store.sqlite import SqliteStore
-from bot.store.writer import GROUP_MOST, Writer
+from bot.store.writer import GROUP_MOST, TOLD_AT_ONCE, Writer
 from tests.store.database import note, note_and_raise, note_twice, noted, opened, until
 
 WAIT_S = 10.0
@@ -75,6 +76,32 @@ async def test_a_group_is_bounded(tmp_path: Path) -> None:
         gate.open()
         await asyncio.gather(first, *tasks)
     assert groups == [1, GROUP_MOST, 1]
+
+
+async def test_the_loop_goes_round_while_the_callers_of_a_large_group_are_told(tmp_path: Path) -> None:
+    """What all of them do next is spread over many rounds, in their order: a timer that is due does not wait for the last."""
+    told: list[int] = []
+    seen: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    async def caller(number: int) -> None:
+        await store.run(note_twice, str(number))
+        told.append(number)
+
+    def look() -> None:
+        seen.append(len(told))
+        if len(told) < GROUP_MOST:
+            loop.call_soon(look)
+
+    async with opened(tmp_path / "data") as store:
+        gate, first = await blocked(store)
+        tasks = [asyncio.create_task(caller(number)) for number in range(GROUP_MOST)]
+        await until(lambda: store.waiting() == GROUP_MOST)
+        look()
+        gate.open()
+        await asyncio.gather(first, *tasks)
+    assert told == list(range(GROUP_MOST))
+    assert max(after - before for before, after in pairwise(seen)) <= TOLD_AT_ONCE
 
 
 async def test_units_keep_their_order(tmp_path: Path) -> None:

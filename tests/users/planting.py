@@ -16,6 +16,8 @@ NOT_PLANTED = {
     *("meta", "audit", "operators", "operator_links", "operator_codes", "operator_sessions", "sign_in_failures"),
     *(
         "holds",
+        "document_versions",
+        "cited_passages",
         "commands_done",
         "tombstones",
         "erasures",

@@ -76,6 +76,9 @@ OURS = {
     "presence",
     "pseudonym",
     "replaced_by",
+    "document",
+    "passage_id",
+    "gap_id",
     "call_id",
     "name",
 }

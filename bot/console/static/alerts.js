@@ -60,14 +60,37 @@ export const noticed = (rows) => {
 };
 
 const alarm = (row, isNewCase) => {
-	const isSeen = document.hasFocus() && state.open?.id === row.conversation;
-	if (isSeen) return;
+	if (!isSeen(row.conversation)) announce(isNewCase ? "A case waits" : "A new message", whose(row), row.conversation);
+};
+const isSeen = (id) => document.hasFocus() && state.open?.id === id;
+const whose = (row) => `${oneLine(named(row), 60)} on ${channel(row.channel)}`;
+
+const announce = (title, body, id) => {
 	beep();
 	if (!("Notification" in window) || Notification.permission !== "granted") return;
-	const note = new Notification(isNewCase ? "A case waits" : "A new message", { body: `${oneLine(named(row), 60)} on ${channel(row.channel)}`, tag: row.conversation });
+	const note = new Notification(title, { body, tag: id });
 	note.onclick = () => {
 		focus();
-		location.hash = `#/${encodeURIComponent(row.conversation)}`;
+		location.hash = `#/${encodeURIComponent(id)}`;
 		note.close();
 	};
+};
+
+// What this operator asked to be told of, or was named in: always a line on the page, and the rest where it was asked for.
+const RANG = "frontdesk:notices";
+export const rang = ({ id, conversation, text }) => {
+	const before = rung();
+	if (before.includes(id)) return;
+	sessionStorage.setItem(RANG, JSON.stringify([...before, id].slice(-100)));
+	if (isSeen(conversation)) return;
+	const row = state.rows.get(conversation);
+	tell(row ? `${whose(row)}: ${text}` : text);
+	if (stored()) announce(oneLine(text, 80), row ? whose(row) : "", conversation);
+};
+const rung = () => {
+	try {
+		return JSON.parse(sessionStorage.getItem(RANG) ?? "[]");
+	} catch {
+		return [];
+	}
 };

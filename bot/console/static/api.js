@@ -33,10 +33,12 @@ export const get = (path, query = {}) => {
 	const words = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "" && value !== undefined));
 	return asked(words.size ? `${path}?${words}` : path);
 };
-export const post = (path, body) =>
-	asked(path, { method: "POST", headers: { "Content-Type": "application/json", "X-CSRF": csrf }, body: JSON.stringify(body) });
-export const upload = (file) =>
-	asked("upload", { method: "POST", headers: { "Content-Type": file.type || "application/octet-stream", "X-Name": encodeURIComponent(file.name), "X-CSRF": csrf }, body: file, signal: AbortSignal.timeout(120_000) });
+export const post = (path, body, limit_ms = LIMIT_MS) =>
+	asked(path, { method: "POST", headers: { "Content-Type": "application/json", "X-CSRF": csrf }, body: JSON.stringify(body), signal: AbortSignal.timeout(limit_ms) });
+// The file itself; what is said of it travels in headers.
+export const put = (path, file, headers = {}) =>
+	asked(path, { method: "POST", headers: { "Content-Type": file.type || "application/octet-stream", "X-Name": encodeURIComponent(file.name), "X-CSRF": csrf, ...headers }, body: file, signal: AbortSignal.timeout(300_000) });
+export const upload = (file) => put("upload", file);
 export const use = (token) => {
 	csrf = token;
 };

@@ -58,7 +58,6 @@ const destination = () => {
 	const why = obstacle();
 	if (why) return why;
 	const { row } = state.open;
-	if (!current().text.trim() && current().files.length) return "Write a word with the file.";
 	if (isWindowShut(state.open)) return `${recipient(row)}: the window for free text is shut. Your reply waits until they write; a template, where one is set up, tells them.`;
 	const end = windowEnd(state.open);
 	const until = end === null ? "" : ` Free text until ${clock(end)}, ${span(end - now())} more.`;
@@ -100,7 +99,7 @@ const refresh = () => {
 	field.placeholder = mode === "note" ? "Write a note that only operators read" : "Write a reply. / for prepared replies";
 	goesText.tick();
 	send.textContent = isSending ? "Sending…" : mode === "note" ? "Add note" : "Send reply";
-	const isEmpty = !current().text.trim();
+	const isEmpty = !current().text.trim() && !current().files.length;
 	send.disabled = isSending || isEmpty || current().files.some((file) => !file.blob) || (mode === "reply" && Boolean(obstacle()));
 	send.title = "Ctrl Enter";
 };

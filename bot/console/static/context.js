@@ -1,7 +1,8 @@
 // Beside the conversation: who this is, what is known, what is due.
 import { cardNode } from "./cards.js";
 import { button, h, icon, ticking } from "./dom.js";
-import { happened, named, on, state } from "./state.js";
+import { memoryNodes } from "./memory.js";
+import { happened, may, named, on, state } from "./state.js";
 import { oneLine, visible } from "./text.js";
 import { traceNode } from "./trace.js";
 import { channel, deadlineWords, stage, time, urgency } from "./words.js";
@@ -60,11 +61,12 @@ export const showContext = () => {
 				["Since", user.since_ms ? time(user.since_ms) : ""],
 				["State", user.is_blocked || row.is_blocked ? "blocked" : ""],
 			]),
+			may("export") && user.identity && h("p", {}, h("a", { href: `#/~user/${encodeURIComponent(user.identity)}` }, "Export or erase")),
 		),
 		section("Brief", brief(known.brief)),
 		section("Case", facts([["Stage", stage(row.stage)], ["With", row.operator ? visible(row.operator.name) : ""], ["Team", visible(row.team)], ["Came by", visible(row.origin)], ["Reason", visible(row.reason)], ["Tags", (known.tags ?? row.tags ?? []).map((tag) => oneLine(tag, 60)).join(", ")], ["Watching", (known.watchers ?? []).map((each) => oneLine(each?.name ?? each, 60)).join(", ")]])),
 		section("Timers", known.timers?.length > 0 && h("ul", { class: "timers" }, ...known.timers.map(timer))),
-		section("Memory", known.memory?.length > 0 && h("ul", {}, ...known.memory.map((each) => h("li", {}, words(each))))),
+		section("Memory", memoryNodes(known.memory)),
 		section("Past cases", earlier.length > 0 && h("ul", { class: "cases" }, ...earlier.map(past))),
 		section("Trace of the turn", trace && traceNode(trace)),
 	];

@@ -3,7 +3,7 @@ import { get } from "./api.js";
 import { COMMANDS, perform, possible } from "./commands.js";
 import { composer, show as showComposer } from "./composer.js";
 import { showContext } from "./context.js";
-import { announce, button, h, icon, ticking } from "./dom.js";
+import { announce, button, h, icon, tell, ticking } from "./dom.js";
 import { entryNode, inOrder, keyOf } from "./entries.js";
 import { openPalette } from "./palette.js";
 import { happened, HELD, isMine, may, named, on, state } from "./state.js";
@@ -222,4 +222,14 @@ export const byKey = (key) => {
 };
 on("told", async ({ conversation, told }) => {
 	if (told.suggestion && state.open?.id === conversation && state.open.context?.suggestion?.id !== told.suggestion) await read();
+});
+
+// A message that something else on the page leads to.
+on("to-message", (id) => {
+	const node = nodes.get(`message:${id}`)?.node;
+	if (!node) return tell("That message stands further up: show earlier messages.");
+	isAtEnd = false;
+	node.tabIndex = -1;
+	node.scrollIntoView({ block: "center" });
+	node.focus();
 });

@@ -1,6 +1,6 @@
 // Begins, and joins the parts: who one is, what has changed, what a key does.
 import { post, use } from "./api.js";
-import { bell, learn, noticed } from "./alerts.js";
+import { bell, learn, noticed, rang } from "./alerts.js";
 import { context } from "./context.js";
 import { byKey, conversation, focusTitle, openConversation, read, received, rowChanged } from "./conversation.js";
 import { write } from "./composer.js";
@@ -9,7 +9,11 @@ import { button, h, tell, tick } from "./dom.js";
 import * as drafts from "./drafts.js";
 import { changed, focusList, focusSearch, inbox, load, mark, move, openActive } from "./inbox.js";
 import { connect } from "./live.js";
+import "./gaps.js";
+import "./knowledge.js";
 import { openPalette, showKeys } from "./palette.js";
+import { pageLinks, pageOf, pages, showPage } from "./pages.js";
+import "./person.js";
 import { invitation, signIn, trouble, whoAmI } from "./signin.js";
 import { on, state } from "./state.js";
 import { oneLine } from "./text.js";
@@ -23,10 +27,13 @@ const hours = h("p", { class: "hours" });
 const consents = h("p", { class: "waiting-consents", role: "status", hidden: true });
 const presence = h("select", { "aria-label": "Your presence" }, ...PRESENCES.map(([value, label]) => h("option", { value }, label)));
 const who = h("span", { class: "me" });
+const links = h("nav", { class: "places", "aria-label": "Pages" });
+const panes = h("div", { class: "panes" }, inbox, conversation, context);
 const top = h(
 	"header",
 	{ class: "bar" },
 	h("span", { class: "brand" }, "Frontdesk"),
+	links,
 	hours,
 	consents,
 	h("span", { class: "push" }),
@@ -47,7 +54,7 @@ const begin = async () => {
 		if (refusal.status !== 401) return trouble(refusal, begin);
 		return signIn(taken(), begin);
 	}
-	document.getElementById("app").replaceChildren(offline, top, h("div", { class: "panes" }, inbox, conversation, context));
+	document.getElementById("app").replaceChildren(offline, top, panes, pages);
 	state.live ??= connect(hear);
 	await follow();
 };
@@ -116,6 +123,7 @@ const hear = (type, frame) => {
 	} else if (type === "entries") received(frame);
 	else if (type === "gone") goneFrom(frame.conversation);
 	else if (type === "overflow") again();
+	else if (type === "notice") rang(frame);
 	else if (type === "consents") {
 		consents.hidden = !frame.count;
 		consents.textContent = frame.count ? `${frame.count} to decide` : "";
@@ -138,7 +146,11 @@ const show = (pane) => (document.body.dataset.pane = pane);
 
 const follow = async () => {
 	if (!state.me) return;
-	const id = wanted();
+	const page = pageOf(location.hash);
+	showPage(page);
+	links.replaceChildren(...pageLinks());
+	panes.hidden = Boolean(page);
+	const id = page ? "" : wanted();
 	if ((state.open?.id ?? "") === id) return show(id ? "conversation" : "inbox");
 	show(id ? "conversation" : "inbox");
 	document.body.classList.remove("with-aside");
@@ -205,7 +217,7 @@ const escape = () => {
 };
 
 addEventListener("keydown", (event) => {
-	if (!state.me || isBusy() || event.isComposing) return;
+	if (!state.me || isBusy() || event.isComposing || panes.hidden) return;
 	if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) {
 		event.preventDefault();
 		return openPalette();

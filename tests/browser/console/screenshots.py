@@ -10,7 +10,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.conftest import ARGUMENTS
 from tests.browser.console.conftest import sign_in
-from tests.browser.console.server import NOW_MS, Server, context, entry
+from tests.browser.console.server import NOW_MS, Server, context, entry, shelved
 from tests.browser.screenshots import picture
 
 IMAGES = Path(__file__).resolve().parents[3] / "docs" / "images"
@@ -55,8 +55,75 @@ TRACE: dict[str, Any] = {
 }
 
 
+DAY = 86_400_000
+MEMORY: dict[str, Any] = {
+    "is_private": True,
+    "facts": [
+        {"id": "f1", "kind": "plan", "about": "", "value": "Pro", "confidence": 0.9, "message": "m1", "seq": 1, "conversation": "c1", "since_ms": NOW_MS - 20 * DAY, "expires_ms": NOW_MS + 160 * DAY, "before": [{"value": "Basic", "since_ms": NOW_MS - 90 * DAY, "until_ms": NOW_MS - 20 * DAY}]},
+        {"id": "f2", "kind": "preference", "about": "delivery", "value": "parcel shop, never the neighbour", "confidence": 0.6, "message": "m9", "seq": 9, "conversation": "c2", "since_ms": NOW_MS - 40 * DAY, "expires_ms": NOW_MS + 140 * DAY, "before": []},
+    ],
+    "episodes": [{"id": "e1", "case": "k0", "conversation": "c1", "text": "The delivery address of order 4590 was changed before shipping.", "ended_ms": NOW_MS - 40 * DAY}],
+    "accounts": [
+        {"identity": "i1", "channel": "whatsapp", "account": "", "name": "Ana Berg", "is_verified": True, "is_here": True},
+        {"identity": "i2", "channel": "web", "account": "", "name": "Ana", "is_verified": False, "is_here": False},
+    ],
+}  # fmt: skip
+PERSON: dict[str, Any] = {
+    "user": "3f9a01c2",
+    "confirm": "erase 3f9a01",
+    "identities": [
+        {"identity": "i1", "account": "whatsapp:+491510000000", "name": "Ana Berg", "verified": True},
+        {"identity": "i2", "account": "web:8f3a77", "name": "Ana", "verified": False},
+    ],
+    "counts": {"conversations": 3, "cases": 5, "messages": 48, "files": 2, "actions": 1, "facts": 2, "episodes": 4},
+    "holds": [],
+}
+RECEIPT: dict[str, Any] = {
+    "erasure": "0198-e1",
+    "pseudonym": "erased:4711abcd",
+    "at_ms": NOW_MS,
+    "places": {"messages": 48, "cases": 5, "memory": 6, "identities": 2},
+    "files": 2,
+    "not_withdrawn": 0,
+    "outside": [
+        {"where": "whatsapp", "what": "48 messages", "status": "the platform keeps its own copy: delete it there, or ask for it"},
+        {"where": "backups", "what": "all from before", "status": "what was backed up before holds the person still"},
+    ],
+    "scan": {"strings": 61, "bytes": 48_211_000, "found": []},
+}  # fmt: skip
+QUESTION = "How long can I return a broken lamp?"
+
+
+def shelve(server: Server) -> None:
+    """What the agents of the shop know."""
+    sources = [
+        {"name": "help-center", "kind": "website", "documents": 212, "language": "", "audience": "", "state": {"read_ms": NOW_MS - 2 * 3_600_000, "next_ms": NOW_MS, "failures": 0, "failure": "", "mend": ""}},
+        {"name": "wiki", "kind": "notion", "documents": 0, "language": "", "audience": "staff", "state": {"read_ms": 0, "next_ms": NOW_MS, "failures": 3, "failure": "Notion refused the token", "mend": "Write a new one to NOTION_TOKEN in .env."}},
+        {"name": "docs", "kind": "folder", "documents": 2, "language": "", "audience": "", "state": None},
+        {"name": "uploads", "kind": "uploads", "documents": 2, "language": "", "audience": "", "state": None},
+    ]  # fmt: skip
+    documents = [
+        {**shelved("docs/returns.md", 4210), "name": "docs/returns.md", "file": "", "source": "docs", "title": "Returns and refunds", "passages": 7},
+        shelved("Warranty 2026.pdf", 812_040, title="Warranty terms", passages=31),
+        shelved("Opening hours, holidays.md", 903, title="Opening hours", is_searchable=False, passages=0),
+    ]  # fmt: skip
+    server.knowledge = {
+        "is_ready": True,
+        "sources": sources,
+        "documents": documents,
+        "passed_over": ["docs/catalogue.pdf: larger than 50 MB"],
+        "audiences": ["staff"],
+        "most_bytes": 50_000_000,
+    }
+    passage = {"id": "p1", "document": "docs/returns.md", "title": "Returns and refunds", "text": "Broken goods are refunded in full within 30 days.", "url": "https://docs.example.com/returns", "score": 0.912, "coverage": 0.75, "likeness": 0.81, "holds": ["return", "broken"], "lacks": ["lamp"]}  # fmt: skip
+    server.answers[QUESTION] = {"words": ["return", "broken", "lamp"], "found": [passage]}
+
+
 def furnish(server: Server) -> None:
     """A morning at the desk."""
+    shelve(server)
+    server.persons["+49 151 0000000"] = PERSON
+    server.receipt = RECEIPT
     server.picture = picture(360, 240)
     mine = {"id": "op-ben.miller", "name": "ben.miller"}
     guide = {
@@ -92,6 +159,7 @@ def furnish(server: Server) -> None:
             tags=["refund"],
             watchers=[{"id": "op-carla", "name": "carla"}],
             consents=[CARD],
+            memory=MEMORY,
             timers=[{"kind": "next reply", "since_ms": NOW_MS, "due_ms": NOW_MS + 4 * MINUTE, "acted_ms": None}],
             suggestion={"id": "s1", "seq": 5, "text": "I have approved the refund of 129.00 EUR. It reaches your card within 3 to 5 working days.", "citations": [guide]},
         ),
@@ -187,6 +255,17 @@ async def everything(browser: Browser, folder: Path, size: str, theme: Literal["
         await page.get_by_role("button", name="Ended").click()
         await page.get_by_text("No case has ended yet.").wait_for()
         await shoot("empty")
+        await page.goto(f"{server.url}/console#/~knowledge")
+        await page.get_by_label("What does a question find?").fill(QUESTION)
+        await page.keyboard.press("Enter")
+        await page.get_by_text("Looked for: return").wait_for()
+        await shoot("knowledge")
+        await page.goto(f"{server.url}/console#/~user/%2B49%20151%200000000")
+        await page.get_by_role("button", name="Erase…").wait_for()
+        await shoot("person")
+        await page.get_by_role("button", name="Erase…").click()
+        await page.get_by_label("Your password").wait_for()
+        await shoot("erase")
         await page.close()
 
 
@@ -209,6 +288,12 @@ async def for_documents(browser: Browser) -> None:
             await page.locator(".row" if size == "desktop" else ".entry").first.wait_for()
             await page.mouse.move(width / 2, 5)
             await page.screenshot(path=IMAGES / f"{name}.png")
+            if name == "console":
+                await page.goto(f"{server.url}/console#/~knowledge")
+                await page.get_by_label("What does a question find?").fill(QUESTION)
+                await page.keyboard.press("Enter")
+                await page.get_by_text("Looked for: return").wait_for()
+                await page.screenshot(path=IMAGES / "console-knowledge.png")
             await page.close()
 
 

@@ -77,6 +77,22 @@ def entry(seq: int, author: str, text: str, **fields: Any) -> Json:
     return {**base, **fields}
 
 
+def shelved(file: str, size_bytes: int, **fields: Any) -> Json:
+    """An uploaded document, with everything that a document has."""
+    base: Json = {
+        "name": f"uploads/{file}",
+        "shown": file,
+        "file": file,
+        "source": "uploads",
+        "title": "",
+        "passages": 1,
+        "is_searchable": True,
+        "size_bytes": size_bytes,
+        "modified_ms": NOW_MS - 60_000,
+    }
+    return {**base, **fields}
+
+
 def context(**fields: Any) -> Json:
     base: Json = {
         "user": {
@@ -94,7 +110,7 @@ def context(**fields: Any) -> Json:
         "queue": [],
         "timers": [],
         "suggestion": None,
-        "memory": [],
+        "memory": {"is_private": True, "facts": [], "episodes": [], "accounts": []},
     }
     return {**base, **fields}
 
@@ -136,6 +152,10 @@ class Server:
     canned: list[Json] = field(default_factory=list)
     turns: dict[str, Json] = field(default_factory=dict)
     passages: dict[str, Json] = field(default_factory=dict)
+    persons: dict[str, Json] = field(default_factory=dict)
+    receipt: Json = field(default_factory=dict)
+    knowledge: Json = field(default_factory=dict)
+    answers: dict[str, Json] = field(default_factory=dict)  # what a question finds
     picture: bytes = PNG
     page_rows: int = 500
     refuse: Refusing = lambda asked: None
@@ -233,13 +253,19 @@ class Server:
                 return _told(self._inbox(name, request.query))
             case "conversations":
                 return self._conversation(rest)
-            case "turns" if rest in self.turns:
-                return _told(self.turns[rest])
-            case "passages" if rest in self.passages:
-                return _told(self.passages[rest])
+            case "turns" | "users" | "passages" if rest in (kept := self._kept(first)):
+                return _told(kept[rest])
+            case "knowledge":
+                return _told(self._known(rest, request.query.get("q", "")))
             case "files":
                 return web.Response(body=self.picture, content_type="image/png", headers=DATA)
         return _told({"code": "no_report", "detail": "That is not kept any more."}, 404)
+
+    def _kept(self, kind: str) -> dict[str, Json]:
+        return {"turns": self.turns, "users": self.persons, "passages": self.passages}[kind]
+
+    def _known(self, rest: str, question: str) -> Json:
+        return self.answers.get(question, {"words": [], "found": []}) if rest == "why" else self.knowledge
 
     def _conversation(self, rest: str) -> web.Response:
         id_, _, what = rest.partition("/")
@@ -255,6 +281,8 @@ class Server:
         path = request.match_info["path"]
         if path == "upload":
             return await self._upload(request)
+        if path == "knowledge/upload":
+            return await self._shelve(request)
         body = await request.json()
         await self._note(path, body)
         if path in ("sign-in", "accept-invite", "confirm"):
@@ -264,6 +292,13 @@ class Server:
             return _told({"code": "signed_out", "detail": "Sign in first."}, 401)
         if path == "command":
             return self._command(body)
+        if path == "prove" and body != {"password": "correct horse", "code": "123456"}:
+            return _told({"code": "not_signed_in", "detail": "The password or the code is wrong."}, 401)
+        if path.endswith("/erase"):
+            return self._erase(body)
+        if path == "knowledge/delete":
+            held = [each for each in self.knowledge["documents"] if each["file"] != body["name"]]
+            self.knowledge["documents"] = held
         answer = _told({"ok": True})
         if path == "sign-out":
             answer.del_cookie(COOKIE, path="/console")
@@ -290,6 +325,25 @@ class Server:
             return _told({"code": code, "detail": detail}, status)
         told = self.keys.setdefault(body["key"], {"text": "Done.", "warning": "", "message": "", "suggestion": ""})
         return _told(told)
+
+    def _erase(self, body: Json) -> web.Response:
+        refused = self.refuse(body)
+        if refused is not None:
+            return _told({"code": refused[1], "detail": refused[2]}, refused[0])
+        return _told(self.receipt)
+
+    async def _shelve(self, request: web.Request) -> web.Response:
+        data, headers = await request.read(), request.headers
+        name = unquote(headers["X-Name"])
+        said = {"audience": unquote(headers["X-Audience"]), "language": headers["X-Language"]}
+        await self._note("knowledge/upload", {"name": name, "size_bytes": len(data), **said})
+        documents = self.knowledge["documents"]
+        if data.startswith(b"%PDF"):
+            return _told({"code": "unreadable", "detail": f"{name} was not taken: it is damaged."}, 400)
+        if headers["X-Replace"] != "1" and any(each["file"] == name for each in documents):
+            return _told({"code": "exists", "detail": f"There is a document {name} already."}, 409)
+        documents[:] = [each for each in documents if each["file"] != name] + [shelved(name, len(data))]
+        return _told({"name": name, "shown": name})
 
     async def _upload(self, request: web.Request) -> web.Response:
         data = await request.read()

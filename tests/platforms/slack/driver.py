@@ -21,7 +21,8 @@ class SlackPlatform:
     everything is said in one thread of the Assistant view, where answers can be streamed natively, and else beside threads.
 
     A verdict is given by the feedback buttons under the app's message where it has them, else by a reaction; these buttons are not among
-    `Seen.buttons`. What is not acknowledged is repeated after the times of `retries_s`, which are shorter than Slack's own. `server` and
+    `Seen.buttons`. What is not acknowledged is repeated after the times of `retries_s`, which are shorter than Slack's own; without
+    `is_paced` nothing is limited but what a fault limits, for checks that would only wait. `server` and
     `site` are there for what only Slack has."""
 
     name = "slack"
@@ -29,12 +30,18 @@ class SlackPlatform:
     can_stream = True
 
     def __init__(
-        self, mode: str = "socket", *, in_assistant: bool = False, retries_s: Sequence[float] = (0.0, 1.0, 5.0)
+        self,
+        mode: str = "socket",
+        *,
+        in_assistant: bool = False,
+        retries_s: Sequence[float] = (0.0, 1.0, 5.0),
+        is_paced: bool = True,
     ) -> None:
         self.mode = mode
         self.server = SlackServer(retries_s=retries_s)
         self.site = self.server.add_workspace("acme")
         self.site.delivery.mode = mode
+        self.site.pace.is_on = is_paced
         self._in_assistant = in_assistant
         self._threads: dict[str, str] = {}
         self.person: Person = self.site.space.add_person("Anna")

@@ -1,0 +1,174 @@
+"""Facts come from a source: which values and promises of an answer stand in nothing that the model has read.
+
+A price, date, deadline, percentage, amount with a unit, phone number, address or reference number has to stand, in whatever notation, in a
+passage, a tool's result, the instructions or the conversation; a promise such as "free of charge" in one that is not the user's own words.
+Not looked for: list numbers, citations, versions, and bare numbers ("two things").
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import date, timedelta
+
+from bot.agent.sources import Known, following, general_dates
+from bot.agent.terms import TERMS, find_terms
+from bot.agent.units import BLANK, CURRENCY, DURATION, MONTH, UNITS, WORD_NUMBERS
+from bot.agent.values import Form, find_values
+from bot.model import value
+
+
+@value
+class Source:
+    """A text that a model has read. `is_users`: in it the user asks, and promises nothing. `is_lasting`: other turns read it too."""
+
+    text: str
+    is_users: bool = False
+    is_lasting: bool = False
+
+
+class Grounds:
+    """The sources of one answer. They are read when the first value is asked for: an answer without one costs nothing."""
+
+    def __init__(self, read: Callable[[], Iterable[Source]], today: date) -> None:
+        self._read = read
+        self._today = today
+        self._known: Known | None = None
+
+    def missing(self, text: str) -> tuple[str, ...]:
+        """The values and terms of a text that have no source, as they stand in it, each once."""
+        values, terms = find_values(text), find_terms(text)
+        if not values and not terms:
+            return ()
+        known = self._sources()
+        times = {int(match[0]) for match in _COUNT.finditer(text)}
+        wanting = [each for each in values if not known.has(each)]
+        if wanting:
+            said: set[Form] = set().union(*(each.forms for each in values if each not in wanting))
+            beyond = Known(following(known.forms, times, self._today) | general_dates(known.forms, self._today))
+            near = (self._today + timedelta(days) for days in (-1, 0, 1))  # wherever on earth the user is
+            beyond.forms |= {("date", day.year, day.month, day.day) for day in near}
+            beyond.forms |= general_dates(beyond.forms, self._today) | following(said, times, self._today)
+            wanting = [each for each in wanting if not (beyond.has(each) or _is_example(text, each.at))]
+        lacking = [(match.start(), match[0]) for term, match in terms if not known.promises_as(term)]
+        found = sorted([*((each.at, each.text) for each in wanting), *lacking])
+        return tuple(dict.fromkeys(each for _, each in found))
+
+    def _sources(self) -> Known:
+        if self._known is None:
+            self._known = Known()
+            for source in self._read():
+                self._known.add(source.text, has_terms=not source.is_users, is_kept=source.is_lasting)
+        return self._known
+
+
+def value_start(text: str) -> int:
+    """Where in an unfinished sentence the first value may begin; its length where nothing looks like one. A word that is cut off may still
+    become one; only a first word of letters is not waited for, so that an answer begins at once."""
+    plain = _CITATIONS.sub(lambda match: BLANK * len(match[0]), text)
+    marked = _MARKED.search(plain)
+    start = _word_start(plain)
+    if marked is not None and (word := _LAST.search(plain, 0, marked.start() + 1)) is not None:
+        start = min(start, word.start())
+    last = _LAST.search(plain)
+    if last is not None and (plain[: last.start()].strip() or _may_begin(last[0])):
+        start = min(start, last.start())
+    return start
+
+
+def _word_start(text: str) -> int:
+    """Where a word stands that begins or ends a value."""
+    words = [(match.start(), match[0].casefold()) for match in _WORD.finditer(text)]
+    for number, (start, word) in enumerate(words):
+        if word.startswith(_OPENINGS) or word in _COUNTS or "garantie" in word:
+            if len(words) - number <= _PENDING_WORDS or _stands(text, start):
+                return start
+        elif number and word.rstrip(".,;:") in _UNITS and words[number - 1][1] in _ONE:
+            return words[number - 1][0]
+    return len(text)
+
+
+def _may_begin(word: str) -> bool:
+    return not word.isalpha() or word.casefold() in _BEGINNINGS
+
+
+def _stands(text: str, start: int) -> bool:
+    """Whether what began there has become a value or a term."""
+    begun = text[start : start + _VALUE_CHARS]
+    return bool(find_values(begun)) or any(term.said.search(text, max(0, start - _VALUE_CHARS)) for term in TERMS)
+
+
+def _is_example(text: str, at: int) -> bool:
+    """ "such as 12345" shows how something is written."""
+    return _EXAMPLE.search(text, max(0, at - 24), at) is not None
+
+
+_COUNT = re.compile(r"(?<![\d.,])\d{1,3}(?![\d.,]\d|\d)")
+_CITATIONS = re.compile(r"\[\d{1,3}(?:\s*,\s*\d{1,3})*\]")
+_EXAMPLE = re.compile(
+    r"(?:\be\.g\.|\bz\. ?B\.|\bfor example|\bsuch as|\bzum Beispiel|\bformat:?)[ ,:(`\"“„']*$", re.IGNORECASE
+)
+_MARKED = re.compile(r"[\d€$£¥₹@]|https?:|\bwww|[^\W\d]\.\w")
+_LAST = re.compile(r"\S+$")
+_WORD = re.compile(r"[^\s-]+")
+_PENDING_WORDS = 4  # so long may a word such as "no" wait for what it is said of
+_VALUE_CHARS = 60
+_ONE = frozenset(["a", "an", "one", "ein", "eine", "einem", "einer", "eines", "einen"])
+_COUNTS = WORD_NUMBERS | {each for each in CURRENCY if len(each) == 3} | {each.casefold() for each in MONTH.split("|")}
+_UNITS = frozenset((*(part for unit in DURATION for part in unit.split()), *CURRENCY, *UNITS, "percent", "prozent"))
+_OPENINGS = (
+    *[
+        "free",
+        "no",
+        "without",
+        "complimentary",
+        "kosten",
+        "versandkosten",
+        "gratis",
+        "gebühr",
+        "umsonst",
+        "ohne",
+        "keine",
+        "pay",
+        "refund",
+        "money",
+        "erstatt",
+        "geld",
+        "rückerstatt",
+        "full",
+        "voll",
+    ],
+    *[
+        "anytime",
+        "any",
+        "jederzeit",
+        "guarant",
+        "garant",
+        "warrant",
+        "gewährleist",
+        "mindestlaufzeit",
+        "unlimit",
+        "unbegrenzt",
+        "unbeschr",
+        "lifetime",
+        "lebenslang",
+    ],
+    *[
+        "unverbindlich",
+        "around",
+        "round",
+        "rund",
+        "tax",
+        "duty",
+        "steuerfrei",
+        "zollfrei",
+        "discount",
+        "voucher",
+        "credit",
+        "rabatt",
+        "gutschein",
+        "compens",
+        "entschäd",
+    ],
+)
+_BEGINNINGS = frozenset(
+    word[:length] for word in (*_OPENINGS, *_COUNTS, *_UNITS, "http", "www") for length in range(1, len(word) + 1)
+)

@@ -1,0 +1,152 @@
+"""What backups, restores and salvages share: a folder that is new or empty again, files put into it durably, a database that is checked.
+
+A database has its final name only when everything is there.
+"""
+
+import errno
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.errors import DataError
+from bot.store.blobs import path_of
+from bot.store.folder import BLOBS, DATABASE, sync_folder
+from bot.store.sqlite import damaged, read_only
+
+PARTIAL = f"{DATABASE}.partial"
+KEYS = "*.key"  # what tokens are signed with: without it, every visitor would be a stranger after a restore
+BLOBS_IN_USE = "SELECT id, size_bytes FROM blobs"
+MARK = "INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOTHING"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The blobs of a copy. Missing are those whose file is not there, or not of its size."""
+
+    copied: int
+    missing: int
+
+    def __str__(self) -> str:
+        return f"{self.copied} files" + (f" ({self.missing} more are missing)" if self.missing else "")
+
+
+def refuse_inside(folder: Path, data: Path) -> None:
+    if folder.resolve().is_relative_to(data.resolve()) or data.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{folder} and the data folder {data} lie in each other. Name a folder elsewhere.")
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[None]:
+    """`target`, new or empty until now; emptied again when the work in it fails."""
+    is_ours = not target.exists()
+    _refuse_used(target)
+    try:
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        empty(target)
+        if is_ours:
+            with suppress(OSError):
+                target.rmdir()
+        if isinstance(error, OSError):
+            raise DataError(f"{target} cannot be written ({error.strerror}). Free the disk or name another.") from error
+        raise
+
+
+def copy_files(connection: sqlite3.Connection, source: Path, target: Path) -> Files:
+    """Links or copies the blobs that the rows of `connection` name, and the keys, and makes them durable."""
+    copied = missing = 0
+    folders = {target / BLOBS}
+    (target / BLOBS).mkdir(mode=0o700)
+    for blob_id, size in connection.execute(BLOBS_IN_USE):
+        blob, copy = path_of(source / BLOBS, blob_id), path_of(target / BLOBS, blob_id)
+        if not blob.is_file() or blob.stat().st_size != size:
+            missing += 1
+            continue
+        copy.parent.mkdir(mode=0o700, exist_ok=True)
+        folders.add(copy.parent)
+        _link_or_copy(blob, copy)
+        copied += 1
+    copy_keys(source, target)
+    for folder in folders:
+        sync_folder(folder)
+    return Files(copied, missing)
+
+
+def finish(partial: Path) -> int:
+    """Gives a checked database its final name. Returns its size."""
+    partial.chmod(0o600)
+    sync_file(partial)
+    partial.rename(partial.with_name(DATABASE))
+    sync_folder(partial.parent)
+    return partial.with_name(DATABASE).stat().st_size
+
+
+def sync_file(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def copy_keys(source: Path, target: Path) -> None:
+    for key in source.glob(KEYS):
+        _copy_durably(key, target / key.name)
+
+
+def _copy_durably(file: Path, copy: Path) -> None:
+    shutil.copyfile(file, copy)
+    copy.chmod(0o600)
+    sync_file(copy)
+
+
+def _link_or_copy(blob: Path, copy: Path) -> None:
+    """A blob never changes once it has its name, so both folders may share it."""
+    try:
+        os.link(blob, copy)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        _copy_durably(blob, copy)
+
+
+def _refuse_used(target: Path) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise DataError(f"{target} is not a folder. Name a new or an empty one.")
+    try:
+        is_used = target.exists() and any(target.iterdir())
+    except OSError as error:
+        raise DataError(f"{target} cannot be read ({error.strerror}). Name another folder.") from error
+    if is_used and (target / PARTIAL).exists():
+        raise DataError(f"{target} holds a backup that was interrupted. Delete it, or name a new folder.")
+    if is_used:
+        raise DataError(f"{target} is not empty. Name a new or an empty folder.")
+
+
+def empty(folder: Path, kept: str = "") -> None:
+    with suppress(OSError):
+        for entry in folder.iterdir():
+            if entry.name == kept:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            else:
+                entry.unlink(missing_ok=True)
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    try:
+        return read_only(path)
+    except sqlite3.OperationalError as error:
+        raise DataError(f"{path} cannot be read ({error}). Check its rights.") from error
+
+
+def refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
+    problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
+    if problems != ["ok"]:
+        raise DataError(damaged(path, "; ".join(" ".join(problem.split()) for problem in problems)))

@@ -1,0 +1,175 @@
+"""A sealed backup: made from a database that is in use, and opened as far as there are keys.
+
+Nothing plain is written into the backup at any time: rows are sealed as they are read, all at one moment of the database.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from bot import ids
+from bot.errors import DataError
+from bot.recovery import BACKUP
+from bot.store import keyring
+from bot.store.blobs import path_of
+from bot.store.copying import MARK, PARTIAL, Files, copy_keys, finish, opened, refuse_damage, sync_file
+from bot.store.folder import BLOBS, DATABASE, sync_folder
+from bot.store.keyring import HOUSE, KEYRING, Keyring
+from bot.store.migrations import APPLICATION_ID, check, latest, migrate
+from bot.store.packets import FORM, SEALED_ID, Opener, Sealer
+from bot.store.restoring import GRAVES_SINCE, bind, settle
+from bot.store.sealing import NOBODY, OWNED, Owners, Ownership
+from bot.store.sqlite import damaged
+
+BLOBS_OWNED = "SELECT id, size_bytes, channel, account, owner FROM blobs"
+
+
+def seal_backup(data: Path, target: Path, now_ms: int) -> tuple[int, Files]:
+    partial = target / PARTIAL
+    source = opened(data / DATABASE)
+    made = sqlite3.connect(partial, isolation_level=None)
+    try:
+        version = _sealable(source, data / DATABASE)
+        ownership, ring = _snapshot(source, data, now_ms)
+        refuse_damage(source, data / DATABASE)
+        made.execute("PRAGMA synchronous = OFF")  # `finish` makes the whole file durable, once
+        made.execute(f"PRAGMA application_id = {SEALED_ID}")
+        made.execute(f"PRAGMA user_version = {version}")
+        made.execute("BEGIN")
+        for sql in FORM:
+            made.execute(sql)
+        sealer = Sealer(made, ring.by_owner(), ids.new_id(now_ms))
+        sealer.tables(source, ownership)
+        files = _seal_files(source, data, target, sealer, ownership)
+        sealer.finish(at_ms=now_ms, keyring_bytes=ring.size)
+        made.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        raise DataError(f"{target} cannot be written ({error}). Free the disk or name another.") from error
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        raise DataError(damaged(data / DATABASE, str(error))) from error
+    finally:
+        made.close()
+        source.close()
+    return finish(partial), files
+
+
+def open_backup(source: Path, target: Path, ring: Keyring, now_ms: int) -> tuple[int, Files, int]:
+    """A sealed backup, as far as there are keys."""
+    partial = target / PARTIAL
+    sealed = opened(source / DATABASE)
+    made = sqlite3.connect(partial, isolation_level=None)
+    try:
+        version = _openable(sealed, source / DATABASE)
+        refuse_damage(sealed, source / DATABASE)
+        opener = Opener(sealed, ring.secrets())
+        _refuse_keyring(opener, ring, source, target)
+        made.execute("PRAGMA synchronous = OFF")
+        made.execute("BEGIN")
+        opener.tables(made)
+        made.execute("COMMIT")
+        made.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        made.execute(f"PRAGMA user_version = {version}")
+        migrate(made, partial)
+        made.execute(MARK, {"key": BACKUP, "value": opener.said["at_ms"]})
+        files = _open_files(opener, source, target)
+        again = bind(made, target, ring, is_lacking=bool(opener.gone), now_ms=now_ms)
+    except sqlite3.OperationalError as error:
+        raise DataError(f"{target} cannot be written ({error}). Free the disk or name another.") from error
+    except (sqlite3.DatabaseError, ValueError) as error:
+        raise DataError(damaged(source / DATABASE, str(error))) from error
+    finally:
+        made.close()
+        sealed.close()
+    return finish(partial), files, len(opener.gone) + again
+
+
+# --- its parts ---
+
+
+def _snapshot(source: sqlite3.Connection, data: Path, now_ms: int) -> tuple[Ownership, Keyring]:
+    """From here on `source` shows one moment, and everybody in it has a key. Who is erased meanwhile loses theirs after it was minted."""
+    with keyring.held(data) as ring:
+        source.execute("BEGIN")
+        settle(source, data, ring)
+        ownership = Ownership(source)
+        ring.mint([HOUSE, *ownership.people], now_ms)
+    return ownership, ring
+
+
+def _seal_files(
+    connection: sqlite3.Connection, source: Path, target: Path, sealer: Sealer, ownership: Ownership
+) -> Files:
+    copied = missing = 0
+    folders = {target / BLOBS}
+    (target / BLOBS).mkdir(mode=0o700)
+    for blob_id, size, *owner in connection.execute(BLOBS_OWNED):
+        blob, copy = path_of(source / BLOBS, blob_id), path_of(target / BLOBS, blob_id)
+        if not blob.is_file() or blob.stat().st_size != size:
+            missing += 1
+            continue
+        copy.parent.mkdir(mode=0o700, exist_ok=True)
+        folders.add(copy.parent)
+        sealer.file(blob_id, _owners_of(ownership, owner), blob, copy)
+        sync_file(copy)
+        copied += 1
+    copy_keys(source, target)
+    for folder in folders:
+        sync_folder(folder)
+    return Files(copied, missing)
+
+
+def _owners_of(ownership: Ownership, owner: list[str]) -> Owners:
+    return ownership.of(OWNED["blobs"], (ids.identity_id(*owner),))[0] or NOBODY
+
+
+def _open_files(opener: Opener, source: Path, target: Path) -> Files:
+    copied = missing = 0
+    folders = {target / BLOBS}
+    (target / BLOBS).mkdir(mode=0o700)
+    for blob_id, owner in opener.files():
+        blob, copy = path_of(source / BLOBS, blob_id), path_of(target / BLOBS, blob_id)
+        if not opener.is_openable(owner):
+            continue
+        if not blob.is_file():
+            missing += 1
+            continue
+        copy.parent.mkdir(mode=0o700, exist_ok=True)
+        folders.add(copy.parent)
+        opener.file(blob_id, owner, blob, copy)
+        copy.chmod(0o600)
+        sync_file(copy)
+        copied += 1
+    copy_keys(source, target)
+    for folder in folders:
+        sync_folder(folder)
+    return Files(copied, missing)
+
+
+def _refuse_keyring(opener: Opener, ring: Keyring, source: Path, fresh: Path) -> None:
+    """`fresh` has the keyring of the data folder."""
+    data = fresh.with_name(fresh.name.removesuffix(".being-restored"))
+    mend = f"Put the newest {KEYRING} of the installation that made the backup into {data}, and run it again."
+    if not opener.is_openable(1):  # the house
+        why = "is not the keyring that" if ring.by_owner() else "is missing, and with it what"
+        raise DataError(f"{data / KEYRING} {why} {source} was sealed with. {mend}")
+    if ring.size < int(opener.said["keyring_bytes"]):
+        raise DataError(f"{data / KEYRING} is older than {source} and lacks keys of people in it. {mend}")
+
+
+def _sealable(connection: sqlite3.Connection, path: Path) -> int:
+    version = check(connection, path)
+    if version == 0:
+        raise DataError(f"{path} is empty. Check that it is the folder you mean.")
+    if version < GRAVES_SINCE:
+        raise DataError(
+            f"{path} was written by an older Frontdesk (schema {version}) and cannot be sealed. Start this one once, then back up."
+        )
+    return version
+
+
+def _openable(sealed: sqlite3.Connection, path: Path) -> int:
+    version = int(sealed.execute("PRAGMA user_version").fetchone()[0])
+    if version > latest():
+        raise DataError(
+            f"{path} was written by a newer Frontdesk (schema {version}; this one knows {latest()}). Install that version again."
+        )
+    return version
