@@ -47,7 +47,7 @@ async def _take_message(session: "Session", visitor: Visitor, frame: Frame) -> N
     except (Overloaded, StoreUnavailable) as failure:
         session.send(frames.busy(failure, id_))
         return
-    session.send(frames.ack(id_, accepted.message, accepted.seq))
+    session.confirm(frames.ack(id_, accepted.message, accepted.seq))
     if len(visitor.sessions) > 1 and not accepted.is_duplicate:
         await _echo(session, visitor, frame, accepted)
 

@@ -104,6 +104,13 @@ class Session:
             asyncio.get_running_loop().call_soon(self._flush)
         self._later.append(frame)
 
+    def confirm(self, frame: bytes) -> None:
+        """Writes together with what follows in this round of the loop: often the first words of an answer."""
+        if self._held is None:
+            self.send_soon(frame)
+        else:
+            self.send(frame)
+
     def deliver(self, seq: int, frame: bytes) -> None:
         """Sends what belongs into the conversation at `seq` (0: nowhere in particular), never before the welcome."""
         if self._held is None:

@@ -712,22 +712,22 @@ class _Run:
             text = " ".join(self._decided)  # it quotes documents, and knows nothing of actions
         answer.text = said.opening + text
         answer.is_answered = answer.is_answered and end.is_answered
-        if not is_local and not answer.citations and self._has_looked():
+        if not is_local and not answer.citations and self._has_looked(text):
             answer.is_answered = False  # it looked and found nothing that it could cite
         answer.is_person_wished |= end.is_person_wished
         is_offering = answer.is_last_resort or (end.is_offering_person if is_local else not answer.is_answered)
         answer.buttons = (PERSON_BUTTON,) if is_offering and not answer.is_person_wished else ()
         return answer
 
-    def _has_looked(self) -> bool:
-        """Whether it answered from documents: it has searched, or had them all, called nothing else and was asked something."""
+    def _has_looked(self, text: str) -> bool:
+        """Whether it answered from documents: it has searched, or had them all before it, called nothing else, was asked something and did
+        not merely ask back."""
         answer = self._answer
         if answer.whole is None or answer.calls:
             return any(call["name"] == SEARCH_KNOWLEDGE for call in answer.calls)
-        from bot.llm.offline import Say, decide
+        from bot.agent.questions import is_asking_back, is_question
 
-        heard = context.build(self._asked.past, self._asked.joined(), self._rules.context_chars)
-        return not isinstance(decide(ChatRequest("", heard, self._agent.dispatcher.specs)), Say)
+        return any(is_question(message.text) for message in self._asked.joined()) and not is_asking_back(text)
 
 
 @dataclass(slots=True)

@@ -17,9 +17,6 @@ from tests.platforms.visitor import Chromium, Customer, Somebody, Visitor
 ANNOUNCED: Final = "I am passing you on to a colleague"
 ASKS: Final = "I want to talk to a person, please."
 _PEOPLE: Final = '\n[[operators.people]]\nname = "{name}"\nrole = "{role}"\n'
-_HANDOFF: Final = (
-    "\n[handoff]\nafter_failures = 20\n"  # a person comes when one is asked for, whatever the answers were worth
-)
 _CODE: Final = re.compile(r"within 10 minutes: (\S+)")
 
 
@@ -102,7 +99,7 @@ class Reception(Stage):
             lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in self.room.settings().items())
             assert head in text
             text = text.replace(head, head + lines)
-        text += _HANDOFF + "".join(_PEOPLE.format(name=name, role="agent") for name in (EVA, OLE))
+        text += "".join(_PEOPLE.format(name=name, role="agent") for name in (EVA, OLE))
         path.write_text(text, encoding="utf-8")
 
     async def again(self) -> None:
