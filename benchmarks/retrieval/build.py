@@ -7,9 +7,27 @@ from pathlib import Path
 from benchmarks.retrieval.corpora import Corpus
 from bot.knowledge.embeddings import Embedder
 from bot.knowledge.index import Entry, IndexWriter, Known
+from bot.knowledge.vectors import Vector
 from bot.model import PassageId
 
 ROOT = Path("/corpus")  # where the documents are said to lie: nothing is read from there
+
+
+class Remembering:
+    """An embedder that is asked for no text twice in a run."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.model = embedder.model
+        self._embedder = embedder
+        self._known: dict[str, Vector] = {}
+
+    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        self._known.update(zip(new, await self._embedder.embed(new), strict=True))
+        return [self._known[text] for text in texts]
+
+    async def close(self) -> None:
+        await self._embedder.close()
 
 
 def entries(corpus: Corpus) -> list[Entry]:

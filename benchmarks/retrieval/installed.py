@@ -10,11 +10,13 @@ import importlib
 import inspect
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from benchmarks.retrieval.corpora import Asked, Corpus
 from bot.knowledge.blocks import markdown_blocks
+from bot.knowledge.chunking import MOST_CHARS as PASSAGE_CHARS
 from bot.knowledge.chunking import pieces
 
 DOC, SHARE = Path("/usr/share/doc"), Path("/usr/share")
@@ -35,12 +37,8 @@ _LEAST_QUESTION = 25
 
 def installed() -> Iterator[Corpus]:
     """Those that are there."""
-    for package, (folder, pattern) in FAQS.items():
-        if pages := sorted((DOC / folder).glob(pattern)):
-            yield faq(package, pages)
-    for language in TRANSLATIONS:
-        if (path := DOC / f"debian/FAQ/debian-faq.{language}.txt.gz").is_file():
-            yield translated_faq(f"debian-faq-{language}", path)
+    for cut in faqs():
+        yield cut(PASSAGE_CHARS)
     yield summaries()
     yield names()
     if PACKAGES.is_file():
@@ -51,28 +49,38 @@ def installed() -> Iterator[Corpus]:
         yield _pairs("wordnet-base", _examples())
 
 
-def faq(name: str, pages: list[Path]) -> Corpus:
+def faqs() -> Iterator[Callable[[int], Corpus]]:
+    """Those that are there, to be cut into passages of at most so many characters."""
+    for package, (folder, pattern) in FAQS.items():
+        if pages := sorted((DOC / folder).glob(pattern)):
+            yield partial(faq, package, pages)
+    for language in TRANSLATIONS:
+        if (path := DOC / f"debian/FAQ/debian-faq.{language}.txt.gz").is_file():
+            yield partial(translated_faq, f"debian-faq-{language}", path)
+
+
+def faq(name: str, pages: list[Path], most_chars: int) -> Corpus:
     """Real questions: each heading is asked, and its answer stands without it, so that the words of the question are no gift. Each answer is
     a document."""
-    corpus = Corpus(name)
+    corpus = Corpus(name, has_long_answers=True)
     for page in pages:
         parts = _HEADING.split(page.read_text(encoding="utf-8", errors="replace"))
         for question, body in zip(parts[2::3], parts[3::3], strict=True):
             asked, answer = _plain(question).lstrip("0123456789. ").rstrip("¶ "), _plain(body)
             if asked.endswith("?") and len(answer) >= _LEAST_ANSWER:
-                _add_answer(corpus, page.stem.partition(".")[0], asked, answer)
+                _add_answer(corpus, page.stem.partition(".")[0], asked, answer, most_chars)
     return corpus
 
 
-def translated_faq(name: str, path: Path) -> Corpus:
+def translated_faq(name: str, path: Path, most_chars: int) -> Corpus:
     """The same in a language that the local model was not made for."""
-    corpus = Corpus(name)
+    corpus = Corpus(name, has_long_answers=True)
     with gzip.open(path, "rt", encoding="utf-8") as file:
         parts = _NUMBERED.split(file.read())
     for question, body in zip(parts[1::2], parts[2::2], strict=True):
         asked, answer = " ".join(question.split()), _unwrapped(body)
         if asked.endswith("?") and len(answer) >= _LEAST_ANSWER:
-            _add_answer(corpus, "FAQ", asked, answer)
+            _add_answer(corpus, "FAQ", asked, answer, most_chars)
     return corpus
 
 
@@ -155,9 +163,9 @@ def _pairs(name: str, told: list[tuple[str, str, str]], seed: int = 5) -> Corpus
     return corpus
 
 
-def _add_answer(corpus: Corpus, title: str, asked: str, answer: str) -> None:
+def _add_answer(corpus: Corpus, title: str, asked: str, answer: str, most_chars: int) -> None:
     document = f"{title} {len(corpus.documents)}"
-    corpus.documents[document] = [(title, each.text) for each in pieces("", markdown_blocks(answer))]
+    corpus.documents[document] = [(title, each.text) for each in pieces("", markdown_blocks(answer), most_chars)]
     places = range(len(corpus.documents[document]))
     corpus.asked.append(Asked(asked, frozenset((document, place) for place in places)))
 

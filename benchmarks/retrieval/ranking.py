@@ -64,22 +64,23 @@ class Steady(Weighing):
 
 
 class Shipped:
-    """The index of the daemon, with what each question's vector is."""
+    """The index of the daemon, with what each question's vector is; without an embedder, by words alone."""
 
-    def __init__(self, path: Path, corpus: Corpus, embedder: Embedder) -> None:
+    def __init__(self, path: Path, corpus: Corpus, embedder: Embedder | None) -> None:
         self._path = path
         self._places = places(corpus)
         self._embedder = embedder
         self._vectors: dict[str, bytes] = {}
-        self._reader = IndexReader(path, model=embedder.model)
+        self._model = embedder.model if embedder else ""
+        self._reader = IndexReader(path, model=self._model)
         self._first = self._first_number()
 
     async def embed(self, questions: Sequence[str]) -> None:
-        vectors = await self._embedder.embed(questions)
-        self._vectors = dict(zip(questions, vectors, strict=True))
+        if self._embedder is not None:
+            self._vectors = dict(zip(questions, await self._embedder.embed(questions), strict=True))
 
     def words(self, asked: Asked) -> list[Place]:
-        return self._order(self._reader.ranked(asked.text, DEPTH, None, _only(asked)))
+        return self._order(self._reader.ranked(asked.text, DEPTH, None, only(asked)))
 
     def embeddings(self, asked: Asked) -> list[Place]:
         near = [each for each in self.found(asked) if each.likeness is not None]
@@ -88,10 +89,10 @@ class Shipped:
     def fused(self, likeness: float, *, is_steady: bool = False) -> Rank:
         """`is_steady`: the weight is the same for every question."""
         weighing = Steady(likeness) if is_steady else Weighing(likeness)
-        reader = IndexReader(self._path, model=self._embedder.model, weighing=weighing)
+        reader = IndexReader(self._path, model=self._model, weighing=weighing)
 
         def rank(asked: Asked) -> list[Place]:
-            return self._order(reader.ranked(asked.text, DEPTH, self._vectors[asked.text], _only(asked)))
+            return self._order(reader.ranked(asked.text, DEPTH, self._vectors[asked.text], only(asked)))
 
         return rank
 
@@ -104,7 +105,7 @@ class Shipped:
         return sorted(scores, key=lambda place: -scores[place])
 
     def found(self, asked: Asked) -> list[Fused]:
-        return self._reader.ranked(asked.text, 4 * DEPTH, self._vectors[asked.text], _only(asked))
+        return self._reader.ranked(asked.text, 4 * DEPTH, self._vectors[asked.text], only(asked))
 
     def _order(self, ranked: Sequence[Fused]) -> list[Place]:
         return [self._places[each.number - self._first] for each in ranked]
@@ -116,5 +117,6 @@ class Shipped:
         return int(first)
 
 
-def _only(asked: Asked) -> Only:
+def only(asked: Asked) -> Only:
+    """Where the question is looked for."""
     return Only([ROOT / asked.within]) if asked.within else Only()

@@ -48,8 +48,8 @@ _CONDITION = re.compile(
 _DENIED = re.compile(r"\b(?:not|never|nothing|nicht|nichts|nie|niemals|kein\w*)\b", re.IGNORECASE)
 _CITATION = re.compile(r"\[\d")
 _END = re.compile(  # of a sentence, with the citation after its full stop; neither in "3. Mai" nor in "4.90"
-    rf"(?:[.!?]+(?<!\d\.)|(?<=\d)\.(?=\s+(?!(?:{MONTH})\b)[^\W\d]+\W))(?=[\"'”’)*_`]*\s+[^\s\[.!?])"
-    r"|(?<=[^\W\d])[.!?]+(?=[A-ZÄÖÜ])|\n(?=\s*[^\s\[.!?])"
+    rf"(?:[.!?]{{1,9}}(?<!\d\.)(?<!Mio\.)(?<!Tsd\.)|(?<=\d)\.(?=\s{{1,9}}(?!(?:{MONTH})\b)[^\W\d]{{1,60}}\W))(?=[\"'”’)*_`]{{0,9}}\s{{1,9}}[^\s\[.!?])"
+    r"|(?<=[^\W\d])[.!?]{1,9}(?=[A-ZÄÖÜ])|\n(?=\s{0,99}[^\s\[.!?])"
 )
 
 
@@ -144,6 +144,8 @@ class ClaimWatch:
         "_judged",
         "_pattern",
         "_sentence",
+        "_sought",
+        "_table",
         "claim",
         "is_unsourced",
     )
@@ -155,9 +157,13 @@ class ClaimWatch:
         self._grounds = grounds
         self._pattern = _BUT_PASSING_ON if is_person_wished else _ANY
         self._judged: list[str] = []  # the sentences before, which say of what a value is
+        self._table: list[
+            str
+        ] = []  # of the table that it is in: the head, which says of what its numbers are, and the last rows
         self._sentence = ""  # the last one as far as it has come
         self._held = ""  # what of it is not shown yet
         self._is_holding = False
+        self._sought = 0  # before this no end of the sentence is to be found
 
     @property
     def is_stopped(self) -> bool:
@@ -170,11 +176,12 @@ class ClaimWatch:
             return ""
         self._sentence += piece
         self._held += piece
-        while (end := _END.search(self._sentence)) is not None:
+        while (end := _END.search(self._sentence, self._sought)) is not None:
             if self._judge(self._sentence[: end.end()]):
                 return ""
-            self._sentence = self._sentence[end.end() :]
+            self._sentence, self._sought = self._sentence[end.end() :], 0
             self._is_holding = False
+        self._sought = max(0, len(self._sentence) - _END_CHARS)
         at = max(0, len(self._held) - len(self._sentence) + self._free_chars())
         shown, self._held = self._held[:at], self._held[at:]
         return shown
@@ -187,7 +194,9 @@ class ClaimWatch:
         return shown
 
     def _free_chars(self) -> int:
-        """How much of the unfinished sentence may be seen."""
+        """How much of the unfinished sentence may be seen. What has become longer than sentences are is not looked at before its end."""
+        if len(self._sentence) > _SENTENCE_CHARS:
+            return 0
         self._is_holding = self._is_holding or self._pattern.search(self._sentence) is not None
         if self._is_holding:
             return 0
@@ -197,9 +206,15 @@ class ClaimWatch:
         claim = _claim(sentence, self._pattern)
         self.claim = "" if claim and is_backed(claim, self._deeds) else claim
         if self._grounds is not None:
-            self._judged = [*self._judged[-_SENTENCES_BEFORE:], sentence]
-            self.is_unsourced = bool(self._grounds.missing("".join(self._judged)))
+            if sentence.lstrip().startswith("|"):
+                self._table = [*self._table[:1], *self._table[1:][-_SENTENCES_BEFORE:], sentence]
+            else:
+                self._judged = [*self._judged, *self._table, sentence][-_SENTENCES_BEFORE - 1 :]
+                self._table = []
+            self.is_unsourced = bool(self._grounds.missing("".join([*self._judged, *self._table])))
         return self.is_stopped
 
 
 _SENTENCES_BEFORE = 3
+_SENTENCE_CHARS = 500  # reading a sentence anew with every piece costs the square of its length
+_END_CHARS = 160  # an end of a sentence and what has to follow it

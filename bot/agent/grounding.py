@@ -8,11 +8,12 @@ Not looked for: list numbers, citations, versions, and bare numbers ("two things
 import re
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
+from decimal import Decimal
 
-from bot.agent.sources import Known, following, general_dates
+from bot.agent.sources import Known, following, general_dates, tabled_values
 from bot.agent.terms import TERMS, find_terms
 from bot.agent.units import BLANK, CURRENCY, DURATION, MONTH, UNITS, WORD_NUMBERS
-from bot.agent.values import Form, find_values
+from bot.agent.values import Form, Value, bare, find_values
 from bot.model import value
 
 
@@ -35,19 +36,24 @@ class Grounds:
 
     def missing(self, text: str) -> tuple[str, ...]:
         """The values and terms of a text that have no source, as they stand in it, each once."""
-        values, terms = find_values(text), find_terms(text)
+        text = bare(text)
+        values, terms = [*find_values(text), *tabled_values(text)], find_terms(text)
         if not values and not terms:
             return ()
         known = self._sources()
         times = {int(match[0]) for match in _COUNT.finditer(text)}
-        wanting = [each for each in values if not known.has(each)]
+        wanting, said = [], set[Form]()
+        for each in values:
+            if known.has(each):
+                said |= each.forms
+            else:
+                wanting.append(each)
         if wanting:
-            said: set[Form] = set().union(*(each.forms for each in values if each not in wanting))
             beyond = Known(following(known.forms, times, self._today) | general_dates(known.forms, self._today))
             near = (self._today + timedelta(days) for days in (-1, 0, 1))  # wherever on earth the user is
             beyond.forms |= {("date", day.year, day.month, day.day) for day in near}
             beyond.forms |= general_dates(beyond.forms, self._today) | following(said, times, self._today)
-            wanting = [each for each in wanting if not (beyond.has(each) or _is_example(text, each.at))]
+            wanting = [each for each in wanting if not (beyond.has(each) or _is_free(text, each))]
         lacking = [(match.start(), match[0]) for term, match in terms if not known.promises_as(term)]
         found = sorted([*((each.at, each.text) for each in wanting), *lacking])
         return tuple(dict.fromkeys(each for _, each in found))
@@ -76,7 +82,7 @@ def value_start(text: str) -> int:
 
 def _word_start(text: str) -> int:
     """Where a word stands that begins or ends a value."""
-    words = [(match.start(), match[0].casefold()) for match in _WORD.finditer(text)]
+    words = [(match.start(), _letters(match[0])) for match in _WORD.finditer(text)]
     for number, (start, word) in enumerate(words):
         if word.startswith(_OPENINGS) or word in _COUNTS or "garantie" in word:
             if len(words) - number <= _PENDING_WORDS or _stands(text, start):
@@ -86,19 +92,30 @@ def _word_start(text: str) -> int:
     return len(text)
 
 
+def _letters(word: str) -> str:
+    """The word as it is read."""
+    return bare(word).casefold().strip(_AROUND)
+
+
 def _may_begin(word: str) -> bool:
     return not word.isalpha() or word.casefold() in _BEGINNINGS
 
 
 def _stands(text: str, start: int) -> bool:
     """Whether what began there has become a value or a term."""
-    begun = text[start : start + _VALUE_CHARS]
-    return bool(find_values(begun)) or any(term.said.search(text, max(0, start - _VALUE_CHARS)) for term in TERMS)
+    begun, around = (
+        bare(text[start : start + _VALUE_CHARS]),
+        bare(text[max(0, start - _VALUE_CHARS) : start + 2 * _VALUE_CHARS]),
+    )
+    return bool(find_values(begun)) or any(term.said.search(around) for term in TERMS)
 
 
-def _is_example(text: str, at: int) -> bool:
-    """ "such as 12345" shows how something is written."""
-    return _EXAMPLE.search(text, max(0, at - 24), at) is not None
+def _is_free(text: str, given: Value) -> bool:
+    """ "such as 12345" shows how something is written, "try again in 5 minutes" is no deadline."""
+    if _EXAMPLE.search(text, max(0, given.at - 24), given.at) is not None:
+        return True
+    is_short = all(kind == "seconds" and Decimal(str(count)) < _HOUR_S for kind, count, *_ in given.forms)
+    return is_short and _WAIT.search(text, max(0, given.at - 40), given.at) is not None
 
 
 _COUNT = re.compile(r"(?<![\d.,])\d{1,3}(?![\d.,]\d|\d)")
@@ -106,9 +123,16 @@ _CITATIONS = re.compile(r"\[\d{1,3}(?:\s*,\s*\d{1,3})*\]")
 _EXAMPLE = re.compile(
     r"(?:\be\.g\.|\bz\. ?B\.|\bfor example|\bsuch as|\bzum Beispiel|\bformat:?)[ ,:(`\"“„']*$", re.IGNORECASE
 )
+_HOUR_S = 3_600
+_WAIT = re.compile(
+    r"\b(?:try (?:it |that )?(?:once )?(?:again|later)|please wait|wait (?:for )?|versuchen Sie es|warten Sie|warte)(?: bitte)?(?: erneut| noch einmal| wieder)?"
+    r"(?: in| after| for| nach)?(?: about| around| at least| another| etwa| rund| mindestens| ungefähr)? ?$",
+    re.IGNORECASE,
+)
 _MARKED = re.compile(r"[\d€$£¥₹@]|https?:|\bwww|[^\W\d]\.\w")
 _LAST = re.compile(r"\S+$")
 _WORD = re.compile(r"[^\s-]+")
+_AROUND = "\"'“”„‘’()[]"
 _PENDING_WORDS = 4  # so long may a word such as "no" wait for what it is said of
 _VALUE_CHARS = 60
 _ONE = frozenset(["a", "an", "one", "ein", "eine", "einem", "einer", "eines", "einen"])

@@ -11,8 +11,6 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.agent import context
-from bot.agent.checks import ClaimWatch
-from bot.agent.grounding import Grounds, Source
 from bot.agent.instructions import instructions
 from bot.agent.journal import Journal, Step, Taken
 from bot.agent.router import Attempt, Began, Chain
@@ -43,6 +41,8 @@ from bot.tools.dispatcher import Dispatcher, result_of
 from bot.tools.names import SEARCH_KNOWLEDGE
 
 if TYPE_CHECKING:
+    from bot.agent.checks import ClaimWatch
+    from bot.agent.grounding import Grounds, Source
     from bot.knowledge.rerank import Reranker
     from bot.tools.acting import Acting
 
@@ -402,6 +402,8 @@ class _Run:
             self._put_away()
             said.watch = said.grounds = None
         else:
+            from bot.agent.checks import ClaimWatch  # who only quotes pays nothing for it
+
             grounds = self._grounds() if self._agent.is_checking_facts else None
             said.watch = ClaimWatch(is_person_wished=answer.is_person_wished, deeds=self._deeds, grounds=grounds)
             said.grounds = grounds
@@ -457,12 +459,16 @@ class _Run:
         await self._asked.page.show(text if self._has_shown else self._opening() + text)
         self._has_shown = True
 
-    def _grounds(self) -> Grounds:
+    def _grounds(self) -> "Grounds":
         """What the values of the answer that is being written may come from."""
+        from bot.agent.grounding import Grounds
+
         return Grounds(self._sources, datetime.fromtimestamp(self._agent.clock.now_ms() / 1000, UTC).date())
 
-    def _sources(self) -> Iterator[Source]:
+    def _sources(self) -> "Iterator[Source]":
         """Everything that the model has read, but for what it has written itself in this turn."""
+        from bot.agent.grounding import Source
+
         yield Source(self._sent.instructions, is_lasting=True)
         for entry in self._sent.messages:
             if entry.text and entry.text not in self._own:
@@ -471,8 +477,9 @@ class _Run:
         yield from (Source(f"{one.passage.title}\n{one.passage.url}") for one in self._answer.found)
 
     def _fault(self, said: "_Said") -> Held | None:
-        """Why the answer may not be sent. One that cites after it was corrected claims nothing."""
-        if said.claim and not (self._answer.held and _CITED.search(said.text)):
+        """Why the answer may not be sent. One that cites after its claim was corrected claims nothing."""
+        is_corrected = any(each.why == "claim" for each in self._answer.held)
+        if said.claim and not (is_corrected and _CITED.search(said.text)):
             return Held("claim", (said.claim,))
         missing = said.grounds.missing(_safe(said.text)) if said.grounds is not None else ()
         return Held("source", missing) if missing else None
@@ -690,9 +697,10 @@ class _Run:
         answer.stopped = cap
         answer.is_held = len(answer.held) > 1
         plain = NO_SOURCE if answer.is_held and answer.held[-1].why == "source" else STOPPED
-        answer.text = " ".join([*self._decided, plain])
+        is_noted = answer.is_person_wished  # it is on record: it is not offered again
+        answer.text = " ".join([*self._decided, WISH_NOTED if is_noted else plain])
         answer.is_answered = False
-        answer.buttons = (PERSON_BUTTON,)
+        answer.buttons = () if is_noted else (PERSON_BUTTON,)
         return answer
 
     def _finish(self, text: str, said: "_Said") -> Answer:
@@ -739,8 +747,8 @@ class _Said:
     calls: list[ToolCall] = field(default_factory=list)
     reasoning: list[Reasoning] = field(default_factory=list)
     end: Finished = _NOT_YET
-    watch: ClaimWatch | None = None
-    grounds: Grounds | None = None
+    watch: "ClaimWatch | None" = None
+    grounds: "Grounds | None" = None
     opening: str = ""
 
     @property

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any
 
 from bot.agent.terms import Term, is_sourced
@@ -28,11 +28,13 @@ from bot.agent.units import (
     UNITS,
     numbers,
 )
-from bot.agent.values import Form, Value, find_values, money
+from bot.agent.values import Form, Value, bare, find_values, money
 
 AMOUNTS_MOST = 12
 DATES_MOST = 4
 TABLE_NUMBERS_MOST = 500
+GROUPED_DIGITS = 10  # a number as long as this may stand in groups
+JSON_TRIES = 20  # so many beginnings of a text that holds JSON are tried
 DAYS_MOST = 400  # that a date may lie after another to follow from it
 
 
@@ -44,9 +46,11 @@ class Known:
     promises: list[str] = field(default_factory=list)  # texts whose promises are ours
     texts: list[str] = field(default_factory=list)
     _tokens: set[str] = field(default_factory=set)  # runs of letters and digits
+    _dialled: list[str] = field(default_factory=list)  # the texts with the digits of a phone number side by side
 
     def add(self, text: str, *, has_terms: bool, is_kept: bool = False) -> None:
         """`has_terms`: what it promises is a promise of ours. `is_kept`: it will be asked for again, and is nobody's own."""
+        text = bare(text)
         self.forms |= _kept(text) if is_kept else _read(text)
         if has_terms:
             self.promises.append(text)
@@ -64,14 +68,23 @@ class Known:
             return True
         if kind == "reference":
             ref, tokens = str(form[1]), self._read_tokens()
-            return ref in tokens or re.sub(r"\D", "", ref) in tokens
-        digits = (re.sub(r"(?<=\d)[ ()/.-]+(?=[\d(])", "", text) for text in self.texts)
-        return kind == "phone" and any(str(form[1]) in each for each in digits)
+            is_grouped = (
+                len(ref) >= GROUPED_DIGITS and ref.isdigit() and any(ref in each for each in self._read_dialled())
+            )
+            return ref in tokens or re.sub(r"\D", "", ref) in tokens or is_grouped
+        return kind == "phone" and any(str(form[1]) in each for each in self._read_dialled())
+
+    def _read_dialled(self) -> list[str]:
+        if len(self._dialled) < len(self.texts):
+            self._dialled = [re.sub(r"(?<=\d)[ ()/.-]+(?=[\d(])", "", text) for text in self.texts]
+        return self._dialled
 
     def _read_tokens(self) -> set[str]:
         if not self._tokens:
             for match in _TOKEN.finditer("\n".join(self.texts)):
                 whole = match[0].casefold()
+                if not any(map(str.isdigit, whole)):
+                    continue
                 self._tokens.add(re.sub(r"[^a-z0-9]", "", whole))
                 self._tokens.update(part for part in re.split(r"[^a-z0-9]+", whole) if part)
         return self._tokens
@@ -85,12 +98,12 @@ def _kept(text: str) -> frozenset[Form]:
 def _read(text: str) -> set[Form]:
     forms = {form for each in find_values(text, is_source=True) for form in each.forms}
     forms |= set(_tabled(text))
-    for start in _JSON.finditer(text):
+    for start in islice(_JSON.finditer(text), JSON_TRIES):
         try:
             data, _ = json.JSONDecoder(parse_float=Decimal).raw_decode(text, start.start())
-        except (ValueError, RecursionError):
+            forms |= set(_of_json(data))
+        except (ValueError, RecursionError, ArithmeticError):  # no JSON, too deep, a number beyond all sense
             continue
-        forms |= set(_of_json(data))
         break
     return forms
 
@@ -106,6 +119,23 @@ def _tabled(text: str) -> Iterator[Form]:
         for cell in cells[:TABLE_NUMBERS_MOST]:
             for unit in units:
                 yield from _with_unit(numbers(cell), unit)
+
+
+def tabled_values(text: str) -> Iterator[Value]:
+    """The bare numbers in the tables of an answer whose column says in its head what they are: "Price (EUR)", "Days"."""
+    units: list[str] = []
+    at, is_in_table = 0, False
+    for line in text.splitlines(keepends=True):
+        is_row = line.count("|") > 1
+        cells = line.split("|") if is_row else []
+        if is_row and not is_in_table:
+            units = [match[0].casefold() if (match := _UNIT.search(cell)) else "" for cell in cells]
+        elif is_row:
+            for cell, unit in zip(cells, units, strict=False):
+                if unit and re.fullmatch(NUMBER, cell.strip()):
+                    yield Value("table", f"{cell.strip()} {unit}", frozenset(_with_unit(numbers(cell), unit)), at)
+        is_in_table = is_row
+        at += len(line)
 
 
 def _with_unit(counts: Iterable[Decimal], unit: str) -> Iterator[Form]:
@@ -149,7 +179,8 @@ def _named(data: Mapping[str, Any], names: re.Pattern[str]) -> str:
     return next((str(each) for name, each in data.items() if isinstance(each, str) and names.search(name)), "")
 
 
-def _of_number(number: Decimal, key: str, currency: str, unit: str) -> Iterator[Form]:
+def _of_number(signed: Decimal, key: str, currency: str, unit: str) -> Iterator[Form]:
+    number = abs(signed)  # as in a text, where a sign is none of the value
     words = set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", key).casefold()))
     for word in {*words, unit.casefold()}:
         if not (currency and word in CURRENCY):
@@ -196,10 +227,11 @@ def _amounts(forms: Collection[Form], times: Collection[int]) -> Iterator[Form]:
 
 def _dates(forms: Collection[Form], today: date) -> Iterator[Form]:
     found = set(filter(None, (_date(form, today) for form in forms if form[0] == "date")))
-    days = {int(float(str(form[1]))) // 86_400 for form in forms if form[0] == "seconds"}
+    spans = (Decimal(str(form[1])) / 86_400 for form in forms if form[0] == "seconds")
+    days = {int(span) for span in spans if 1 <= span <= DAYS_MOST}
     starts = {today, *found} if len(found) <= DATES_MOST else {today}
     for start in starts:
-        for count in (each for each in days if 0 < each <= DAYS_MOST):
+        for count in days:
             yield from (_form(start + timedelta(count)), _form(start - timedelta(count)))
     for start in starts:
         for end in found:
@@ -233,7 +265,7 @@ def general_dates(forms: Collection[Form], today: date) -> set[Form]:
     return more
 
 
-_TOKEN = re.compile(r"#?\w*\d[\w]*(?:[-/]\w+)*|\w+(?:-\w+)*-\w*\d[\w-]*")
+_TOKEN = re.compile(r"\w+(?:[-/]\w+)*")
 _JSON = re.compile(r"[{\[](?=\s*[\"{\[\d])")
 _NUMERIC = re.compile(r"-?\d{1,15}(?:\.\d{1,6})?")
 _CELL = re.compile(rf"(?:[|\t]|^)\s*\**({NUMBER})\**\s*(?=[|\t]|$)")

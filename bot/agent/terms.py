@@ -64,7 +64,7 @@ TERMS = (
         r"(?<!non-)(?<!non )refundable|full(?:y)? refund(?:ed)?\b|refund(?:ed)? in full|money[- ]back|(?:your|the) money back|(?:get|receive|entitled to|eligible for|issue you)"
         r"(?: an?| your| the| full| you)* refunds?\b|erstattungsfähig|geld[- ]zurück|geld wieder|(?:rück)?erstattung (?:erhalten|bekommen)|(?:voll|vollständig|komplett) erstattet"
         r"|volle (?:rück)?erstattung",
-        r"refund|reimburs|money back|erstatt|geld zurück|we return (?:your|the) money",
+        r"refund|reimburs|money back|(?:rück)?erstatt|geld zurück|we return (?:your|the) money",
     ),
     _term(
         "not refundable",

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 ANY_CURRENCY = "*"  # a source that names none
-NUMBER = r"\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d{1,2})?(?!\d)|\d+(?:[.,]\d+)?"
+NUMBER = r"(?>\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3}){1,5}(?!\d)(?:[.,]\d{1,2})?(?!\d)|\d+(?:[.,]\d+)?)"
 
 _WORDS = {
     **{
@@ -29,19 +29,33 @@ _WORDS = {
             ["zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"], 2
         )
     },
-    "fourteen": 14,
-    "vierzehn": 14,
-    "fifteen": 15,
-    "fünfzehn": 15,
+    **{
+        word: n
+        for n, word in enumerate(
+            ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"], 13
+        )
+    },
+    **{f"{unit}zehn": n for n, unit in enumerate(["drei", "vier", "fünf", "sech", "sieb", "acht", "neun"], 13)},
     "hundred": 100,
     "hundert": 100,
     "zwo": 2,
     "dreissig": 30,
 }
-_FOLDED = {word.casefold(): value for word, value in _WORDS.items()}
-WORD_NUMBERS = frozenset(_WORDS)
+_ONES = {"ein": 1, **{word: value for word, value in _WORDS.items() if value < 10}}
+_TENS = {word: value for word, value in _WORDS.items() if value in range(20, 100, 10)}
+_JOINED = {
+    **{f"{one}und{ten}": n + tens for one, n in _ONES.items() for ten, tens in _TENS.items()},
+    **{f"{one}hundert": 100 * n for one, n in _ONES.items()},
+}
+_FOLDED = {word.casefold(): value for word, value in ({"a": 1, "one": 1} | _WORDS | _JOINED).items()}
+WORD_NUMBERS = frozenset(_WORDS) | frozenset(_JOINED)
 BLANK = "\x00"  # stands in place of what is not to be read
-_WORD_NUMBER = re.compile(r"(?<!\w)(?:" + "|".join(sorted(_WORDS, key=len, reverse=True)) + r")(?!\w)", re.IGNORECASE)
+_ONE_OF_ONES = "|".join(_ONES)
+_WORD_NUMBER = re.compile(
+    rf"(?<!\w)(?:(?:{_ONE_OF_ONES})und(?:{'|'.join(_TENS)})|(?:{_ONE_OF_ONES})hundert|(?:a|one|{_ONE_OF_ONES})[ -]hundred"
+    rf"|(?:{'|'.join(_TENS)})[ -](?:one|{_ONE_OF_ONES})|{'|'.join(sorted(_WORDS, key=len, reverse=True))})(?!\w)",
+    re.IGNORECASE,
+)
 
 
 def in_digits(text: str) -> str:
@@ -51,8 +65,12 @@ def in_digits(text: str) -> str:
 
 def _digits(match: re.Match[str]) -> str:
     """Letters such as "ı" match without being any that fold to ours: they stay."""
-    value = _FOLDED.get(match[0].casefold())
-    return match[0] if value is None else str(value).rjust(len(match[0]), BLANK)
+    parts = [_FOLDED.get(part) for part in re.split("[ -]", match[0].casefold())]
+    if None in parts:
+        return match[0]
+    first, last = parts[0] or 0, parts[-1] or 0
+    value = first if len(parts) == 1 else first * last if last == 100 else first + last
+    return str(value).rjust(len(match[0]), BLANK)
 
 
 def numbers(text: str) -> frozenset[Decimal]:
@@ -76,25 +94,48 @@ def numbers(text: str) -> frozenset[Decimal]:
 
 _ONE, _CENT = Decimal(1), Decimal("0.01")
 _DOLLARS = tuple((code, _ONE) for code in ("USD", "CAD", "AUD"))
-_CODES = ["EUR", "USD", "GBP", "CHF", "JPY", "CAD", "AUD", "SEK", "NOK", "DKK", "PLN", "CZK", "INR"]
+_CODES = [
+    "EUR",
+    "USD",
+    "GBP",
+    "CHF",
+    "JPY",
+    "CAD",
+    "AUD",
+    "SEK",
+    "NOK",
+    "DKK",
+    "PLN",
+    "CZK",
+    "INR",
+    "CNY",
+    "HUF",
+    "TRY",
+]
 CURRENCY: dict[str, tuple[tuple[str, Decimal], ...]] = {
     **{code.casefold(): ((code, _ONE),) for code in _CODES},
     **dict.fromkeys(("€", "euro", "euros"), (("EUR", _ONE),)),
     **dict.fromkeys(("$", "us$", "dollar", "dollars"), _DOLLARS),
     **dict.fromkeys(("£", "pound", "pounds"), (("GBP", _ONE),)),
     **dict.fromkeys(("fr", "sfr", "franken", "francs"), (("CHF", _ONE),)),
-    "¥": (("JPY", _ONE),),
-    "₹": (("INR", _ONE),),
+    **dict.fromkeys(("¥", "yen"), (("JPY", _ONE),)),
+    **dict.fromkeys(("₹", "rupees"), (("INR", _ONE),)),
+    **dict.fromkeys(("zł", "zloty"), (("PLN", _ONE),)),
+    "kr": tuple((code, _ONE) for code in ("SEK", "NOK", "DKK")),
+    "₺": (("TRY", _ONE),),
     **{word: (("EUR", _CENT), *((code, _CENT) for code, _ in _DOLLARS)) for word in ("cent", "cents", "ct")},
 }
-CURRENCY_SIGN = r"US\$|[€$£¥₹]|\b(?:" + "|".join([*_CODES, "Fr", "SFr"]) + r")\b\.?"
+CURRENCY_SIGN = r"US\$|[€$£¥₹₺]|\b(?:" + "|".join([*_CODES, "Fr", "SFr"]) + r")\b\.?"
 CURRENCY_WORD = (
-    r"[€$£¥₹]|(?:"
+    r"[€$£¥₹₺]|(?:"
     + "|".join(sorted((word for word in CURRENCY if word[0].isalpha() and word != "us$"), key=len, reverse=True))
     + r")\b"
 )
-SCALES = {"k": 1000, "thousand": 1000, "tsd": 1000, "m": 10**6, "million": 10**6, "mio": 10**6}
-SCALE = r"(?:k|thousand|tsd\.?|million|mio\.?|m)\b"
+SCALES = {
+    **dict.fromkeys(("k", "thousand", "tausend", "tsd"), 1000),
+    **dict.fromkeys(("m", "million", "millionen", "mio"), 10**6),
+}
+SCALE = r"(?:k|thousand|tausend|tsd|million(?:en)?|mio|m)\b\.?"
 
 # --- time ------------------------------------------------------------------------------------------------------------
 

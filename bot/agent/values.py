@@ -53,7 +53,9 @@ def find_values(text: str, *, is_source: bool = False) -> list[Value]:
             groups = [frozenset(forms) for forms in read(match, is_source) if forms]
             if groups:
                 left[start:end] = bytes([1]) * (end - start)
-                start = max(len(plain[:start].rstrip(BLANK)), _after_preposition(match))  # where a number word begins
+                while start and plain[start - 1] == BLANK:  # where a number word begins
+                    start -= 1
+                start = max(start, _after_preposition(match))
                 found += [Value(kind, text[start:end].strip(" .,;:-\n"), forms, start) for forms in groups]
     return sorted(found, key=lambda each: each.at)
 
@@ -66,6 +68,13 @@ def _after_preposition(match: re.Match[str]) -> int:
     return match.end("before") if match.groupdict().get("before") else 0
 
 
+def bare(text: str) -> str:
+    """The text without what shows it or is not seen: emphasis, marks of code, invisible characters, spaces of other widths, escapes of JSON."""
+    if "\\u" in text:
+        text = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+    return _WIDE_BLANK.sub(" ", _EMPHASIS.sub("", text))
+
+
 def money(amount: Decimal, currency: str) -> Form:
     return ("money", currency, amount.normalize())
 
@@ -76,6 +85,12 @@ def host_and_path(url: str) -> str:
     return re.split(r"[?#]", bare, maxsplit=1)[0].rstrip("/.,;:!)")
 
 
+_ESCAPED = re.compile(r"\\u(?!00[0-7])([0-9a-fA-F]{4})")
+_EMPHASIS = re.compile(
+    r"\*{2,}|(?<!\d)\*|\*(?!\d)|`|~~|(?<!\w)_+|(?<=\w)_+(?!\w)|</?(?:b|i|u|em|strong|span)>|[\u00ad\u200b-\u200f\u2060\ufeff\ufe0f\u20e3]",
+    re.IGNORECASE,
+)
+_WIDE_BLANK = re.compile(r"[^\S\n\t ]|&nbsp;")
 _NUMBER_START = re.compile(r"(?<![\w.,/])\d")
 _NOT_VALUES = re.compile(
     r"\[\d{1,3}(?:\s*,\s*\d{1,3})*\]|^[ \t>*-]*\d{1,2}[.)](?=\s)(?!\s*(?:" + MONTH + r")\b)", re.MULTILINE
@@ -90,7 +105,7 @@ def _email(match: re.Match[str], is_source: bool) -> Iterator[set[Form]]:
 
 def _url(match: re.Match[str], is_source: bool) -> Iterator[set[Form]]:
     """A source stands for the pages above it, too."""
-    parts = host_and_path(match[0]).split("/")
+    parts = host_and_path(match[0]).split("/", _URL_PARTS)
     yield {("url", "/".join(parts[:count])) for count in range(1 if is_source else len(parts), len(parts) + 1)}
 
 
@@ -197,7 +212,7 @@ def _reference(match: re.Match[str], is_source: bool) -> Iterator[set[Form]]:
 
 
 _RANGE = r"\s?(?:-|–|—|\bto\b|\bbis\b|\bor\b|\boder\b|\band\b|\bund\b)\s?"
-_TO = rf"(?P<number>{NUMBER})(?:,-)?(?:{_RANGE}(?P<to>{NUMBER}))?"
+_TO = rf"(?P<number>{NUMBER})(?:[.,][-–—]{{1,2}})?(?:{_RANGE}(?P<to>{NUMBER}))?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th|\.)?"
 _FIRST = rf"(?:(?P<first>\d{{1,2}})(?:st|nd|rd|th|\.)?(?:{_RANGE}))?"
 _HALF = r"(?P<half>[ap]\.?m\b\.?|Uhr\b|o['’]clock\b)"
@@ -208,6 +223,7 @@ _CALLED = re.compile(
     r"rechnungsnummer)\.?\s+(?:number |code |no\.? |nr\.? |nummer |id )?(?:is |lautet |ist )?$",
     re.IGNORECASE,
 )
+_URL_PARTS = 12  # what is deeper counts as one
 _URL_END = r"[^\s<>\"'`\x00)\]]"
 _ONE_OF = r"(?:an?|one|einem?|einer|eines|einen|eine|ein)"
 _DEADLINE = r"\b(?:within|in|after|for|up to|innerhalb|binnen|nach|für)\s+(?:of\s+)?(?:von\s+)?"
@@ -234,7 +250,7 @@ _KINDS = (
         _url,
     ),
     _kind("date", r"(?<!\d)(\d{4})-(\d{2})-(\d{2})(?!\d)", _iso),
-    _number("date", r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})(?![\d.]\d|\d)", _numeric),
+    _number("date", r"(\d{1,2})([./-]) ?(\d{1,2})\2 ?(\d{4}|\d{2})(?![\d.]\d|\d)", _numeric),
     _kind("date", r"\b(?:am|vom|bis|ab|zum|seit|der|den|dem)\s+(\d{1,2})\.(\d{1,2})\.(?!\d)", _short),
     _number("date", rf"{_FIRST}{_DAY}\s+(?:of\s+)?(?P<month>{MONTH})\b\.?{_YEAR}", _worded, re.UNICODE),
     _kind("date", rf"\b(?P<month>{MONTH})\b\.?\s+{_FIRST}{_DAY}(?![\d:%]){_YEAR}", _worded, re.UNICODE),

@@ -12,7 +12,10 @@ def run_backup(arguments: argparse.Namespace) -> int:
     from bot.store.keyring import KEYRING
 
     data = data_folder(arguments.config)
-    _tell(backup.backup(data, _folder(arguments)), f"Backed up to {arguments.folder}")
+    made = backup.backup(data, _folder(arguments))
+    _tell(made, f"Backed up to {arguments.folder}")
+    if made.is_new_keyring:
+        say(f"{data / KEYRING} was made now: sealed backups from before need the keyring they were made with.")
     say(
         f"It is sealed, and opens with {data / KEYRING} alone. Keep the newest copy of that file, elsewhere than the backups."
     )

@@ -50,6 +50,13 @@ def _show(found: Mapping[str, Any], told: list[dict[str, Any]]) -> None:
         say(f"  version {each['version'][:12]}  since {when(each['first_ms'])}, {until}")
     if not told:
         say("Nobody was answered from it in that time.")
+    if found.get("is_more"):
+        last = datetime.fromtimestamp(told[-1]["at_ms"] / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S") if told else ""
+        say(
+            f"These are the oldest; there are more. Go on with: --since {last}"
+            if last
+            else "There are more: narrow it."
+        )
     for each in told:
         state = "stands still" if each["is_current"] else "stands no longer"
         out.print(safe(f"{when(each['at_ms'])}  {each['name'] or each['who'] or 'unknown'}  {each['channel']}", "bold"))

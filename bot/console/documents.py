@@ -113,10 +113,11 @@ class Documents:
             was_there = await asyncio.to_thread(shelf.taken, self._folder, ready.name)
             if not is_replacing and was_there:
                 raise Refused("exists", f"There is a document {shelf.shown(ready.name)} already.")
-            await self._record(signed, "document replaced" if was_there else "document uploaded", ready.name)
-            await asyncio.to_thread(shelf.keep, self._folder, ready, is_replacing=is_replacing)
+            action = "document replaced" if was_there else "document uploaded"
+            await self._record(signed, action, was_there or ready.name)
+            kept = await asyncio.to_thread(shelf.keep, self._folder, ready, is_replacing=is_replacing)
         await self._sync()
-        return told({"name": ready.name, "shown": shelf.shown(ready.name)})
+        return told({"name": kept, "shown": shelf.shown(kept)})
 
     async def deleted(self, signed: Signed, request: web.Request) -> web.StreamResponse:
         require(signed.operator, Right.MANAGE_KNOWLEDGE)

@@ -101,6 +101,7 @@ class Hub:
 
     def leave(self, screen: Screen) -> None:
         self._screens.pop(screen, None)
+        self._forget_new(screen)
 
     async def open(self, screen: Screen, conversation: str) -> bool:
         """From now on this console is told what happens there; first the newest of it. False where there is no such conversation."""
@@ -186,11 +187,15 @@ class Hub:
 
     async def _catch_up(self) -> None:
         """Whoever was away for a moment misses no notice; a page shows each of them once."""
-        new, self._new = self._new, []
         since = self._clock.now_ms() - RECENT_MS
-        for screen in new:
-            for notice in await self._views.notices(screen.operator.id, since):
+        while self._new:
+            screen = self._new[0]
+            for notice in await self._views.notices(screen.operator.id, since):  # else at the next time
                 screen.send(frames.notice(notice))
+            self._forget_new(screen)
+
+    def _forget_new(self, screen: Screen) -> None:
+        self._new = [each for each in self._new if each is not screen]
 
     def _broadcast(self, frame: bytes) -> None:
         for screen in list(self._screens):

@@ -73,6 +73,8 @@ class Presences:
     async def _part(self) -> None:
         over = self._clock.monotonic() - GRACE_S
         for id_, at in [(id_, at) for id_, at in self._left_at.items() if at <= over]:
+            if self._left_at.get(id_) != at:  # back, while others were looked after
+                continue
             await self._operators.go(id_)
             if self._left_at.get(id_) == at:
                 del self._left_at[id_]

@@ -36,6 +36,7 @@ from bot.knowledge.sources import (
 UPLOADS: Final = "uploads"
 ORIGINALS: Final = ".originals"
 NAME_CHARS: Final = 100
+STEM_BYTES: Final = 190  # with all that is added to it, a file system takes the name
 _PDF: Final = b"%PDF-"
 _ZIP: Final = b"PK\x03\x04"
 _WORD: Final = b"word/document.xml"
@@ -119,8 +120,9 @@ def sanitised(name: str) -> str:
     stem, dot, suffix = " ".join(kept.split()).strip(". ").rpartition(".")
     if not dot:
         stem, suffix = suffix, ""
-    stem = stem.encode()[: NAME_CHARS * 2].decode(errors="ignore")[:NAME_CHARS].strip(". ") or "document"
-    return f"{stem}.{suffix[:10]}" if suffix else stem
+    stem = stem.encode()[:STEM_BYTES].decode(errors="ignore")[:NAME_CHARS].strip(". ") or "document"
+    suffix = suffix[:10].strip()
+    return f"{stem}.{suffix}" if suffix else stem
 
 
 def examined(given: Given, data: bytes, room: ReadingRoom) -> Ready:
@@ -132,27 +134,34 @@ def examined(given: Given, data: bytes, room: ReadingRoom) -> Ready:
     return _text(name, given, data) if kind is None else _unpacked(name, given, data, kind, room)
 
 
-def keep(folder: Path, ready: Ready, *, is_replacing: bool) -> None:
-    """Whole or not at all. Raises Refused("exists") where there is one of that name and it is not to be replaced, and for a full disk."""
-    if not is_replacing and taken(folder, ready.name):
+def keep(folder: Path, ready: Ready, *, is_replacing: bool) -> str:
+    """Whole or not at all; what is replaced keeps its name. Returns the name. Raises Refused("exists") where there is one of that name and it
+    is not to be replaced, and for a full disk."""
+    there = taken(folder, ready.name)
+    if there and not is_replacing:
         raise Refused("exists", f"There is a document {shown(ready.name)} already.")
+    name = there or ready.name
+    first = folder / ORIGINALS / shown(name)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if ready.original_name:
-            (folder / ORIGINALS).mkdir(exist_ok=True, mode=0o700)
-            _write(folder / ORIGINALS / ready.original_name, ready.original)
-        _write(folder / ready.name, ready.data)
+            first.parent.mkdir(exist_ok=True, mode=0o700)
+            _write(first, ready.original)
+        _write(folder / name, ready.data)
+        if not ready.original_name:
+            first.unlink(missing_ok=True)
     except OSError as error:
+        if not there:
+            first.unlink(missing_ok=True)
         why = (error.strerror or type(error).__name__).lower()
-        raise Refused("not_kept", f"{shown(ready.name)} could not be written to the data folder: {why}.") from error
+        raise Refused("not_kept", f"{shown(name)} could not be written to the data folder: {why}.") from error
+    return name
 
 
-def taken(folder: Path, name: str) -> bool:
-    """Whatever the case of its letters."""
-    try:
-        return name.lower() in (each.lower() for each in os.listdir(folder))
-    except FileNotFoundError:
-        return False
+def taken(folder: Path, name: str) -> str:
+    """What a document of that name is called there, whatever the case of its letters; "" where there is none."""
+    held = _names(folder)
+    return name if name in held else next((each for each in held if each.lower() == name.lower()), "")
 
 
 def delete(folder: Path, name: str) -> None:
@@ -177,9 +186,20 @@ def shown(name: str) -> str:
 
 def _own(folder: Path, name: str) -> Path:
     """One that lies in the folder itself: a name never leads out of it."""
-    if name != sanitised(name) or not (folder / name).is_file():
+    if name.startswith(".") or name not in _names(folder) or not _is_plain(folder / name):
         raise Refused("no_document", "This document is not among the uploads (any more).")
     return folder / name
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _names(folder: Path) -> Sequence[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return ()
 
 
 def _source(each: Configured, data: Path) -> Source:

@@ -41,8 +41,10 @@ class Sockets:
         signed = await self._room.signing.session(token)
         if signed is None or not signed.operator.may(Right.SEE):
             raise Refused("signed_out", "Your session is over. Sign in again.")
-        await self._presences.arrive(signed.operator)  # before the page hears that it is connected, and asks who it is
         try:
+            await self._presences.arrive(
+                signed.operator
+            )  # before the page hears that it is connected, and asks who it is
             return await self._serve(request, signed.operator, token)
         finally:
             self._presences.leave(signed.operator)

@@ -61,6 +61,7 @@ _KEEP: Final = """
 _DROP: Final = "DELETE FROM gap_drafts WHERE gap_id = :gap"
 _STATE: Final = """
     UPDATE gaps SET state = :state, document = :document, decided_by = :by, decided_ms = :now WHERE id = :gap"""
+_DECIDED: Final = "SELECT state, document FROM gaps WHERE id = :gap"
 _NAME: Final = "UPDATE gaps SET document = :document WHERE id = :gap AND state = 'drafted'"
 _MAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 _NUMBER: Final = re.compile(r"(?<![\w.])\+?\d[\d ()/-]{6,20}\d(?!\w)")
@@ -81,6 +82,7 @@ class Drafting:
         self._clock = clock
         self._chains = chains
         self._folder = folder
+        self._accepting = asyncio.Lock()
 
     async def draft(self, id_: str, by: str) -> dict[str, Any]:
         """Writes a draft, in the place of an earlier one. Returns the gap with it. Raises Refused."""
@@ -91,15 +93,23 @@ class Drafting:
         asked, answers = await self._material(asks)
         written, model = await self._written(gap["agent"], asked, answers)
         conversations = frozenset(row[0] for row in asks)
-        await self._store.run(keep, gap["id"], written.title, written.text, model, conversations, by, self._now())
+        before = (gap["state"], gap["document"])
+        await self._store.run(
+            keep, gap["id"], written.title, written.text, model, conversations, before, by, self._now()
+        )
         return await shown(self._store.read, gap["id"])
 
     async def accept(self, id_: str, by: str, title: str = "", text: str = "") -> dict[str, Any]:
         """The draft, or what was made of it, becomes a document among the uploads, and the gap is closed. Which file it will be is on record
-        before it is written, so that it is safe to repeat. Raises Refused or DataError."""
+        before it is written, so that it is safe to repeat. Two at once are one after the other. Raises Refused or DataError."""
+        async with self._accepting:
+            return await self._accept(id_, by, title, text)
+
+    async def _accept(self, id_: str, by: str, title: str, text: str) -> dict[str, Any]:
         gap = await shown(self._store.read, id_)
         draft = gap["draft"]
         if draft is None and gap["state"] == "closed" and gap["document"]:
+            await self._refuse_other(gap["document"], text)
             return gap
         if draft is None:
             raise Refused("no_draft", f"This gap has no draft yet: frontdesk knowledge gaps draft {gap['id'][:12]}")
@@ -109,13 +119,24 @@ class Drafting:
         title = " ".join(title.split())[:TITLE_CHARS]
         try:
             name = gap["document"] or await asyncio.to_thread(_free, self._folder, f"{_slug(title)}-{gap['id'][:8]}")
-            await self._store.run(lambda cursor: cursor.execute(_NAME, {"gap": gap["id"], "document": name}))
+            await self._store.run(call, gap["id"], name)
             await asyncio.to_thread(_write, self._folder / name, document(title, text))
         except OSError as error:
             what = f"{self._folder} cannot be written ({error.strerror})"
             raise DataError(f"{what}. Give this account the folder and try again.") from error
         await self._store.run(close, gap["id"], name, by, self._now())
         return await shown(self._store.read, gap["id"])
+
+    async def _refuse_other(self, name: str, text: str) -> None:
+        """Whoever wrote something else than what was accepted hears that it is not what stands there."""
+        try:
+            there = await asyncio.to_thread((self._folder / name).read_text, encoding="utf-8")
+        except OSError:
+            there = ""
+        if text.strip() not in there:
+            raise Refused(
+                "no_draft", f"This was accepted a moment ago, as {name}. Your text is not in it: change that document."
+            )
 
     async def close(self, id_: str, by: str) -> dict[str, Any]:
         """There is nothing to write. It is open again once somebody asks it again."""
@@ -219,16 +240,31 @@ def keep(
     text: str,
     model: str,
     conversations: frozenset[str],
+    before: tuple[str, str],
     by: str,
     now_ms: int,
 ) -> None:
-    """Raises Refused where one of the conversations that it was written from has been erased meanwhile."""
+    """`before`: state and document of the gap when the draft was begun. Raises Refused where somebody has decided about it since, or one of
+    the conversations that it was written from has been erased."""
+    if cursor.fetch(_DECIDED, {"gap": gap}) != [before]:
+        raise Refused(
+            "decided",
+            "Somebody has decided about this gap meanwhile. Look at it again, and draft anew if it is still wanted.",
+        )
     for conversation in conversations:
         if not cursor.fetch(_STILL, {"gap": gap, "conversation": conversation}):
             raise Refused("no_gap", "What was asked there was erased meanwhile. Try again.")
     cursor.execute(_KEEP, {"gap": gap, "title": title, "text": text, "model": model, "now": now_ms})
     cursor.execute(_STATE, {"gap": gap, "state": "drafted", "document": "", "by": by, "now": now_ms})
     audit.append(cursor, by, "gap drafted", gap, now_ms, model)
+
+
+def call(cursor: Cursor, gap: str, document: str) -> None:
+    """Puts on record which file it will be. Raises Refused where the draft is gone."""
+    if not cursor.execute(_NAME, {"gap": gap, "document": document}):
+        raise Refused(
+            "no_draft", "What this was written from was erased, or the gap closed, meanwhile. Look at it again."
+        )
 
 
 def close(cursor: Cursor, gap: str, document: str, by: str, now_ms: int) -> None:

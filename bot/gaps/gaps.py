@@ -62,10 +62,14 @@ class Gaps:
         DataError."""
         from bot.knowledge import recalls
 
-        found = await recalls.report(self._store.read, arguments)
-        document = found["document"]
-        told = recalls.compared(found["told"], await asyncio.to_thread(passages_of, self._index, document))
-        now = self._clock.now_ms()
+        now, offset, is_more = self._clock.now_ms(), 0, True
+        old: list[Mapping[str, Any]] = []
+        while is_more:
+            found = await recalls.report(self._store.read, arguments, offset)
+            document, is_more = found["document"], found["is_more"]
+            old += recalls.outdated(found["told"])
+            offset += recalls.LIMIT
+        told = await asyncio.to_thread(lambda: recalls.compared(old, passages_of(self._index, document)))
 
         def unit(cursor: Cursor) -> int:
             new = recalls.queue(cursor, document, told, now)

@@ -35,7 +35,7 @@ class Notice:
     case: str
     what: str
     who: str  # the operator's name as people read it
-    at_ms: int
+    at_ms: int  # when it was told
 
     @property
     def text(self) -> str:

@@ -61,7 +61,8 @@ _RUNG: Final = "UPDATE notices SET is_rung = 1 WHERE conversation_id = :conversa
 _OF_OPERATOR: Final = f"SELECT {_COLUMNS} FROM notices WHERE operator = :operator AND at_ms >= :since AND is_rung = 1 ORDER BY at_ms, number"
 _TO_PLACE: Final = f"""
     SELECT {_COLUMNS} FROM notices
-    WHERE conversation_id = :conversation AND number > :after AND case_id = :case AND at_ms >= :since ORDER BY number LIMIT :limit"""
+    WHERE conversation_id = :conversation AND number > :after AND case_id = :case AND at_ms >= :since
+      AND operator IN (SELECT id FROM operators WHERE is_disabled = 0 AND is_absent = 0) ORDER BY number LIMIT :limit"""
 _WATCH: Final = """
     INSERT INTO watchers (conversation_id, operator, seen_seq, logged)
     VALUES (:conversation, :operator, (SELECT coalesce(max(seq), 0) FROM messages WHERE conversation_id = :conversation),
@@ -72,7 +73,7 @@ _WATCHED: Final = "SELECT DISTINCT conversation_id FROM watchers"
 _WATCHED_OF: Final = "SELECT DISTINCT conversation_id FROM watchers WHERE conversation_id IN ({marks})"
 _RINGING_OF: Final = "SELECT DISTINCT conversation_id FROM notices WHERE is_rung = 0 AND conversation_id IN ({marks})"
 _RINGING: Final = "SELECT DISTINCT conversation_id FROM notices WHERE is_rung = 0"
-_NAME: Final = re.compile(r"(?<![\w@.])@([a-z][a-z0-9._-]{0,63})", re.IGNORECASE)
+_NAME: Final = re.compile(r"(?<![\w@.])@([a-zA-Z][a-zA-Z0-9._-]{0,63}+)(?!\w)")
 
 
 class Watching:
@@ -189,8 +190,10 @@ def name_in_note(
     cursor: Cursor, text: str, writer: Operator, conversation: str, case: str, note: str, now_ms: int
 ) -> int:
     """A note calls the operators that it names (`@ben.miller`), whether or not they watch. Returns how many."""
-    wanted = {found[1].lower().rstrip("._-") for found in _NAME.finditer(text)}
-    named = [each for each in operators(cursor) if each.name in wanted and each.may(Right.SEE)] if wanted else []
+    written = [found[1].lower() for found in _NAME.finditer(text)]
+    people = {each.name: each for each in operators(cursor)} if written else {}
+    wanted = {name if name in people else name.rstrip("._-") for name in written}
+    named = [each for each in people.values() if each.name in wanted and each.may(Right.SEE)]
     called = [each.id for each in named if each.id != writer.id][:NAMED_MOST]
     for operator in called:
         _add(cursor, Notice(conversation, 0, operator, note, case, NAMED, shown(writer.name), now_ms))
@@ -201,7 +204,7 @@ def tell(cursor: Cursor, conversation: str, now_ms: int) -> Told:
     """Notices for what happened since each watcher was told last; and all that no console has been told."""
     told = Told()
     for operator, seen, logged, burst in cursor.fetch(_WATCHERS, {"conversation": conversation}):
-        told.is_more |= _tell_one(cursor, conversation, operator, seen, logged, burst)
+        told.is_more |= _tell_one(cursor, conversation, operator, (seen, logged, burst), now_ms)
     told.notices = [Notice(*row) for row in cursor.fetch(_TO_RING, {"conversation": conversation})]
     if told.notices:
         cursor.execute(_RUNG, {"conversation": conversation})
@@ -211,7 +214,7 @@ def tell(cursor: Cursor, conversation: str, now_ms: int) -> Told:
 
 
 def to_place(cursor: Cursor, conversation: str, case: str, after: int, since_ms: int) -> list[Notice]:
-    """What the thread of this case does not show yet, in order."""
+    """What the thread of this case does not show yet, in order. Whose account is shut meanwhile is called no more."""
     where: dict[str, Value] = {"conversation": conversation, "case": case, "after": after, "since": since_ms}
     return [Notice(*row) for row in cursor.fetch(_TO_PLACE, {**where, "limit": AT_ONCE})]
 
@@ -228,8 +231,9 @@ class _Thing:
     is_talk: bool
 
 
-def _tell_one(cursor: Cursor, conversation: str, operator: str, seen: int, logged: str, burst: int) -> bool:
-    """Returns whether there is more."""
+def _tell_one(cursor: Cursor, conversation: str, operator: str, so_far: tuple[int, str, int], now_ms: int) -> bool:
+    """Returns whether there is more. A notice is of now, when it is told: what happened before a long pause still reaches a console."""
+    seen, logged, burst = so_far
     where: dict[str, Value] = {"conversation": conversation, "limit": AT_ONCE}
     said = cursor.fetch(_SAID, {**where, "after": seen})
     done = cursor.fetch(_DONE, {**where, "after": logged})
@@ -240,7 +244,8 @@ def _tell_one(cursor: Cursor, conversation: str, operator: str, seen: int, logge
             continue
         if is_here and (not thing.is_talk or thing.at_ms - now_burst >= QUIET_MS):
             who = _name(cursor, thing.who)
-            _add(cursor, Notice(conversation, 0, operator, thing.cause, thing.case, thing.what, who, thing.at_ms))
+            at_ms = max(now_ms, thing.at_ms)
+            _add(cursor, Notice(conversation, 0, operator, thing.cause, thing.case, thing.what, who, at_ms))
         now_burst = max(now_burst, thing.at_ms)
     if (now_seen, now_logged, now_burst) != (seen, logged, burst):
         where = {"conversation": conversation, "operator": operator}

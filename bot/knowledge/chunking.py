@@ -25,11 +25,11 @@ class Piece:
     text: str
 
 
-def pieces(title: str, blocks: Sequence[Block]) -> list[Piece]:
-    """The passages of a document called `title`, front to back."""
+def pieces(title: str, blocks: Sequence[Block], most: int = MOST_CHARS) -> list[Piece]:
+    """The passages of a document called `title`, front to back, each of at most `most` characters where it is no code."""
     found = []
     for path, section in _sections(title, blocks):
-        found += [Piece(path, text) for text in _pack_section(section)]
+        found += [Piece(path, text) for text in _pack_section(section, most)]
     return found
 
 
@@ -71,9 +71,9 @@ def _path_text(title: str, path: Iterable[tuple[int, str]]) -> str:
     return SEPARATOR.join(names if names[:1] == [title] else [title, *names])
 
 
-def _pack_section(section: Sequence[Block]) -> list[str]:
-    units = [unit for group in _groups(section) for unit in _split_group(group)]
-    return _pack(units, "\n\n", LEAST_CHARS)
+def _pack_section(section: Sequence[Block], most: int) -> list[str]:
+    units = [unit for group in _groups(section) for unit in _split_group(group, most)]
+    return _pack(units, "\n\n", most, LEAST_CHARS)
 
 
 def _groups(section: Sequence[Block]) -> list[list[Block]]:
@@ -89,61 +89,61 @@ def _groups(section: Sequence[Block]) -> list[list[Block]]:
     return groups
 
 
-def _split_group(group: Sequence[Block]) -> list[str]:
+def _split_group(group: Sequence[Block], most: int) -> list[str]:
     whole = "\n\n".join(block.text for block in group)
-    if len(whole) <= MOST_CHARS:
+    if len(whole) <= most:
         return [whole]
-    parts = [part for block in group for part in _split_block(block)]
+    parts = [part for block in group for part in _split_block(block, most)]
     if len(group) > 1 and len(parts[0]) + len(parts[1]) <= MOST_CODE_CHARS:
         return [f"{parts[0]}\n\n{parts[1]}", *parts[2:]]
     return parts
 
 
-def _split_block(block: Block) -> list[str]:
-    if len(block.text) <= (MOST_CODE_CHARS if block.kind is Kind.CODE else MOST_CHARS):
+def _split_block(block: Block, most: int) -> list[str]:
+    if len(block.text) <= (MOST_CODE_CHARS if block.kind is Kind.CODE else most):
         return [block.text]
     match block.kind:
         case Kind.CODE:
-            return _split_code(block.text)
+            return _split_code(block.text, most)
         case Kind.TABLE:
-            return _split_table(block.text)
+            return _split_table(block.text, most)
         case Kind.LIST:
-            return _pack(_divide(list_items(block.text), str.splitlines), "\n")
+            return _pack(_divide(list_items(block.text), str.splitlines, most), "\n", most)
         case _:
-            return _pack(_divide(sentences(block.text), str.split), " ")
+            return _pack(_divide(sentences(block.text), str.split, most), " ", most)
 
 
-def _split_code(text: str) -> list[str]:
+def _split_code(text: str, most: int) -> list[str]:
     """Between lines, each piece fenced as the whole was."""
     fence, *lines = text.split("\n")
     mark = fence.strip()[:3]
     if lines and lines[-1].strip().startswith(mark):
         lines.pop()
-    return [f"{fence}\n{part}\n{mark}" for part in _pack(_divide(lines, str.split), "\n", most=MOST_CODE_CHARS)]
+    return [f"{fence}\n{part}\n{mark}" for part in _pack(_divide(lines, str.split, most), "\n", MOST_CODE_CHARS)]
 
 
-def _split_table(text: str) -> list[str]:
+def _split_table(text: str, most: int) -> list[str]:
     """Between rows, each piece under the table's head."""
     head, rows = text.split("\n")[:2], text.split("\n")[2:]
-    if sum(map(len, head)) > MOST_CHARS // 3:
+    if sum(map(len, head)) > most // 3:
         head, rows = [], [*head, *rows]
-    packed = _pack(_divide(rows, str.split), "\n", most=MOST_CHARS - sum(map(len, head)))
+    packed = _pack(_divide(rows, str.split, most), "\n", most - sum(map(len, head)))
     return ["\n".join([*head, part]) for part in packed]
 
 
-def _divide(parts: Iterable[str], divide: Callable[[str], list[str]]) -> Iterator[str]:
+def _divide(parts: Iterable[str], divide: Callable[[str], list[str]], most: int) -> Iterator[str]:
     """Parts no longer than a passage: longer ones are divided, at last between characters."""
     for part in parts:
-        if len(part) <= MOST_CHARS:
+        if len(part) <= most:
             yield part
         elif divide is not str.split:
-            yield from _pack(_divide(divide(part), str.split), "\n")
+            yield from _pack(_divide(divide(part), str.split, most), "\n", most)
         else:
-            words = (word[at : at + MOST_CHARS] for word in part.split() for at in range(0, len(word), MOST_CHARS))
-            yield from _pack(words, " ")
+            words = (word[at : at + most] for word in part.split() for at in range(0, len(word), most))
+            yield from _pack(words, " ", most)
 
 
-def _pack(parts: Iterable[str], glue: str, least: int = 0, most: int = MOST_CHARS) -> list[str]:
+def _pack(parts: Iterable[str], glue: str, most: int, least: int = 0) -> list[str]:
     """Joins neighbours while they fit into `most`; a last piece shorter than `least` joins the one before."""
     packed: list[str] = []
     for part in parts:

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 VERSION = 3  # of the tables and of what is put into them: raise it when chunking changes, and every index is rebuilt
-CANDIDATES = 50  # how many of the best by words, and by likeness, are compared
+CANDIDATES = 50  # how many of the best by words, and by likeness, are compared with each other
 _BUSY_MS = 5000
 
 _EMBEDDINGS = """
@@ -376,7 +376,8 @@ class IndexReader:
         near: dict[int, float] = {}
         if vector is not None and self._model:
             near = dict(self._opened_vectors().nearest(vector, CANDIDATES, only))
-        hits = [] if question is None else self._words.best(question, max(limit, CANDIDATES), only, near.keys())
+        most = max(limit, CANDIDATES) if near else limit  # words alone look no further than `WordSearch` has to
+        hits = [] if question is None else self._words.best(question, most, only, near.keys())
         if vector is None or not self._model:
             return fuse(hits, near, self._weighing)
         near |= self._opened_vectors().likenesses(vector, [hit.number for hit in hits if hit.number not in near])

@@ -39,15 +39,17 @@ def parts_of(passage: str) -> list[str]:
     return parts if len(parts) <= MOST_JOINED else [passage]
 
 
-def joined(ranked: Sequence[tuple[Row, Fused]], limit: int, most_chars: int) -> list[tuple[Row, Fused]]:
+def joined(
+    ranked: Sequence[tuple[Row, Fused]], limit: int, most_chars: int, most_joined: int = MOST_JOINED
+) -> list[tuple[Row, Fused]]:
     """At most `limit` results within `most_chars`, best first. A passage next to a better one, under the same heading, joins it and takes
-    no place of its own."""
+    no place of its own, up to `most_joined` in one result."""
     groups: list[_Group] = []
     seen: set[str] = set()
     room = most_chars
     for row, fused in ranked:
         text = " ".join(row.text.split()).casefold()
-        group = next((one for one in groups if one.takes(row)), None)
+        group = next((one for one in groups if one.takes(row, most_joined)), None)
         if group is None and len(groups) == limit:
             break
         cost = len(row.text) + (len(row.title) if group is None else len(BETWEEN))
@@ -69,9 +71,9 @@ class _Group:
     rows: list[Row]
     fused: Fused
 
-    def takes(self, row: Row) -> bool:
+    def takes(self, row: Row, most: int) -> bool:
         first, last = self.rows[0], self.rows[-1]
-        is_near = row.number in (first.number - 1, last.number + 1) and len(self.rows) < MOST_JOINED
+        is_near = row.number in (first.number - 1, last.number + 1) and len(self.rows) < most
         return is_near and (row.document, row.title) == (first.document, first.title)
 
     def add(self, row: Row, fused: Fused) -> None:

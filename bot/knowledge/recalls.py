@@ -89,30 +89,33 @@ async def versions_of(read: Read, document: str) -> list[Version]:
     ]
 
 
-async def told(read: Read, document: str, since_ms: int = 0, before: str = "") -> list[Told]:
-    """Every answer that rests on the document, oldest first; `before`: the beginning of a version, of which only older ones count. Raises
-    Refused."""
+async def told(
+    read: Read, document: str, since_ms: int = 0, before: str = "", offset: int = 0
+) -> tuple[list[Told], bool]:
+    """The answers that rest on the document, oldest first, LIMIT of them from `offset` on, and whether there are more; `before`: the beginning
+    of a version, of which only older ones count. Raises Refused."""
     versions = await versions_of(read, document)
-    rows = await read(answers.TOLD, {"document": document, "since": since_ms, "limit": LIMIT})
-    found = [_told(row, versions) for row in rows]
+    rows = await read(answers.TOLD, {"document": document, "since": since_ms, "limit": LIMIT, "offset": offset})
+    found, is_more = [_told(row, versions) for row in rows], len(rows) == LIMIT
     if not before:
-        return found
+        return found, is_more
     limit_ms = _begin_of(versions, before)
     begun = {each.version: each.first_ms for each in reversed(versions)}
-    return [each for each in found if each.at_ms < limit_ms and begun.get(each.version, 0) < limit_ms]
+    return [each for each in found if each.at_ms < limit_ms and begun.get(each.version, 0) < limit_ms], is_more
 
 
-async def report(read: Read, arguments: Mapping[str, object]) -> dict[str, Any]:
-    """As JSON, by `document`, `since_ms` and `before` as a command gives them: the document, its versions, and who was told what. Raises
-    Refused."""
+async def report(read: Read, arguments: Mapping[str, object], offset: int = 0) -> dict[str, Any]:
+    """As JSON, by `document`, `since_ms` and `before` as a command gives them: the document, its versions, who was told what, and whether there
+    is more of that after these. Raises Refused."""
     since = arguments.get("since_ms")
     document = await document_of(read, str(arguments.get("document", "")))
-    found = await told(read, document, since if isinstance(since, int) else 0, str(arguments.get("before", "")))
+    from_ms = since if isinstance(since, int) else 0
+    found, is_more = await told(read, document, from_ms, str(arguments.get("before", "")), offset)
     versions = [
         {name: each for name, each in asdict(version).items() if name != "passages"}
         for version in await versions_of(read, document)
     ]
-    return {"document": document, "versions": versions, "told": [asdict(each) for each in found]}
+    return {"document": document, "versions": versions, "told": [asdict(each) for each in found], "is_more": is_more}
 
 
 def compared(found: Sequence[Mapping[str, Any]], now: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
@@ -123,6 +126,15 @@ def compared(found: Sequence[Mapping[str, Any]], now: Sequence[tuple[str, str]])
         if not each["is_current"] and each["passage"] not in changes:
             changes[each["passage"]] = _changed(each["title"], each["text"], now)
     return [{**each, "changed": changes.get(each["passage"], [])} for each in found]
+
+
+def outdated(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Of what was told, one of each conversation and version that stands no longer."""
+    first: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for each in found:
+        if not each["is_current"]:
+            first.setdefault((each["conversation"], each["version"] or each["passage"]), each)
+    return list(first.values())
 
 
 def sentences(text: str, number: int) -> str:

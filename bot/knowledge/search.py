@@ -12,7 +12,9 @@ from bot.knowledge.words import STOP_WORDS, hinting_words, informative_words, is
 TOKENIZER = "porter unicode61 remove_diacritics 2"
 TITLE_WEIGHT = 3.0  # a word of the heading path counts this many times
 AROUND_WEIGHT = 0.3  # a word of the turns before and after, in a conversation
-CANDIDATES = 24  # how many of BM25's best are looked at for coverage
+CANDIDATES = (
+    24  # how many of BM25's best are looked at for coverage: more change none of the first ten (benchmarks/retrieval)
+)
 SHORTEST_SLIP = 4  # letters of a word in which one may be mistyped
 MOST_SLIPS = (
     3  # unknown words of a question for which a known one is looked for: each is a walk through a part of all words

@@ -21,6 +21,7 @@ Vector = bytes  # little-endian floats of 32 bits, of length 1: what is stored, 
 
 WINDOWS = (64, 1024)  # how many of the nearest are looked at for passages that fulfil a condition, before all are
 _IN = 500  # hashes in one statement
+SLICE = 1000  # embeddings that are taken in at once: nothing else of the process runs while their bytes are joined
 _NEW = "SELECT id, hash, vector FROM embeddings WHERE model = :model AND id > :seen ORDER BY id"
 _ROWS = """
 SELECT number, hash FROM passages JOIN documents USING (path) WHERE hash IN ({hashes}) AND ({condition})
@@ -148,16 +149,26 @@ class NumpyVectors:
         """All embeddings, with those that came since the last call. None: there are none."""
         import numpy
 
-        new = self._connection.execute(_NEW, {"model": self._model, "seen": self._seen}).fetchall()
-        if new:
-            self._seen = new[-1][0]
-            self._width = self._width or len(new[0][2])
-            fitting = [(hash_, vector) for _, hash_, vector in new if len(vector) == self._width]
-            more = numpy.frombuffer(b"".join(vector for _, vector in fitting), "<f4").reshape(len(fitting), -1)
-            self._places.update((hash_, place) for place, (hash_, _) in enumerate(fitting, len(self._hashes)))
-            self._hashes += [hash_ for hash_, _ in fitting]
-            self._parts = [numpy.concatenate([*self._parts, more])]
+        new = self._connection.execute(_NEW, {"model": self._model, "seen": self._seen})
+        while rows := new.fetchmany(SLICE):
+            self._take(rows)
+        if len(self._parts) > 1:
+            self._parts = [numpy.concatenate(self._parts)]
         return self._parts[0] if self._parts else None
+
+    def _take(self, rows: Sequence[tuple[int, str, bytes]]) -> None:
+        """One slice of new embeddings; those of another length than the first are passed over."""
+        import numpy
+
+        self._seen = rows[-1][0]
+        self._width = self._width or len(rows[0][2])
+        fitting = [(hash_, vector) for _, hash_, vector in rows if len(vector) == self._width]
+        if not fitting:
+            return
+        more = numpy.frombuffer(b"".join(vector for _, vector in fitting), "<f4").reshape(len(fitting), -1)
+        self._places.update((hash_, place) for place, (hash_, _) in enumerate(fitting, len(self._hashes)))
+        self._hashes += [hash_ for hash_, _ in fitting]
+        self._parts.append(more)
 
     def _nearest_hashes(self, cosines: "Table", window: int) -> list[str]:
         import numpy

@@ -6,7 +6,7 @@ a process that ends anywhere between leaves a history that the next start comple
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from bot import ids
@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 AT_ONCE: Final = 200  # documents in one unit of work
 CONFIRM_S: Final = 600.0
 
-_NOW: Final = "SELECT document, version, id FROM document_versions WHERE ended_ms IS NULL"
+_NOW: Final = "SELECT document, id FROM document_versions WHERE ended_ms IS NULL"
+_NOW_OF: Final = "SELECT version, id, passages FROM document_versions WHERE document = :document AND ended_ms IS NULL"
+_JOIN: Final = "UPDATE document_versions SET passages = :passages WHERE id = :id"
 _END: Final = "UPDATE document_versions SET ended_ms = :now WHERE id = :id AND ended_ms IS NULL"
 _CONFIRM: Final = "UPDATE document_versions SET last_ms = :now WHERE ended_ms IS NULL AND last_ms < :now"
 _ADD: Final = """
@@ -79,14 +81,15 @@ class Versions:
 
 
 def seen(cursor: Cursor, documents: Sequence[Edition], now_ms: int) -> None:
-    """These stand so now: a version that another took the place of has ended. Safe to repeat."""
-    known = _current(cursor)
+    """These stand so now: a version that another took the place of has ended. A version that was cut into other passages holds both. Safe
+    to repeat."""
     for each in documents:
-        row = known.get(each.document)
-        if row is not None and row[1] == each.version:
+        rows = cursor.fetch(_NOW_OF, {"document": each.document})
+        if rows and rows[0][0] == each.version:
+            _join(cursor, rows[0], each.passages)
             continue
-        if row is not None:
-            cursor.execute(_END, {"id": row[2], "now": now_ms})
+        if rows:
+            cursor.execute(_END, {"id": rows[0][1], "now": now_ms})
         cursor.execute(
             _ADD,
             {
@@ -101,13 +104,16 @@ def seen(cursor: Cursor, documents: Sequence[Edition], now_ms: int) -> None:
         )
 
 
+def _join(cursor: Cursor, row: Row, passages: Sequence[str]) -> None:
+    _, id_, held = row
+    known = set(held.split())
+    if new := [each for each in passages if each not in known]:
+        cursor.execute(_JOIN, {"id": id_, "passages": f" {' '.join([*held.split(), *new])} "})
+
+
 def gone(cursor: Cursor, documents: frozenset[str], now_ms: int) -> None:
     """All but these have vanished; these are confirmed."""
-    for document, row in _current(cursor).items():
+    for document, id_ in cursor.fetch(_NOW):
         if document not in documents:
-            cursor.execute(_END, {"id": row[2], "now": now_ms})
+            cursor.execute(_END, {"id": id_, "now": now_ms})
     cursor.execute(_CONFIRM, {"now": now_ms})
-
-
-def _current(cursor: Cursor) -> Mapping[str, Row]:
-    return {row[0]: row for row in cursor.fetch(_NOW)}

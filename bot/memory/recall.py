@@ -30,18 +30,19 @@ DAY_MS: Final = 86_400_000
 
 @value
 class Limits:
-    """What may be put before a model: characters in all, episodes, facts."""
+    """What may be put before a model: characters in all, episodes, facts; and what being new counts beside the best fit."""
 
     chars: int = 2_400
     episodes: int = 5
     facts: int = 30
+    recency: float = RECENCY
 
 
 def recalled(facts: Sequence[Fact], episodes: Sequence[Episode], asked: str, now_ms: int, limits: Limits) -> Recalled:
     """The entry, within `limits.chars`; empty where there is nothing to say or no room for it."""
     left = limits.chars - len(OPENING) - len(ENDING)
     told = {fact.id: f"- {name_of(fact)}: {plain(fact.value)}" for fact in foremost(facts, asked, limits.facts)}
-    best = ranked(episodes, asked, now_ms)[: limits.episodes]
+    best = ranked(episodes, asked, now_ms, limits.recency)[: limits.episodes]
     cases = {episode.id: f"- {day_of(episode.ended_ms)}: {plain(episode.text)}" for episode in best}
     said = _fitting("Facts:", told, left)
     left -= sum(len(line) + 1 for line in said.values())
@@ -73,7 +74,7 @@ def foremost(facts: Sequence[Fact], asked: str, most: int) -> list[Fact]:
     return sorted(distinct(facts), key=weight, reverse=True)[:most]
 
 
-def ranked(episodes: Sequence[Episode], asked: str, now_ms: int) -> list[Episode]:
+def ranked(episodes: Sequence[Episode], asked: str, now_ms: int, recency: float = RECENCY) -> list[Episode]:
     """Those that have to do with the question, the best first: by BM25 over stems, and how recent they are."""
     scores = bm25([episode.words for episode in episodes], stems(asked))
     best = max(scores, default=0.0)
@@ -83,7 +84,7 @@ def ranked(episodes: Sequence[Episode], asked: str, now_ms: int) -> list[Episode
         age_days = max(0, now_ms - episode.ended_ms) / DAY_MS
         if score > 0 or (episode.ended_ms == newest and age_days <= FRESH_DAYS):
             relevance = score / best if best else 0.0
-            found.append((relevance + RECENCY * 0.5 ** (age_days / HALF_LIFE_DAYS), episode))
+            found.append((relevance + recency * 0.5 ** (age_days / HALF_LIFE_DAYS), episode))
     found.sort(key=lambda each: (-each[0], -each[1].ended_ms, each[1].id))
     return [episode for _, episode in found]
 

@@ -207,7 +207,7 @@ def _identity(work: _Work, who: Known) -> None:
     mine: dict[str, Value] = {"identity": who.id, "pseudonym": work.done.pseudonym}
     for place, sql in _ACTIONS:
         work.run(place, sql, mine)
-    _pay(work, who)
+    work.done.places["spend"] += pay(work.cursor, who.id, work.done.pseudonym)
     held: dict[str, Value] = {"channel": who.channel, "account": who.account, "external": who.external_id}
     work.done.files += [row[0] for row in work.cursor.fetch(_BLOBS, held)]
     work.run("blobs", _DROP_BLOBS, held)
@@ -218,11 +218,11 @@ def _identity(work: _Work, who: Known) -> None:
     work.run("users", "DELETE FROM users WHERE id = :identity", {"identity": who.id})
 
 
-def _pay(work: _Work, who: Known) -> None:
-    """Under the pseudonym; two identities of one person on one day are added up."""
+def pay(cursor: Cursor, identity: str, pseudonym: str) -> int:
+    """What an identity cost stays under the pseudonym; what stands there for the same day is added up. Returns how many rows there were."""
     sums = _SPENT.split(", ")[3:]
     sql = f"""
         INSERT INTO spend ({_SPENT}) SELECT day, :pseudonym, model, {", ".join(sums)} FROM spend WHERE payer = :identity
         ON CONFLICT (day, payer, model) DO UPDATE SET {", ".join(f"{each} = spend.{each} + excluded.{each}" for each in sums)}"""
-    work.cursor.execute(sql, {"pseudonym": work.done.pseudonym, "identity": who.id})
-    work.run("spend", "DELETE FROM spend WHERE payer = :identity", {"identity": who.id})
+    cursor.execute(sql, {"pseudonym": pseudonym, "identity": identity})
+    return cursor.execute("DELETE FROM spend WHERE payer = :identity", {"identity": identity})

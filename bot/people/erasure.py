@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from bot.conversations import Conversations
 from bot.delivery import Delivery
-from bot.errors import DataError, StoreUnavailable
+from bot.errors import DataError
 from bot.model import ConversationId, IdentityId
 from bot.people import scanning
 from bot.people.erasing import erase, sweep
@@ -53,6 +53,7 @@ PLAIN: Final = (
     "plain backups, of earlier versions, hold the person still: delete them. A restore of one here erases again"
 )
 SEALED: Final = "nobody can read this person in them any more: the key is destroyed. Delete older copies of backup.keys"
+NOT_DESTROYED: Final = "the key could not be destroyed, so they hold the person still. {error} Then run frontdesk backup: it destroys the key"
 _DUG: Final = "SELECT hash, erased_ms FROM tombstones WHERE erased_ms >= :since"
 
 
@@ -127,12 +128,13 @@ class Erasure:
         return int(left)
 
     async def _destroy_keys(self, since_ms: int) -> Sequence[Outside]:
-        """What an interruption before this leaves to do is done by the next backup or restore."""
+        """What an interruption before this leaves to do is done by the next backup or restore. A keyring that cannot be used keeps nothing else
+        from being erased."""
         graves = [(row[0], row[1]) for row in await self._store.read(_DUG, {"since": since_ms})]
         try:
             began_ms = await asyncio.to_thread(keyring.bury, self._data, graves, self._graves.hash_of)
         except DataError as error:
-            raise StoreUnavailable(f"the keys of backups could not be destroyed: {error}") from error
+            return [Outside("backups", "sealed ones", NOT_DESTROYED.format(error=error))]
         if began_ms is None:
             return ()
         day = datetime.fromtimestamp(began_ms / 1000, UTC).strftime("%Y-%m-%d")

@@ -54,6 +54,10 @@ _FIND: Final[Mapping[str, str]] = {
                OR EXISTS (SELECT 1 FROM actions a WHERE a.case_id = k.id AND (a.arguments <> '' OR a.result <> '')))
         ORDER BY k.ended_ms LIMIT :limit""",
 }
+# Nothing else is left of what the draft was written from.
+_ONLY_ASK: Final = """
+    {column} IN (SELECT a.gap_id FROM gap_asks a WHERE a.message_id = :id AND NOT EXISTS (
+        SELECT 1 FROM gap_asks o WHERE o.gap_id = a.gap_id AND o.message_id <> :id))"""
 _EMPTY: Final[Mapping[str, tuple[str, ...]]] = {
     "messages": (
         """UPDATE messages SET text = '', name = '', attachments = '', citations = '', buttons = '', raw_hash = '', error = '', is_deleted = 1,
@@ -63,6 +67,10 @@ _EMPTY: Final[Mapping[str, tuple[str, ...]]] = {
         """UPDATE suggestions SET text = '', citations = '' WHERE EXISTS (
                SELECT 1 FROM messages m WHERE m.id = :id AND m.conversation_id = suggestions.conversation_id AND m.seq = suggestions.seq)""",
         "UPDATE contact_choices SET word = '' WHERE message_id = :id",
+        "DELETE FROM answer_sources WHERE message_id = :id",
+        f"UPDATE gaps SET state = 'open' WHERE state = 'drafted' AND {_ONLY_ASK.format(column='id')}",
+        f"DELETE FROM gap_drafts WHERE {_ONLY_ASK.format(column='gap_id')}",
+        "DELETE FROM gap_asks WHERE message_id = :id",
     ),
     "traces": (
         "UPDATE turns SET trace = '{}' WHERE id = :id",

@@ -19,6 +19,7 @@ STRINGS_MOST: Final = 1_000
 NAME_CHARS: Final = 4  # a shorter one stands in too many words
 TEXT_CHARS: Final = 12
 DOCUMENTS: Final = "the company's own documents"
+KNOWLEDGE: Final = "knowledge/"  # where they lie
 _MAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 _NUMBER: Final = re.compile(r"(?<!\w)\+?\d[\d ()/-]{6,20}\d(?!\w)")
 _SAID: Final = """
@@ -91,7 +92,7 @@ def told(cursor: Cursor, hits: Iterable[tuple[Sought, str]], strings: int, bytes
     """The scan's part of a receipt."""
     found = []
     for each, file in hits:
-        rows = {DOCUMENTS: 1} if file.startswith(INDEX) else rows_with(cursor, each.text)
+        rows = {DOCUMENTS: 1} if file.startswith((INDEX, KNOWLEDGE)) else rows_with(cursor, each.text)
         found.append(Found(each.kind, file, rows))
     return Scan(strings, bytes_read, found)
 

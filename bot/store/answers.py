@@ -30,7 +30,7 @@ TOLD: Final = """
     FROM cited_passages p JOIN answer_sources s ON s.passage_id = p.id JOIN messages m ON m.id = s.message_id
          JOIN conversations c ON c.id = s.conversation_id LEFT JOIN identities i ON i.id = c.identity_id
     WHERE p.document = :document AND s.created_ms >= :since AND m.is_deleted = 0
-    ORDER BY s.created_ms, s.message_id, s.number LIMIT :limit"""
+    ORDER BY s.created_ms, s.message_id, s.number, s.passage_id LIMIT :limit OFFSET :offset"""
 
 
 @value

@@ -61,6 +61,7 @@ class BackupReport:
     folder: Path
     database_bytes: int
     files: Files
+    is_new_keyring: bool = False
 
     def __str__(self) -> str:
         return f"a database of {self.database_bytes / 1_048_576:.1f} MB and {self.files}"
@@ -90,9 +91,10 @@ def backup(data: Path, target: Path, clock: Clock | None = None) -> BackupReport
     if not (data / DATABASE).is_file():
         raise DataError(f"There is no database in {data} yet, so nothing to back up. Check [data] path.")
     refuse_inside(target, data)
+    is_new = not keyring.has_keys(data)
     with new_folder(target):
         size, files = seal_backup(data, target, (clock or SystemClock()).now_ms())
-    return BackupReport(target, size, files)
+    return BackupReport(target, size, files, is_new)
 
 
 def restore(source: Path, data: Path, clock: Clock | None = None) -> RestoreReport:
@@ -102,9 +104,13 @@ def restore(source: Path, data: Path, clock: Clock | None = None) -> RestoreRepo
     refuse_inside(source, data)
     now_ms = (clock or SystemClock()).now_ms()
     fresh = being_restored(data)
-    with _held(data):
-        _settle_present(data)
-        with _building(data, fresh), keyring.held(fresh) as ring:
+    with (
+        _held(data),
+        _ring_of(data) as present,
+    ):  # a backup that begins meanwhile waits, and takes its keys from the new one
+        if present is not None:
+            _settle_present(data, present)
+        with _building(data, fresh, present), keyring.held(fresh) as ring:
             made = open_backup if _is_sealed(source / DATABASE) else _copy
             size, files, gone = made(source, fresh, ring, now_ms)
             _keep_a_log(fresh / DATABASE)
@@ -184,15 +190,23 @@ def _held(data: Path) -> Iterator[None]:
         lock.release()
 
 
-def _settle_present(data: Path) -> None:
+@contextmanager
+def _ring_of(data: Path) -> Iterator[Keyring | None]:
+    if not data.exists():
+        yield None
+        return
+    with keyring.held(data) as ring:
+        yield ring
+
+
+def _settle_present(data: Path, ring: Keyring) -> None:
     """Everybody whom the data folder knows as erased has a grave in its keyring, before it is moved aside."""
     if not (data / DATABASE).is_file():
         return
     connection = opened(data / DATABASE)
     try:
         if check(connection, data / DATABASE) >= GRAVES_SINCE:
-            with keyring.held(data) as ring:
-                settle(connection, data, ring)
+            settle(connection, data, ring)
     except sqlite3.DatabaseError:
         log.warning("%s cannot be read, so the keyring alone says who was erased", data / DATABASE)
     finally:
@@ -200,15 +214,15 @@ def _settle_present(data: Path) -> None:
 
 
 @contextmanager
-def _building(data: Path, fresh: Path) -> Iterator[None]:
+def _building(data: Path, fresh: Path, present: Keyring | None) -> Iterator[None]:
     """`fresh`, with the keyring of `data` and nothing else. After a restore that was interrupted between its moves, the only keyring at hand
     is the one in `fresh`: it is never without one."""
-    kept = KEYRING if not (data / KEYRING).exists() and (fresh / KEYRING).exists() else ""
+    kept = KEYRING if not keyring.has_keys(data) and keyring.has_keys(fresh) else ""
     empty(fresh, kept)
     fresh.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        if (data / KEYRING).exists():
-            keyring.copy(data, fresh)
+        if present is not None and not kept:
+            present.copy_to(fresh)
         yield
     except BaseException as error:
         empty(fresh, kept)

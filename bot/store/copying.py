@@ -18,6 +18,7 @@ from bot.store.folder import BLOBS, DATABASE, sync_folder
 from bot.store.sqlite import damaged, read_only
 
 PARTIAL = f"{DATABASE}.partial"
+UPLOADS = Path("knowledge", "uploads")  # documents that were uploaded or written here: nowhere else are they
 KEYS = "*.key"  # what tokens are signed with: without it, every visitor would be a stranger after a restore
 BLOBS_IN_USE = "SELECT id, size_bytes FROM blobs"
 MARK = "INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOTHING"
@@ -25,13 +26,15 @@ MARK = "INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The blobs of a copy. Missing are those whose file is not there, or not of its size."""
+    """The blobs of a copy, and the uploaded documents. Missing are those whose file is not there, is damaged, or not of its size."""
 
     copied: int
     missing: int
+    documents: int = 0
 
     def __str__(self) -> str:
-        return f"{self.copied} files" + (f" ({self.missing} more are missing)" if self.missing else "")
+        found = f"{self.copied} files" + (f" ({self.missing} more are missing)" if self.missing else "")
+        return f"{found} and {self.documents} uploaded documents" if self.documents else found
 
 
 def refuse_inside(folder: Path, data: Path) -> None:
@@ -71,10 +74,37 @@ def copy_files(connection: sqlite3.Connection, source: Path, target: Path) -> Fi
         folders.add(copy.parent)
         _link_or_copy(blob, copy)
         copied += 1
+    documents = _copy_uploads(source, target)
     copy_keys(source, target)
     for folder in folders:
         sync_folder(folder)
-    return Files(copied, missing)
+    return Files(copied, missing, documents)
+
+
+def uploads_of(data: Path) -> list[Path]:
+    """The documents and their originals, but not what is half written."""
+    return sorted(
+        path
+        for path in (data / UPLOADS).rglob("*")
+        if path.is_file() and not path.is_symlink() and not (path.name.startswith(".") and path.name.endswith(".part"))
+    )
+
+
+def put(path: Path, content: bytes, top: Path) -> None:
+    """A file below the folder `top`, with the folders between, all of it durable."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o600)
+    sync_file(path)
+    for folder in [each for each in path.parents if each.is_relative_to(top)]:
+        sync_folder(folder)
+
+
+def _copy_uploads(source: Path, target: Path) -> int:
+    found = uploads_of(source)
+    for path in found:
+        put(target / path.relative_to(source), path.read_bytes(), target)
+    return len(found)
 
 
 def finish(partial: Path) -> int:

@@ -23,6 +23,9 @@ HOUSE: Final = "house"  # whose key is for what belongs to nobody
 KEY_BYTES: Final = 32  # AES-256
 _KEY: Final = re.compile(rb"key ([0-9a-f]{32}) (\S+) (\d+) ([0-9a-f]{64})")
 _GRAVE: Final = re.compile(rb"grave ([0-9a-f]+) (\d+)")
+_ENDED: Final = re.compile(
+    rb"key [0-9a-f]{32} \S+ \d+ [0-9a-f]{64}|grave [0-9a-f]{32} \d{13}"
+)  # whole, but for its end of line
 
 
 @value
@@ -47,12 +50,41 @@ class Keyring:
         self.graves: dict[str, int] = {}
         content = _whole(file)
         self.size = content.rfind(b"\n") + 1
-        if self.size < len(content):  # an append that was cut off: nothing was sealed with it
-            os.ftruncate(file, self.size)
-        place = 0
-        for line in content[: self.size].splitlines():
-            self._read(line, place)
+        place, torn = 0, []
+        for number, line in enumerate(content[: self.size].split(b"\n")[:-1], start=1):
+            if not self._read(line, place):
+                if not _is_torn(line):
+                    raise DataError(_changed(path, number))
+                torn.append((line, place))
             place += len(line) + 1
+        self._mend(torn, content[self.size :])
+
+    def _mend(self, torn: Sequence[tuple[bytes, int]], rest: bytes) -> None:
+        """Finishes what was cut off: a destruction, or an append, with which nothing was sealed unless it is whole."""
+        with _told(self._path):
+            for line, place in torn:
+                os.pwrite(self._file, b"-" * len(line), place)
+            if _ENDED.fullmatch(rest):
+                os.pwrite(self._file, b"\n", self.size + len(rest))
+                self._read(rest, self.size)
+                self.size += len(rest) + 1
+            elif rest:
+                os.ftruncate(self._file, self.size)
+            if torn or rest:
+                os.fsync(self._file)
+
+    def is_destroyed(self, place: int) -> bool:
+        """Whether the line that stood there is the line of a destroyed key."""
+        return 0 <= place < self.size and os.pread(self._file, 1, place) == b"-"
+
+    def copy_to(self, target: Path) -> None:
+        """Puts the keyring into another folder, durably."""
+        with _told(target / KEYRING):
+            file = os.open(target / KEYRING, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(file, "wb") as writer:
+                writer.write(_whole(self._file)[: self.size])
+                writer.flush()
+                os.fsync(writer.fileno())
 
     def by_owner(self) -> Mapping[str, Key]:
         return self._keys
@@ -103,15 +135,16 @@ class Keyring:
             self._read(line, self.size)
             self.size += len(line) + 1
 
-    def _read(self, line: bytes, place: int) -> None:
+    def _read(self, line: bytes, place: int) -> bool:
+        """False for what is neither a key nor a grave, nor was a key."""
         if key := _KEY.fullmatch(line):
             id_, owner, made_ms, secret = (part.decode() for part in key.groups())
             self._keys[owner] = Key(id_, owner, int(made_ms), bytes.fromhex(secret), place, len(line))
         elif grave := _GRAVE.fullmatch(line):
             self.graves[grave[1].decode()] = int(grave[2])
-        elif line.startswith((b"-", b"key")) and line.strip(b"-"):  # the destruction of a key was cut off
-            os.pwrite(self._file, b"-" * len(line), place)
-            os.fsync(self._file)
+        else:
+            return not line.strip(b"-")
+        return True
 
 
 @contextmanager
@@ -119,18 +152,34 @@ def held(data: Path) -> Iterator[Keyring]:
     """The keyring of a data folder, made when there is none; others wait meanwhile. Raises DataError."""
     path = data / KEYRING
     with _told(path):
-        is_new = not path.exists()
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        file = _locked(path)
     try:
-        with _told(path):
-            fcntl.flock(file, fcntl.LOCK_EX)
-            os.fchmod(file, 0o600)  # whoever copied it here
-            if is_new:
-                sync_folder(data)
-            found = Keyring(path, file)
-        yield found
+        yield Keyring(path, file)
     finally:
         os.close(file)
+
+
+def _locked(path: Path) -> int:
+    """The file that has the name once it is locked: a restore may have put another in its place meanwhile."""
+    while True:
+        is_new = not path.exists()
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            os.fchmod(file, 0o600)  # whoever copied it here
+            if path.exists() and os.path.samestat(os.fstat(file), path.stat()):
+                if is_new:
+                    sync_folder(path.parent)
+                return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)
+
+
+def has_keys(data: Path) -> bool:
+    """Whether there is a keyring with something in it."""
+    return (data / KEYRING).is_file() and (data / KEYRING).stat().st_size > 0
 
 
 def bury(data: Path, graves: Sequence[tuple[str, int]], hash_of: Callable[[str, str], str]) -> int | None:
@@ -143,14 +192,17 @@ def bury(data: Path, graves: Sequence[tuple[str, int]], hash_of: Callable[[str, 
         return house.made_ms if house is not None else None
 
 
-def copy(data: Path, target: Path) -> None:
-    """Puts the keyring of a data folder into another folder, durably."""
-    with held(data) as ring, _told(target / KEYRING):
-        file = os.open(target / KEYRING, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(file, "wb") as writer:
-            writer.write((data / KEYRING).read_bytes()[: ring.size])
-            writer.flush()
-            os.fsync(writer.fileno())
+def _is_torn(line: bytes) -> bool:
+    """The destruction of a key was cut off: dashes and a part of the line, which had none before."""
+    kept = line.rstrip(b"-")
+    return b"-" in line and (line.startswith(b"-") or kept[:4] == b"key "[: len(kept)])
+
+
+def _changed(path: Path, number: int) -> str:
+    return (
+        f"{path} is not as Frontdesk wrote it: line {number} is no key. Nothing of it was changed. Put its newest copy in its place, "
+        "copied byte by byte, with the line ends as they are."
+    )
 
 
 @contextmanager

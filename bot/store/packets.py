@@ -61,6 +61,10 @@ class Sealer:
         copy.write_bytes(self._box(owners).seal(path.read_bytes(), f"file {blob}"))
         self._target.execute("INSERT INTO files VALUES (?, ?)", [blob, self._number(owners)])
 
+    def document(self, number: int, name: str, content: bytes, copy: Path) -> None:
+        """Seals an uploaded document with its name into a file, which is not yet durable."""
+        copy.write_bytes(self._box(NOBODY).seal(name.encode() + b"\0" + content, f"document {number}"))
+
     def finish(self, **said: str | int) -> None:
         """Notes how many packets there are, so that none can be missing."""
         for key, text in {**said, "backup": self._backup, "packets": self._packets}.items():
@@ -88,7 +92,7 @@ class Sealer:
     def _number(self, owners: Owners) -> int:
         if owners not in self._numbers:
             self._numbers[owners] = len(self._numbers) + 1
-            keys = " ".join(self._keys[owner].id for owner in owners)
+            keys = " ".join(f"{self._keys[owner].id}@{self._keys[owner].place}" for owner in owners)
             self._target.execute("INSERT INTO owners VALUES (?, ?)", [self._numbers[owners], keys])
         return self._numbers[owners]
 
@@ -146,18 +150,20 @@ class _Waiting:
 
 
 class Opener:
-    """Reads a sealed database. `gone`: keys that some of it was sealed with and that are no more."""
+    """Reads a sealed database. `gone`: keys that some of it was sealed with and that are no more, with their places in the keyring, as
+    far as the backup tells."""
 
     def __init__(self, source: sqlite3.Connection, secrets: Mapping[str, bytes]) -> None:
         self.said: dict[str, str] = dict(source.execute("SELECT key, value FROM seal"))
         self._source = source
         self._boxes: dict[int, Box] = {}
-        self.gone: set[str] = set()
-        for number, keys in source.execute("SELECT number, keys FROM owners"):
-            missing = {key for key in keys.split() if key not in secrets}
+        self.gone: dict[str, int | None] = {}
+        for number, text in source.execute("SELECT number, keys FROM owners"):
+            keys = [each.partition("@") for each in text.split()]
+            missing = {key: int(place) if place else None for key, _, place in keys if key not in secrets}
             self.gone |= missing
             if not missing:
-                self._boxes[number] = Box([secrets[key] for key in keys.split()], self.said["backup"])
+                self._boxes[number] = Box([secrets[key] for key, _, _ in keys], self.said["backup"])
 
     def is_openable(self, owner: int) -> bool:
         return owner in self._boxes
@@ -187,6 +193,11 @@ class Opener:
     def file(self, blob: str, owner: int, path: Path, copy: Path) -> None:
         """Opens a file into another one, which is not yet durable. Raises ValueError for what was changed."""
         copy.write_bytes(self._boxes[owner].open(path.read_bytes(), f"file {blob}"))
+
+    def document(self, number: int, path: Path) -> tuple[str, bytes]:
+        """Name and content of an uploaded document. Raises ValueError for what was changed."""
+        name, _, content = self._boxes[1].open(path.read_bytes(), f"document {number}").partition(b"\0")
+        return name.decode(), content
 
 
 def place_of(number: int, stage: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bot.people import places
-from bot.people.erasing import erase
+from bot.people.erasing import erase, pay
 from bot.people.graves import Graves
 from bot.ports import Cursor
 from bot.store import people
@@ -39,9 +39,10 @@ _MENDS: Final = (
     "UPDATE outbox SET state = 'dead' WHERE text = '' AND state IN ('planned', 'sending', 'unknown') "
     "AND message_id IN (SELECT id FROM messages WHERE is_deleted = 1)",
     "UPDATE room_cards SET shown = 'forgotten' WHERE card IN (SELECT id FROM messages WHERE is_deleted = 1)",
+    "UPDATE gaps SET state = 'open' WHERE state = 'drafted' AND id NOT IN (SELECT gap_id FROM gap_drafts)",
 )
 _ORPHANS: Final = f"SELECT id FROM conversations WHERE kind = '' AND {_LEFT}"
-_NAMED: Final = (("spend", "payer"), ("actions", "identity_id"), ("consents", "asked"), ("consents", "decided_by"))
+_NAMED: Final = (("actions", "identity_id"), ("consents", "asked"), ("consents", "decided_by"))
 
 
 def graves_of(folder: Path) -> Graves | None:
@@ -80,11 +81,16 @@ def bind(connection: sqlite3.Connection, folder: Path, ring: Keyring, *, is_lack
 
 
 def _buried(cursor: Cursor, ring: Keyring, graves: Graves) -> list[str]:
-    """Identities that were erased after they had begun."""
+    """Identities that were erased after they had begun. The grave of a user counts where the identity of that id has none of the same time, as
+    it was before identities had graves: elsewhere whoever was linked to them at the time of the backup may not have been erased."""
+
+    def dug_ms(kind: str, id_: str) -> int:
+        return ring.graves.get(graves.hash_of(kind, id_), -1)
+
     found = []
     for identity, user, began_ms in cursor.fetch(_PEOPLE):
-        at_ms = max(ring.graves.get(graves.hash_of(*each), -1) for each in (("identity", identity), ("user", user)))
-        if at_ms >= began_ms:
+        of_user = dug_ms("user", user)
+        if max(dug_ms("identity", identity), -1 if dug_ms("identity", user) == of_user else of_user) >= began_ms:
             found.append(str(identity))
     return found
 
@@ -106,6 +112,9 @@ def _mend(cursor: Cursor, graves: Graves) -> None:
             cursor.execute(f"DELETE FROM {place} WHERE conversation_id = :conversation", at)
         cursor.execute("DELETE FROM conversations WHERE id = :conversation", at)
     known = {row[0] for row in cursor.fetch("SELECT id FROM identities")}
+    for (payer,) in cursor.fetch("SELECT DISTINCT payer FROM spend"):
+        if payer not in known and _is_id(payer):
+            pay(cursor, payer, ERASED + graves.hash_of("user", payer))
     for table, column in _NAMED:
         for (name,) in cursor.fetch(f"SELECT DISTINCT {column} FROM {table}"):
             if name not in known and _is_id(name):

@@ -3,7 +3,9 @@
 Nothing plain is written into the backup at any time: rows are sealed as they are read, all at one moment of the database.
 """
 
+import logging
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 from bot import ids
@@ -11,7 +13,19 @@ from bot.errors import DataError
 from bot.recovery import BACKUP
 from bot.store import keyring
 from bot.store.blobs import path_of
-from bot.store.copying import MARK, PARTIAL, Files, copy_keys, finish, opened, refuse_damage, sync_file
+from bot.store.copying import (
+    MARK,
+    PARTIAL,
+    UPLOADS,
+    Files,
+    copy_keys,
+    finish,
+    opened,
+    put,
+    refuse_damage,
+    sync_file,
+    uploads_of,
+)
 from bot.store.folder import BLOBS, DATABASE, sync_folder
 from bot.store.keyring import HOUSE, KEYRING, Keyring
 from bot.store.migrations import APPLICATION_ID, check, latest, migrate
@@ -20,6 +34,9 @@ from bot.store.restoring import GRAVES_SINCE, bind, settle
 from bot.store.sealing import NOBODY, OWNED, Owners, Ownership
 from bot.store.sqlite import damaged
 
+log = logging.getLogger(__name__)
+
+DOCUMENTS = "documents"
 BLOBS_OWNED = "SELECT id, size_bytes, channel, account, owner FROM blobs"
 
 
@@ -40,11 +57,14 @@ def seal_backup(data: Path, target: Path, now_ms: int) -> tuple[int, Files]:
         sealer = Sealer(made, ring.by_owner(), ids.new_id(now_ms))
         sealer.tables(source, ownership)
         files = _seal_files(source, data, target, sealer, ownership)
-        sealer.finish(at_ms=now_ms, keyring_bytes=ring.size)
+        files = replace(files, documents=_seal_documents(data, target, sealer))
+        sealer.finish(at_ms=now_ms, keyring_bytes=ring.size, documents=files.documents)
         made.execute("COMMIT")
     except sqlite3.OperationalError as error:
+        if str(error).startswith("Could not decode"):  # text that is none
+            raise DataError(damaged(data / DATABASE, "it holds text that is no UTF-8")) from error
         raise DataError(f"{target} cannot be written ({error}). Free the disk or name another.") from error
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+    except sqlite3.DatabaseError as error:
         raise DataError(damaged(data / DATABASE, str(error))) from error
     finally:
         made.close()
@@ -71,6 +91,8 @@ def open_backup(source: Path, target: Path, ring: Keyring, now_ms: int) -> tuple
         migrate(made, partial)
         made.execute(MARK, {"key": BACKUP, "value": opener.said["at_ms"]})
         files = _open_files(opener, source, target)
+        documents, lost = _open_documents(opener, source, target)
+        files = replace(files, documents=documents, missing=files.missing + lost)
         again = bind(made, target, ring, is_lacking=bool(opener.gone), now_ms=now_ms)
     except sqlite3.OperationalError as error:
         raise DataError(f"{target} cannot be written ({error}). Free the disk or name another.") from error
@@ -108,7 +130,11 @@ def _seal_files(
             continue
         copy.parent.mkdir(mode=0o700, exist_ok=True)
         folders.add(copy.parent)
-        sealer.file(blob_id, _owners_of(ownership, owner), blob, copy)
+        try:
+            sealer.file(blob_id, _owners_of(ownership, owner), blob, copy)
+        except FileNotFoundError:  # erased, or grown old, a moment ago
+            missing += 1
+            continue
         sync_file(copy)
         copied += 1
     copy_keys(source, target)
@@ -134,7 +160,12 @@ def _open_files(opener: Opener, source: Path, target: Path) -> Files:
             continue
         copy.parent.mkdir(mode=0o700, exist_ok=True)
         folders.add(copy.parent)
-        opener.file(blob_id, owner, blob, copy)
+        try:
+            opener.file(blob_id, owner, blob, copy)
+        except ValueError:  # one file is not worth all the rest
+            log.warning("%s is damaged and is left out", blob)
+            missing += 1
+            continue
         copy.chmod(0o600)
         sync_file(copy)
         copied += 1
@@ -142,6 +173,40 @@ def _open_files(opener: Opener, source: Path, target: Path) -> Files:
     for folder in folders:
         sync_folder(folder)
     return Files(copied, missing)
+
+
+def _seal_documents(source: Path, target: Path, sealer: Sealer) -> int:
+    """Under a number each: names are sealed, too."""
+    folder = target / DOCUMENTS
+    count = 0
+    for path in uploads_of(source):
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:  # deleted a moment ago
+            continue
+        count += 1
+        folder.mkdir(mode=0o700, exist_ok=True)
+        copy = folder / f"{count:06}"
+        sealer.document(count, path.relative_to(source / UPLOADS).as_posix(), content, copy)
+        sync_file(copy)
+    if count:
+        sync_folder(folder)
+    return count
+
+
+def _open_documents(opener: Opener, source: Path, target: Path) -> tuple[int, int]:
+    """How many there are, and how many are missing or damaged. None in a backup that was made before they were in one."""
+    count, missing = int(opener.said.get("documents", 0)), 0
+    for number in range(1, count + 1):
+        path = source / DOCUMENTS / f"{number:06}"
+        try:
+            name, content = opener.document(number, path)
+        except (ValueError, FileNotFoundError):
+            log.warning("%s is damaged or missing and is left out", path)
+            missing += 1
+            continue
+        put(target / UPLOADS / name, content, target)
+    return count - missing, missing
 
 
 def _refuse_keyring(opener: Opener, ring: Keyring, source: Path, fresh: Path) -> None:
@@ -153,6 +218,8 @@ def _refuse_keyring(opener: Opener, ring: Keyring, source: Path, fresh: Path) ->
         raise DataError(f"{data / KEYRING} {why} {source} was sealed with. {mend}")
     if ring.size < int(opener.said["keyring_bytes"]):
         raise DataError(f"{data / KEYRING} is older than {source} and lacks keys of people in it. {mend}")
+    if any(place is not None and not ring.is_destroyed(place) for place in opener.gone.values()):
+        raise DataError(f"{data / KEYRING} went on without {source} and lacks keys of people in it. {mend}")
 
 
 def _sealable(connection: sqlite3.Connection, path: Path) -> int:

@@ -8,15 +8,12 @@ and its words are sealed apart. A table that is not told of here cannot be added
 import re
 import sqlite3
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bot import ids
 from bot.model import value
 from bot.ports import Value
 from bot.store.keyring import HOUSE
-
-if TYPE_CHECKING:
-    pass
 
 CHAT_CHARS: Final = 6  # a shorter name of a chat may be part of anything
 Owners = tuple[str, ...]
@@ -119,7 +116,9 @@ _CARDS: Final = "SELECT thread, card, conversation_id FROM room_cards"
 _CHATS: Final = f"SELECT channel, account, chat, id FROM conversations WHERE kind = '' AND length(chat) >= {CHAT_CHARS}"
 _TURNS: Final = """
     SELECT DISTINCT turn_id, identity_id FROM messages WHERE conversation_id = ? AND turn_id <> '' AND identity_id <> '' ORDER BY 1, 2"""
-_ASKED: Final = "SELECT DISTINCT gap_id, identity_id FROM gap_asks"
+_ASKED: Final = """
+    SELECT gap_id, identity_id FROM gap_asks UNION
+    SELECT a.gap_id, s.identity_id FROM gap_asks a JOIN speakers s ON s.conversation_id = a.conversation_id"""
 _BETWEEN: Final = re.compile(r"[\s\"',;\[\]{}]+")
 
 

@@ -323,6 +323,6 @@ async def test_erasing_a_person_takes_what_they_were_told_with_them(
 
 async def test_the_look_ups_go_by_indexes(tmp_path: Path) -> None:
     async with opened(tmp_path / "data") as store:
-        plan = await store.read(f"EXPLAIN QUERY PLAN {TOLD}", {"document": "d", "since": 0, "limit": 1})
+        plan = await store.read(f"EXPLAIN QUERY PLAN {TOLD}", {"document": "d", "since": 0, "limit": 1, "offset": 0})
         steps = [str(row[3]) for row in plan]
         assert not [step for step in steps if step.startswith("SCAN")], steps

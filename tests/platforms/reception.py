@@ -103,9 +103,10 @@ class Reception(Stage):
         path.write_text(text, encoding="utf-8")
 
     async def again(self) -> None:
-        """SIGKILL, and a new start."""
+        """SIGKILL, and a new start. The customer is there when it returns: what they saw before the kill says nothing of that."""
         await self.kill()
         await self.launch()
+        await self.customer.back()
 
     @property
     def visitor(self) -> Visitor:

@@ -258,7 +258,7 @@ class Stage:
             "server": {"port": self.port},
             "admin": {"port": self.admin},
             "log": {"level": "info"},
-            "knowledge": {"paths": ["docs"], "poll_s": 300},
+            "knowledge": {"paths": ["docs"], "poll_s": 300, "mode": "search"},  # the model looks things up
             "limits": {"messages_per_minute": 6_000, "frames_per_minute": 60_000, "burst_s": 2.0, "drain_s": 2.0},
             "roles": {"answer": ["brain", "offline"]},
             "models": {

@@ -41,6 +41,10 @@ class Customer(Protocol):
         """Answers whether it was solved."""
         ...
 
+    async def back(self) -> None:
+        """They are connected again, after Frontdesk has started anew; without the time that a page may wait between two tries."""
+        ...
+
 
 class Somebody:
     """The person of a platform's driver."""
@@ -65,6 +69,9 @@ class Somebody:
     async def solved(self, label: str) -> None:
         asked = [each for each in self._platform.seen() if label in each.buttons]
         await self._platform.press(asked[-1], label)
+
+    async def back(self) -> None:
+        """The platform's own connection is waited for at the start."""
 
 
 class Chromium:
@@ -126,6 +133,10 @@ class Visitor:
 
     async def solved(self, label: str) -> None:
         await self.page.locator(".survey").get_by_role("button", name=label, exact=True).click()
+
+    async def back(self) -> None:
+        await self.page.evaluate("dispatchEvent(new Event('offline')), dispatchEvent(new Event('online'))")
+        await expect(self.page.locator("[data-state=online]")).to_have_count(1, timeout=20_000)
 
 
 def _seen(row: dict[str, Any]) -> Seen:  # JSON

@@ -20,6 +20,8 @@ CANARY = "zanzibar-canary-7731"
 # Columns that hold ids, states, names and hashes of our own making, whichever table they are in.
 OURS = {
     "id",
+    "logged",  # the id of a line of the log
+    "cause",
     "hash",
     "key",
     "kind",

@@ -81,16 +81,25 @@ const RANG = "frontdesk:notices";
 export const rang = ({ id, conversation, text }) => {
 	const before = rung();
 	if (before.includes(id)) return;
-	sessionStorage.setItem(RANG, JSON.stringify([...before, id].slice(-100)));
+	rungOf([...before, id].slice(-100));
 	if (isSeen(conversation)) return;
 	const row = state.rows.get(conversation);
 	tell(row ? `${whose(row)}: ${text}` : text);
 	if (stored()) announce(oneLine(text, 80), row ? whose(row) : "", conversation);
 };
+let heard = []; // where the browser keeps nothing
 const rung = () => {
 	try {
 		return JSON.parse(sessionStorage.getItem(RANG) ?? "[]");
 	} catch {
-		return [];
+		return heard;
+	}
+};
+const rungOf = (ids) => {
+	heard = ids;
+	try {
+		sessionStorage.setItem(RANG, JSON.stringify(ids));
+	} catch {
+		// as above
 	}
 };

@@ -108,7 +108,7 @@ const recall = (each) => {
 	return h(
 		"li",
 		{ class: "gap" },
-		h("p", {}, visible(each.detail)),
+		h("p", { class: "verbatim" }, visible(each.detail)),
 		h("p", { class: "gap-acts" }, h("a", { class: "as-button", href: `#/${encodeURIComponent(each.conversation)}` }, "Open the conversation"), may("decide_unknown") && act, h("span", { class: "about" }, time(each.created_ms), each.taken_by ? ` · ${oneLine(each.taken_by, 40)} looks after it` : "")),
 	);
 };

@@ -91,6 +91,28 @@ RECEIPT: dict[str, Any] = {
     ],
     "scan": {"strings": 61, "bytes": 48_211_000, "found": []},
 }  # fmt: skip
+GAP: dict[str, Any] = {
+    "id": "g1",
+    "question": "Do you deliver a lamp to Iceland, and who pays the customs?",
+    "count": 7,
+    "last_ms": NOW_MS - 3_600_000,
+    "kinds": {"unanswered": 5, "handed over": 2},
+    "others": ["Shipping to Iceland?", "Can I order from Reykjavík?"],
+    "conversations": ["c1", "c2", "c3"],
+    "state": "drafted",
+    "draft": {
+        "title": "Delivery to Iceland",
+        "text": "We deliver to Iceland within six weeks, by ship.\n\nTO CHECK: who pays the customs.",
+        "model": "house-large",
+    },
+}
+RECALL: dict[str, Any] = {
+    "entry": "q1",
+    "conversation": "c4",
+    "detail": "docs/returns.md has changed since this person was told of it.\n- Thirty days.\n+ Fourteen days.",
+    "created_ms": NOW_MS - 7_200_000,
+    "taken_by": "",
+}
 QUESTION = "How long can I return a broken lamp?"
 
 
@@ -124,6 +146,9 @@ def furnish(server: Server) -> None:
     shelve(server)
     server.persons["+49 151 0000000"] = PERSON
     server.receipt = RECEIPT
+    liked = {"id": "g2", "question": "Which bulb fits?", "count": 1, "kinds": {"disliked": 1}, "others": []}
+    server.gaps = {"g1": GAP, "g2": {**GAP, **liked, "conversations": ["c5"], "state": "open", "draft": None}}
+    server.recalls = [RECALL]
     server.picture = picture(360, 240)
     mine = {"id": "op-ben.miller", "name": "ben.miller"}
     guide = {
@@ -260,6 +285,12 @@ async def everything(browser: Browser, folder: Path, size: str, theme: Literal["
         await page.keyboard.press("Enter")
         await page.get_by_text("Looked for: return").wait_for()
         await shoot("knowledge")
+        await page.goto(f"{server.url}/console#/~gaps")
+        await page.locator(".gap").first.wait_for()
+        await shoot("gaps")
+        await page.goto(f"{server.url}/console#/~gaps/g1")
+        await page.get_by_label("Title").wait_for()
+        await shoot("draft")
         await page.goto(f"{server.url}/console#/~user/%2B49%20151%200000000")
         await page.get_by_role("button", name="Erase…").wait_for()
         await shoot("person")

@@ -156,6 +156,8 @@ class Server:
     receipt: Json = field(default_factory=dict)
     knowledge: Json = field(default_factory=dict)
     answers: dict[str, Json] = field(default_factory=dict)  # what a question finds
+    gaps: dict[str, Json] = field(default_factory=dict)  # by id, in order
+    recalls: list[Json] = field(default_factory=list)
     picture: bytes = PNG
     page_rows: int = 500
     refuse: Refusing = lambda asked: None
@@ -253,16 +255,18 @@ class Server:
                 return _told(self._inbox(name, request.query))
             case "conversations":
                 return self._conversation(rest)
-            case "turns" | "users" | "passages" if rest in (kept := self._kept(first)):
+            case "turns" | "users" | "passages" | "gaps" if rest and rest in (kept := self._kept(first)):
                 return _told(kept[rest])
             case "knowledge":
                 return _told(self._known(rest, request.query.get("q", "")))
+            case "gaps" if not rest:
+                return _told({"gaps": list(self.gaps.values()), "recalls": self.recalls})
             case "files":
                 return web.Response(body=self.picture, content_type="image/png", headers=DATA)
         return _told({"code": "no_report", "detail": "That is not kept any more."}, 404)
 
     def _kept(self, kind: str) -> dict[str, Json]:
-        return {"turns": self.turns, "users": self.persons, "passages": self.passages}[kind]
+        return {"turns": self.turns, "users": self.persons, "passages": self.passages, "gaps": self.gaps}[kind]
 
     def _known(self, rest: str, question: str) -> Json:
         return self.answers.get(question, {"words": [], "found": []}) if rest == "why" else self.knowledge

@@ -1,10 +1,11 @@
 """What the console promises an operator."""
 
+import asyncio
 import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, FilePayload, Locator, Page, expect
+from playwright.async_api import Browser, CDPSession, FilePayload, Locator, Page, expect
 
 from tests.browser.console.conftest import another, sign_in
 from tests.browser.console.screenshots import CARD, TRACE
@@ -390,8 +391,14 @@ async def test_whoever_is_signed_out_elsewhere_is_led_to_the_door(page: Page, se
     await expect(reply(page)).to_have_value("Keep me")
 
 
+async def worked_s(session: CDPSession) -> float:
+    """The seconds of a core that the page has used since this was enabled, whoever else was at work."""
+    told = await session.send("Performance.getMetrics")
+    return next(float(each["value"]) for each in told["metrics"] if each["name"] == "TaskDuration")
+
+
 async def test_two_thousand_rows_stay_light(page: Page, server: Server) -> None:
-    """Only the rows in sight are in the document; the end of the list is reached, and a change of all takes under a second."""
+    """Only the rows in sight are in the document; the end of the list is reached, and a change of all takes under a second of work."""
     for number in range(2000):
         server.put(
             f"c{number:04}",
@@ -401,23 +408,19 @@ async def test_two_thousand_rows_stay_light(page: Page, server: Server) -> None:
     await sign_in(page, server)
     await expect(rows(page).first).to_be_visible()
     await page.locator(".rows").focus()
-    for _ in range(8):
-        await page.keyboard.press("End")
-        await page.wait_for_function(
-            "(n) => document.querySelector('.row.active').getAttribute('aria-posinset') > 0", arg=0
-        )
+    async with asyncio.timeout(60):
+        while "User 1999" not in "".join(await page.locator(".row.active").all_inner_texts()):
+            await page.keyboard.press("End")  # more of the list comes each time
     await expect(page.get_by_text("2000 waiting")).to_be_visible()
-    await page.keyboard.press("End")
-    await expect(page.locator(".row.active")).to_contain_text("User 1999")
     assert await rows(page).count() < 40
     await page.locator(".rows").blur()
     changed = [{**talk.row, "line": "Changed"} for talk in server.talks.values()]
-    await page.evaluate(
-        "window.longest = 0; new PerformanceObserver((list) => list.getEntries().forEach((each) => (longest = Math.max(longest, each.duration)))).observe({ entryTypes: ['longtask'] })"
-    )
+    session = await page.context.new_cdp_session(page)
+    await session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    before = await worked_s(session)
     await server.tell(type="rows", rows=changed, gone=[])
     await expect(rows(page).get_by_text("Changed").first).to_be_visible()
-    assert await page.evaluate("longest") < 1000
+    assert 0.0 < await worked_s(session) - before < 1.0
 
 
 async def test_empty_error_and_ended_say_what_to_do(page: Page, server: Server) -> None:

@@ -120,6 +120,7 @@ async def test_who_was_told_what_stands_no_longer_waits_until_somebody_has_looke
     await entered(page, desk, "agent")
     entry = page.locator(".gap", has_text="docs/returns.md has changed")
     await expect(entry).to_contain_text("+ Fourteen days.")
+    await expect(entry.locator("p").first).to_have_css("white-space", "pre-wrap")  # each change on a line of its own
     await expect(entry.get_by_role("link", name="Open the conversation")).to_have_attribute("href", f"#/{talk}")
     await entry.get_by_role("button", name="Looked after").click()
     await expect(entry).to_have_count(0)
