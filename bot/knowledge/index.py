@@ -244,6 +244,10 @@ class IndexWriter:
                 self._connection.execute("ROLLBACK")
             raise
 
+    def is_empty(self) -> bool:
+        """Whether there is no passage at all."""
+        return not self._connection.execute("SELECT 1 FROM passages LIMIT 1").fetchall()
+
     def missing(self, model: str, limit: int) -> list[tuple[str, str]]:
         """Passages that this model has not embedded yet: hash and text, oldest first."""
         rows = self._connection.execute(_MISSING, {"model": model, "limit": limit})

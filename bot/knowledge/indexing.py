@@ -96,6 +96,10 @@ class Indexer:
         self._tell(report)
         return report
 
+    def is_empty(self) -> bool:
+        """Whether it is known that there is nothing to be found."""
+        return self._writer is not None and self._writer.is_empty()
+
     def missing(self, model: str, limit: int) -> list[tuple[str, str]]:
         """Passages to be embedded: hash and text. None where the index is not open."""
         return [] if self._writer is None else self._writer.missing(model, limit)

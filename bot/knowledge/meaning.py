@@ -87,7 +87,7 @@ class Meanings:
         await self._embedder.close()
 
     async def _catch_up(self) -> None:
-        if not self._is_loaded:
+        if not self._is_loaded and not await self._in_thread(self._indexer.is_empty):  # a model takes memory
             await self._embedder.embed([PROBE])
             self._is_loaded = True
         while missing := await self._in_thread(lambda: self._indexer.missing(self.model, SLICE)):

@@ -119,6 +119,21 @@ async def test_each_passage_is_embedded_once_also_across_restarts(tmp_path: Path
         assert second.embedded == [PROBE, "Pay\nA bonus in May."]
 
 
+async def test_without_documents_no_model_is_loaded(tmp_path: Path, docs: Path) -> None:
+    """It would take memory for nothing; the first document brings it."""
+    for path in docs.iterdir():
+        path.unlink()
+    embedder = Thinking()
+    async with running(tmp_path / "index.db", [docs], embedder) as knowledge:
+        assert knowledge.meanings is not None
+        await asyncio.wait_for(knowledge.meanings.is_settled.wait(), 20)
+        assert embedder.embedded == []
+        (docs / "pay.md").write_text("# Pay\n\nA bonus in May.")
+        await knowledge.sync()
+        await whole(knowledge)
+    assert embedder.embedded == [PROBE, "Pay\nA bonus in May."]
+
+
 async def test_a_search_goes_by_words_while_embeddings_are_away_and_by_meaning_again_later(
     tmp_path: Path, docs: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
