@@ -36,7 +36,8 @@ bench: $(VENV)/.installed-test
 chaos: $(VENV)/.installed-test
 	@$(BIN)/python -m tests.kill --cycles $(CYCLES)
 	@$(BIN)/python -m tests.kill --cycles $(CYCLES) --model
-	@exec $(BIN)/python -m tests.kill --cycles $(CYCLES) --channels
+	@$(BIN)/python -m tests.kill --cycles $(CYCLES) --channels
+	@exec $(BIN)/python -m tests.handoff.interleavings --machine 100000 --core $(CYCLES)
 
 chaos-models: $(VENV)/.installed-test
 	@exec $(BIN)/python -m tests.chaos --conversations 10000
