@@ -262,6 +262,7 @@ class _Run:
         self._ids: set[str] = set()
         self._unusable = 0
         self._sent = ChatRequest("", ())  # what the model has read
+        self._heard: Sequence[Message] = ()  # the messages of the turn in it
         self._own: set[str] = set()  # of this turn: what the model has written, and what it was told of that
         self._deeds: list[str] = []  # what tools with an effect have done, in words that an answer may use of it
         self._decided: list[str] = []  # what came of actions, in plain words
@@ -424,7 +425,8 @@ class _Run:
         room = chars if whole is None else chars - len(whole.text)
         budget = max(context.LEAST_CHARS, min(room, self._rules.context_chars))
         remembered = self._own_memory()
-        messages = context.build(self._asked.past, self._asked.joined(), budget, self._exchange, remembered)
+        self._heard = self._asked.joined()
+        messages = context.build(self._asked.past, self._heard, budget, self._exchange, remembered)
         if remembered and any(each.text == remembered for each in messages):
             self._answer.recalled = self._remembered
         self._sent = ChatRequest(
@@ -735,7 +737,7 @@ class _Run:
             return any(call["name"] == SEARCH_KNOWLEDGE for call in answer.calls)
         from bot.agent.questions import is_asking_back, is_question
 
-        return any(is_question(message.text) for message in self._asked.joined()) and not is_asking_back(text)
+        return any(is_question(message.text) for message in self._heard) and not is_asking_back(text)
 
 
 @dataclass(slots=True)

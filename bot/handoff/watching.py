@@ -60,9 +60,9 @@ _TO_RING: Final = (
 _RUNG: Final = "UPDATE notices SET is_rung = 1 WHERE conversation_id = :conversation AND is_rung = 0"
 _OF_OPERATOR: Final = f"SELECT {_COLUMNS} FROM notices WHERE operator = :operator AND at_ms >= :since AND is_rung = 1 ORDER BY at_ms, number"
 _TO_PLACE: Final = f"""
-    SELECT {_COLUMNS} FROM notices
+    SELECT {_COLUMNS} FROM notices n
     WHERE conversation_id = :conversation AND number > :after AND case_id = :case AND at_ms >= :since
-      AND operator IN (SELECT id FROM operators WHERE is_disabled = 0 AND is_absent = 0) ORDER BY number LIMIT :limit"""
+      AND EXISTS (SELECT 1 FROM operators o WHERE o.id = n.operator AND o.is_disabled = 0 AND o.is_absent = 0) ORDER BY number LIMIT :limit"""
 _WATCH: Final = """
     INSERT INTO watchers (conversation_id, operator, seen_seq, logged)
     VALUES (:conversation, :operator, (SELECT coalesce(max(seq), 0) FROM messages WHERE conversation_id = :conversation),

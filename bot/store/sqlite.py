@@ -34,7 +34,7 @@ class SqliteStore:
         self.path = data / DATABASE
         self._writer = writer
         self._readers: list[aiosqlite.Connection] = []
-        self._opening = asyncio.Lock()
+        self._opening: asyncio.Task[None] | None = None
         self._next = 0
         self._is_closed = False
 
@@ -82,6 +82,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         self._is_closed = True
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
         for reader in self._readers:
             await reader.close()
         self._readers.clear()
@@ -95,11 +97,26 @@ class SqliteStore:
         if self._is_closed:
             raise StoreUnavailable("the store is closed")
         if len(self._readers) < READERS:
-            async with self._opening:
-                if len(self._readers) < READERS:
-                    self._readers.append(await _connect_reader(self.path))
+            if self._opening is None:
+                self._opening = asyncio.create_task(self._open_reader(), name="store-reader")
+                self._opening.add_done_callback(_look_at)
+            await asyncio.shield(self._opening)  # a caller who gives up leaves no connection half open
+            if self._is_closed:
+                raise StoreUnavailable("the store is closed")
         self._next = (self._next + 1) % len(self._readers)
         return self._readers[self._next]
+
+    async def _open_reader(self) -> None:
+        try:
+            self._readers.append(await _connect_reader(self.path))
+        finally:
+            self._opening = None
+
+
+def _look_at(done: "asyncio.Task[None]") -> None:
+    """Its error is the callers'; where all of them have gone, nobody's."""
+    if not done.cancelled():
+        done.exception()
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -223,7 +240,11 @@ async def _connect_reader(path: Path) -> "aiosqlite.Connection":
     import aiosqlite
 
     reader = await aiosqlite.connect(_uri(path, "ro"), uri=True, isolation_level=None, timeout=BUSY_S)
-    await reader.execute("PRAGMA query_only = ON")
+    try:
+        await reader.execute("PRAGMA query_only = ON")
+    except BaseException:
+        await reader.close()
+        raise
     return reader
 
 

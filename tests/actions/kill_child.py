@@ -19,7 +19,7 @@ import bot.tools.acting as acting
 from bot.channels import Channel
 from bot.clock import SystemClock
 from bot.conversations import Conversations
-from bot.deciding import Deciding
+from bot.deciding import Deciding, once
 from bot.delivery import Delivery
 from bot.errors import NotSent, Refused, SendUncertain, Uncertain
 from bot.intake import Intake
@@ -63,7 +63,7 @@ class DoomedStore(SqliteStore):
     begun: ClassVar[dict[object, tuple[object, ...]]] = {}  # by the planted bug: what is entered only after its call
 
     async def run(self, unit: Callable[..., T], *args: Any) -> T:  # whatever the unit takes
-        name = name_of(unit)
+        name = name_of(unit, args)
         match self.fault, name:
             case (bug, "action begin") if bug == LATE_BEGIN:
                 self.begun[args[0]] = args
@@ -91,8 +91,10 @@ class DoomedStore(SqliteStore):
 _ALTER = """UPDATE actions SET arguments = replace(arguments, '"amount":5', '"amount":6') WHERE state = 'approved'"""
 
 
-def name_of(unit: Callable[..., object]) -> str:
-    """Units of the ledger share names with others."""
+def name_of(unit: Callable[..., object], args: Sequence[Any]) -> str:
+    """Units of the ledger share names with others. A decision is made within `once`."""
+    if unit is once:
+        return "unknown" if args[2].func is ledger.decide_unknown else args[2].func.__name__
     return f"action {unit.__name__}" if unit.__module__ == ledger.__name__ else unit.__name__
 
 

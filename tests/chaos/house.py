@@ -41,6 +41,7 @@ cost_per_day = 0
 [knowledge]
 paths = ["docs"]
 poll_s = 300
+mode = "search"
 
 [roles]
 answer = ["claude", "gpt", "offline"]

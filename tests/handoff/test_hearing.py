@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.agent.loop import Answer
+from bot.agent.loop import Answer, Held
 from bot.agent.router import Attempt
 from bot.handoff.handing import fallen
 from bot.handoff.requests import Origin
@@ -78,7 +78,7 @@ async def test_two_questions_in_a_row_without_an_answer_bring_a_person(tmp_path:
     ("answer", "attempts", "origin"),
     [
         (Answer(text="", is_uncertain=True), (), Origin.UNKNOWN),
-        (Answer(text="", is_held=True), (), Origin.ERROR),
+        (Answer(text="", is_held=True, held=[Held("source", ("5 EUR",))]), (), Origin.ERROR),
         (Answer(text="", stopped="the cost of this turn"), (), Origin.BUDGET),
         (Answer(text="", stopped="too many tokens"), (), Origin.BUDGET),
         (Answer(text="", is_last_resort=True, is_answered=False), (), Origin.MODELS),

@@ -46,6 +46,7 @@ port = 0
 
 [knowledge]
 paths = {documents}
+mode = "search"
 
 [channels.web]
 quiet_ms = 12

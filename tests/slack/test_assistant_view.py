@@ -13,7 +13,7 @@ from tests.platforms.suite import CHECKS, perform
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    staged = Stage(Path(tmp_path_factory.mktemp("assistant")), SlackPlatform(in_assistant=True))
+    staged = Stage(Path(tmp_path_factory.mktemp("assistant")), SlackPlatform(in_assistant=True, is_paced=False))
     try:
         await staged.start()
         yield staged
