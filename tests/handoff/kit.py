@@ -220,10 +220,11 @@ class World:
 
 
 class StepStore(SqliteStore):
-    """Lets a test end the process before and after each unit of work, and knows whether anybody reads."""
+    """Lets a test end the process before and after each unit of work, and knows whether anybody reads or writes."""
 
     step: Step | None = None
     reading = 0
+    writing = 0
 
     async def read(self, query: str, parameters: Mapping[str, Value] = {}) -> list[Row]:
         self.reading += 1
@@ -237,7 +238,11 @@ class StepStore(SqliteStore):
     ) -> Any:  # as the port has it, whatever the unit gives
         if self.step is not None:
             await self.step()
-        result = await super().run(unit, *args)
+        self.writing += 1
+        try:
+            result = await super().run(unit, *args)
+        finally:
+            self.writing -= 1
         if self.step is not None:
             await self.step()
         return result
@@ -402,11 +407,9 @@ class Office:
         for round_ in range(2000):
             await asyncio.sleep(0.0005)  # the store's thread works in real time, and has no clock to move
             await settle(5)
-            is_busy = self.scheduler.running() or self.delivery.running() or self.store.waiting() or self.store.reading
+            is_busy = self.scheduler.running() or self.delivery.running() or self.store.writing or self.store.reading
             quiet = 0 if is_busy else quiet + 1
-            if quiet >= 4 or (
-                self.is_held and round_ > 20 and not self.store.waiting() and not self.delivery.running()
-            ):
+            if quiet >= 4 or (self.is_held and round_ > 20 and not self.store.writing and not self.delivery.running()):
                 return
 
     is_held = False  # a turn waits for its model: resting does not wait for it

@@ -20,11 +20,11 @@ async def test_f110_random_orders_on_the_core_keep_every_promise() -> None:
 
 
 @pytest.mark.parametrize("plant", list(PLANTS), ids=lambda plant: plant.__name__)
-async def test_a_planted_bug_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant) -> None:
+async def test_a_planted_bug_is_caught(in_memory: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant) -> None:
     """And called what it is, within a few orders."""
     plant(monkeypatch)
     for seed in range(CAUGHT_WITHIN):
-        played = await Episode(tmp_path / str(seed), seed).play()
+        played = await Episode(in_memory / str(seed), seed).play()
         if any(PLANTS[plant] in each for each in played.findings):
             return
     raise AssertionError(f"{plant.__name__} was not caught within {CAUGHT_WITHIN} orders")

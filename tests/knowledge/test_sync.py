@@ -107,13 +107,13 @@ async def test_the_index_follows_and_what_is_gone_is_not_found(tmp_path: Path) -
         await again.close()
 
 
-def test_a_kill_at_any_step_leaves_old_or_new(tmp_path: Path) -> None:
+def test_a_kill_at_any_step_leaves_old_or_new(in_memory: Path) -> None:
     """At every touch of the disk: each document is whole, and the next sync ends where one that was never killed does."""
-    asyncio.run(sync(tmp_path / "old", STATES["before"]))
-    asyncio.run(sync(tmp_path / "new", STATES["after"]))
-    old, new = said(tmp_path / "old"), said(tmp_path / "new")
+    asyncio.run(sync(in_memory / "old", STATES["before"]))
+    asyncio.run(sync(in_memory / "new", STATES["after"]))
+    old, new = said(in_memory / "old"), said(in_memory / "new")
     for step in range(200):
-        data = tmp_path / f"data{step}"
+        data = in_memory / f"data{step}"
         asyncio.run(sync(data, STATES["before"]))
         words = [sys.executable, "-m", "tests.knowledge.sync_child", str(data), "after", str(step)]
         done = subprocess.run(words, cwd=ROOT, capture_output=True)

@@ -40,15 +40,15 @@ async def ended_cases(folder: Path) -> None:
             await desk.house.rest(1)
 
 
-async def test_killed_between_any_two_steps_every_case_is_remembered_once(tmp_path: Path) -> None:
+async def test_killed_between_any_two_steps_every_case_is_remembered_once(in_memory: Path) -> None:
     """The next start goes on where it was: one episode a case, one fact."""
-    await ended_cases(tmp_path / "ended")
-    shutil.copytree(tmp_path / "ended", tmp_path / "whole")
-    points = int((await child(tmp_path / "whole", ""))[1])
+    await ended_cases(in_memory / "ended")
+    shutil.copytree(in_memory / "ended", in_memory / "whole")
+    points = int((await child(in_memory / "whole", ""))[1])
     assert points >= CASES * 3
     for point in [*(f"before {number}" for number in range(1, points + 1)), f"after {points}"]:
-        folder = tmp_path / point
-        shutil.copytree(tmp_path / "ended", folder)
+        folder = in_memory / point
+        shutil.copytree(in_memory / "ended", folder)
         assert await child(folder, point) == (9, "")
         assert (await child(folder, ""))[0] == 0
         with closing(sqlite3.connect(folder / DATABASE)) as rows:

@@ -190,21 +190,21 @@ async def test_a_backup_of_nothing_or_of_damage_is_refused(tmp_path: Path) -> No
     assert not (tmp_path / "copy").exists()
 
 
-async def test_f15_a_kill_at_any_step_of_a_backup_leaves_a_whole_one_or_none(tmp_path: Path) -> None:
+async def test_f15_a_kill_at_any_step_of_a_backup_leaves_a_whole_one_or_none(in_memory: Path) -> None:
     """What is not whole cannot be restored, and says why."""
-    data = tmp_path / "data"
+    data = in_memory / "data"
     names = await fill(data, 5)
     async with opened(data) as store:
         await save_file(data, store, "a.png")
     at, died, whole = 0, True, 0
     while died:
         at += 1
-        target = tmp_path / f"{at}"
+        target = in_memory / f"{at}"
         died = await asyncio.to_thread(dies, lambda: backup(data, target), at)  # noqa: B023 - run before the next round
         if (target / DATABASE).exists():
             whole += 1
             assert len(names_in(target, f"{BLOBS}/*/*")) == 1
-            copied = tmp_path / "restored" / "data"
+            copied = in_memory / "restored" / "data"
             copied.mkdir(parents=True)
             shutil.copyfile(data / KEYRING, copied / KEYRING)
             restore(target, copied)
@@ -212,7 +212,7 @@ async def test_f15_a_kill_at_any_step_of_a_backup_leaves_a_whole_one_or_none(tmp
             shutil.rmtree(copied.parent)
         else:
             with pytest.raises(DataError, match=r"interrupted|There is no"):
-                restore(target, tmp_path / "other")
+                restore(target, in_memory / "other")
         shutil.rmtree(target, ignore_errors=True)
     assert at > whole > 0
     assert noted(data) == names
@@ -378,25 +378,25 @@ async def test_a_damaged_backup_is_not_restored(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["copy", "data"]
 
 
-async def test_f15_a_kill_at_any_step_of_a_restore_leaves_the_old_or_the_new_folder(tmp_path: Path) -> None:
+async def test_f15_a_kill_at_any_step_of_a_restore_leaves_the_old_or_the_new_folder(in_memory: Path) -> None:
     """Or a start that says to run it again, which then works. Nothing is ever lost from the old one."""
-    names = await fill(tmp_path / "old", 3)
-    backup(tmp_path / "old", tmp_path / "copy")
-    async with opened(tmp_path / "old") as store:
+    names = await fill(in_memory / "old", 3)
+    backup(in_memory / "old", in_memory / "copy")
+    async with opened(in_memory / "old") as store:
         await store.run(note_twice, "later")
     at, died, seen = 0, True, set[str]()
     while died:
         at += 1
-        room = tmp_path / f"{at}"
+        room = in_memory / f"{at}"
         room.mkdir()
         data = room / "data"
-        shutil.copytree(tmp_path / "old", data)
-        died = await asyncio.to_thread(dies, lambda: restore(tmp_path / "copy", data), at)  # noqa: B023 - run before the next round
+        shutil.copytree(in_memory / "old", data)
+        died = await asyncio.to_thread(dies, lambda: restore(in_memory / "copy", data), at)  # noqa: B023 - run before the next round
         if not data.exists():
             with pytest.raises(DataError, match="Run it again"):
                 prepare(data)
             seen.add("again")
-            restore(tmp_path / "copy", data)
+            restore(in_memory / "copy", data)
         found = noted(data)
         assert found in (names, [*names, "later"])
         seen.add("old" if "later" in found else "new")
@@ -404,7 +404,7 @@ async def test_f15_a_kill_at_any_step_of_a_restore_leaves_the_old_or_the_new_fol
             (aside,) = room.glob("data.before-restore-*")
             assert noted(aside) == [*names, "later"]
         if "later" not in found or at % 10 == 0:
-            restore(tmp_path / "copy", data)
+            restore(in_memory / "copy", data)
             assert noted(data) == names
         shutil.rmtree(room)
     assert seen == {"old", "new", "again"}

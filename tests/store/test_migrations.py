@@ -163,14 +163,14 @@ async def test_a_database_above_an_unknown_folder_is_a_plain_refusal(tmp_path: P
         await SqliteStore.open(tmp_path / "nowhere")
 
 
-def test_f15_a_kill_at_any_step_of_a_first_start_leaves_nothing_or_all(tmp_path: Path) -> None:
+def test_f15_a_kill_at_any_step_of_a_first_start_leaves_nothing_or_all(in_memory: Path) -> None:
     """Before every statement and every touch of the disk: the next start has the whole schema."""
-    whole, steps = tmp_path / "whole", 0
+    whole, steps = in_memory / "whole", 0
     prepare(whole)
     connect_writer(whole / DATABASE).close()
     while True:
         steps += 1
-        data = tmp_path / f"{steps}"
+        data = in_memory / f"{steps}"
         prepare(data)
         died = dies(lambda: connect_writer(data / DATABASE), steps)  # noqa: B023 - run before the next round
         assert not (data / DATABASE).exists() or schema(data) == schema(whole)
