@@ -1,18 +1,21 @@
 """`frontdesk serve` as a process on a data folder of its own."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 RELOADED = "config read again"
+PORTS = (20_000, 32_000)
 ROOT = Path(__file__).parent.parent.parent
 CONFIG = """
 [data]
@@ -32,10 +35,12 @@ origins = {origins}
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Below those that the kernel gives to connections, so that none of them takes it before the daemon does."""
+    while True:
+        port = random.SystemRandom().randint(*PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Daemon:
