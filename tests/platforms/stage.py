@@ -217,7 +217,10 @@ class Stage:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 cwd=ROOT,
-                env={name: value for name, value in os.environ.items() if not name.startswith("FRONTDESK_")},
+                env={
+                    **{name: value for name, value in os.environ.items() if not name.startswith("FRONTDESK_")},
+                    "FRONTDESK_KNOWLEDGE_FUSION": "0",  # words are enough for one document
+                },
             )
         assert self._process.stdout is not None
         line = await asyncio.wait_for(self._process.stdout.readline(), READY_S)
