@@ -266,7 +266,7 @@ class Wish:
 
 
 class Person:
-    """Wants one thing after the other, presses, and waits to be told."""
+    """Wants one thing after the other, presses, and waits to be told; now and then, and at the end, wants again what was done."""
 
     def __init__(self, name: str, street: Street, chance: random.Random) -> None:
         self.name, self._street, self._chance = name, street, chance
@@ -277,12 +277,17 @@ class Person:
 
     async def live(self) -> None:
         while self.is_talking:
-            done = [each for each in self.wishes if each.told[-1:] == ["done"]]
+            done = self._done()
             if done and self._chance.random() < 0.15:
                 await self._want(self._chance.choice(done))
             else:
                 await self._want(self._new())
+        for wish in self._done()[-1:]:
+            await self._want(wish)
         self.is_idle = True
+
+    def _done(self) -> list[Wish]:
+        return [each for each in self.wishes if each.told[-1:] == ["done"]]
 
     def _new(self) -> Wish:
         chance = self._chance

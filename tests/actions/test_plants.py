@@ -28,8 +28,7 @@ IN_A_CALL = ("request written", "shop asked", "shop booked", "reply read", "befo
 async def test_a_planted_bug_is_caught(tmp_path: Path, fault: str, sign: str, points: tuple[str, ...]) -> None:
     """A new key for each try; a call that is entered only afterwards; a guess at a naked call; consent that is not asked, or not compared
     with what is done; nothing that stops a second deed for the same object. Each is reported as what it is, within a few kills."""
-    findings = await found(tmp_path, fault, points)
-    assert any(each.startswith(sign) for each in findings), findings[:5]
+    assert await found(tmp_path, fault, points, sign)
 
 
 async def test_f99_what_was_altered_after_consent_is_not_done(tmp_path: Path) -> None:
@@ -39,11 +38,11 @@ async def test_f99_what_was_altered_after_consent_is_not_done(tmp_path: Path) ->
     assert [each for each in findings if "was agreed to, and is void" not in each] == []
 
 
-async def found(folder: Path, fault: str, points: tuple[str, ...]) -> Sequence[str]:
-    """The findings of the first episode that has any."""
+async def found(folder: Path, fault: str, points: tuple[str, ...], sign: str = "") -> Sequence[str]:
+    """The findings of the first episode that has one which begins with `sign`."""
     reports = run(folder, CAUGHT_WITHIN, 5, fault=fault, points=points, per_episode=PER_EPISODE)
     async with aclosing(reports):
         async for report in reports:
-            if report.findings:
+            if any(each.startswith(sign) for each in report.findings):
                 return report.findings
     return []
