@@ -26,7 +26,7 @@ test: $(VENV)/.installed-test debian-packages
 	check ruff check --quiet .; \
 	check mypy; \
 	check lint-imports --no-logo; \
-	check pytest -q -n 2 --dist loadfile $(patsubst %,--ignore=%,$(ALONE)); \
+	check pytest -q -n 3 --dist loadfile $(patsubst %,--ignore=%,$(ALONE)); \
 	check pytest -q -n 2 --dist loadfile $(ALONE); \
 	[ -z "$$failed" ] || { echo "Failed: $${failed#, }"; exit 1; }
 

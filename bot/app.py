@@ -461,10 +461,10 @@ class App:
     async def _note_versions(self) -> None:
         """Imports the index, and so waits as knowledge does."""
         await self.ready.wait()
-        await self.assembly.knowledge.loaded()
+        library = await self.assembly.knowledge.loaded()
         from bot.knowledge.versions import Versions
 
-        await Versions(self.store, self.clock, self.assembly.knowledge.loaded).run()
+        await Versions(self.store, self.clock).run(library)
 
     async def _fetch_sources(self) -> None:
         await self.ready.wait()

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
+from bot import rounds
 from bot.console import frames
 from bot.console.looking import Looking
 from bot.errors import FrontdeskError, Refused
@@ -87,7 +88,8 @@ class Hub:
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._relay(), name="console: relay")
-            tasks.create_task(self._check(), name="console: sessions")
+            checking = rounds.every(self._clock, CHECK_S, self._check, "sessions of consoles could not be checked")
+            tasks.create_task(checking, name="console: sessions")
 
     # --- screens -----------------------------------------------------------------------------------------------------
 
@@ -230,14 +232,8 @@ class Hub:
     # --- whose session is over ---------------------------------------------------------------------------------------
 
     async def _check(self) -> None:
-        while True:
-            await self._clock.sleep(CHECK_S)
-            if not self._screens:
-                continue
-            try:
-                await self.recheck(is_all=False)
-            except FrontdeskError as error:
-                log.warning("sessions of consoles could not be checked: %s", error)
+        if self._screens:
+            await self.recheck(is_all=False)
 
     async def recheck(self, *, is_all: bool = True) -> None:
         """Signs out whose account or session is not what it was. Without `is_all`, sessions that nothing is known to have happened to

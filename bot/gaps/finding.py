@@ -4,16 +4,12 @@ Promise: nothing is written by a turn for this, and nothing waits for it; each s
 wrote only ids are kept, so that whatever is erased, edited or grown old is gone from here too.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bot import ids
-from bot.errors import Overloaded, StoreUnavailable
+from bot import ids, rounds
 from bot.model import value
 from bot.ports import Clock, Cursor, Store
-
-log = logging.getLogger(__name__)
 
 EVERY_S: Final = 20.0
 AT_ONCE: Final = 50  # signs of one kind in one round
@@ -99,12 +95,7 @@ class Finding:
         self._since: dict[str, int] = {}
 
     async def run(self) -> None:
-        while True:
-            await self._clock.sleep(EVERY_S)
-            try:
-                await self.round()
-            except (StoreUnavailable, Overloaded) as error:
-                log.warning("gaps wait: %s", type(error).__name__)
+        await rounds.every(self._clock, EVERY_S, self.round, "gaps wait")
 
     async def round(self) -> int:
         """Takes in what has come since. Returns how many signs; safe to repeat."""

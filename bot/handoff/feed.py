@@ -5,7 +5,7 @@ is kept for those who are not there; they read everything when they come.
 """
 
 import asyncio
-from collections.abc import Container, Iterator
+from collections.abc import Awaitable, Callable, Container, Iterator
 from contextlib import contextmanager
 
 MOST = 10_000  # ids that wait for one listener; beyond that it is told to read everything
@@ -57,3 +57,21 @@ class Feed:
             yield listener
         finally:
             self._listeners = tuple(each for each in self._listeners if each is not listener)
+
+    async def follow(
+        self,
+        take_up: Callable[[], Awaitable[None]],
+        look: Callable[[list[str]], Awaitable[None]],
+        *,
+        also: Container[str] = (),
+    ) -> None:
+        """Keeps one in step with handoffs (and `also`), until cancelled. `take_up` reads everything: at first, and whenever more has
+        changed than is kept here; `look` takes each batch."""
+        with self.listening(is_of_handoffs=True, also=also) as listener:
+            await take_up()
+            while True:
+                changed = await listener.batch()
+                if listener.overflowed:
+                    listener.overflowed = False
+                    await take_up()
+                await look(changed)

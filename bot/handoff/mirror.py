@@ -136,15 +136,11 @@ class Mirror:
 
     async def run(self) -> None:
         """Until cancelled. What changed while nobody listened is found at the start."""
-        with self._feed.listening(is_of_handoffs=True, also=self._followed) as listener:
-            await self._take_up()
-            while True:
-                changed = await listener.batch()
-                if listener.overflowed:
-                    listener.overflowed = False
-                    await self._take_up()
-                for conversation in changed:
-                    await self._bring(conversation)
+        await self._feed.follow(self._take_up, self._look, also=self._followed)
+
+    async def _look(self, changed: Sequence[str]) -> None:
+        for conversation in changed:
+            await self._bring(conversation)
 
     async def _take_up(self) -> None:
         since = self._clock.now_ms() - 86_400_000
@@ -158,8 +154,7 @@ class Mirror:
                 await self._clock.sleep(AGAIN_S)
         for room in self.rooms():
             self._delivery.wake(room.at)
-        for (conversation,) in opened:
-            await self._bring(conversation)
+        await self._look([row[0] for row in opened])
 
     async def _bring(self, conversation: str) -> None:
         try:

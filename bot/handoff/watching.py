@@ -97,17 +97,7 @@ class Watching:
 
     async def run(self) -> None:
         """Until cancelled. What happened while nobody listened is found at the start."""
-        with self._feed.listening(is_of_handoffs=True, also=self._watched) as listener:
-            await self._take_up()
-            while True:
-                changed = await listener.batch()
-                if listener.overflowed:
-                    listener.overflowed = False
-                    await self._take_up()
-                for at in range(0, len(changed), ASKED_AT_ONCE):
-                    await self._look(changed[at : at + ASKED_AT_ONCE])
-                if self._pause_s:
-                    await self._clock.sleep(self._pause_s)
+        await self._feed.follow(self._take_up, self._look, also=self._watched)
 
     async def _take_up(self) -> None:
         while True:
@@ -123,6 +113,12 @@ class Watching:
             await self._tell(conversation)
 
     async def _look(self, changed: Sequence[str]) -> None:
+        for at in range(0, len(changed), ASKED_AT_ONCE):
+            await self._look_at(changed[at : at + ASKED_AT_ONCE])
+        if self._pause_s:
+            await self._clock.sleep(self._pause_s)
+
+    async def _look_at(self, changed: Sequence[str]) -> None:
         """Nothing is run for what nobody watches."""
         given: dict[str, Value] = {f"c{place}": each for place, each in enumerate(changed)}
         marks = ", ".join(f":{each}" for each in given)

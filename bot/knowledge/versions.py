@@ -37,16 +37,13 @@ class Library(Protocol):
 
 
 class Versions:
-    """`run` until cancelled; `loaded` gives the knowledge once it is there."""
-
-    def __init__(self, store: Store, clock: Clock, loaded: Callable[[], Awaitable[Library]]) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._loaded = loaded
         self._is_told = False
 
-    async def run(self) -> None:
-        library = await self._loaded()
+    async def run(self, library: Library) -> None:
+        """Until cancelled."""
         library.on_change = self.note
         while True:
             await self._clock.sleep(CONFIRM_S)

@@ -14,10 +14,10 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel
 
-from bot import ids
+from bot import ids, rounds
 from bot.agent.router import Attempt, Chain
 from bot.conversations import Conversations
-from bot.errors import ModelError, Overloaded, StoreUnavailable
+from bot.errors import ModelError
 from bot.handoff.blocks import add_block
 from bot.memory import episodes, facts, window
 from bot.memory.episodes import Share, Told
@@ -102,12 +102,7 @@ class Keeper:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            await self._clock.sleep(EVERY_S)
-            try:
-                await self.round()
-            except (StoreUnavailable, Overloaded) as error:
-                log.warning("memory waits: %s", type(error).__name__)
+        await rounds.every(self._clock, EVERY_S, self.round, "memory waits")
 
     async def round(self) -> int:
         """Writes down what has ended, and summarises what has grown. Returns how many cases it has done with."""

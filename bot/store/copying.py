@@ -4,18 +4,21 @@ A database has its final name only when everything is there.
 """
 
 import errno
+import logging
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bot.errors import DataError
 from bot.store.blobs import path_of
 from bot.store.folder import BLOBS, DATABASE, sync_folder
 from bot.store.sqlite import damaged, read_only
+
+log = logging.getLogger(__name__)
 
 PARTIAL = f"{DATABASE}.partial"
 UPLOADS = Path("knowledge", "uploads")  # documents that were uploaded or written here: nowhere else are they
@@ -35,6 +38,16 @@ class Files:
     def __str__(self) -> str:
         found = f"{self.copied} files" + (f" ({self.missing} more are missing)" if self.missing else "")
         return f"{found} and {self.documents} uploaded documents" if self.documents else found
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """One file to bring. `size_bytes` is None where it is not known. `bring` makes the second file from the first, and raises ValueError for one
+    that is damaged."""
+
+    id: str
+    size_bytes: int | None
+    bring: Callable[[Path, Path], None]
 
 
 def refuse_inside(folder: Path, data: Path) -> None:
@@ -61,24 +74,41 @@ def new_folder(target: Path) -> Iterator[None]:
 
 
 def copy_files(connection: sqlite3.Connection, source: Path, target: Path) -> Files:
-    """Links or copies the blobs that the rows of `connection` name, and the keys, and makes them durable."""
+    """Links or copies the blobs that the rows of `connection` name, the uploaded documents and the keys, and makes them durable."""
+    files = bring_blobs(
+        source, target, (Blob(id_, size, _link_or_copy) for id_, size in connection.execute(BLOBS_IN_USE))
+    )
+    return replace(files, documents=_copy_uploads(source, target))
+
+
+def bring_blobs(source: Path, target: Path, blobs: Iterable[Blob]) -> Files:
+    """From the data folder or backup `source` to the other, and the keys, durably. What is gone, damaged or not of its size is left out."""
     copied = missing = 0
     folders = {target / BLOBS}
     (target / BLOBS).mkdir(mode=0o700)
-    for blob_id, size in connection.execute(BLOBS_IN_USE):
-        blob, copy = path_of(source / BLOBS, blob_id), path_of(target / BLOBS, blob_id)
-        if not blob.is_file() or blob.stat().st_size != size:
+    for blob in blobs:
+        file, copy = path_of(source / BLOBS, blob.id), path_of(target / BLOBS, blob.id)
+        if not file.is_file() or (blob.size_bytes is not None and file.stat().st_size != blob.size_bytes):
             missing += 1
             continue
         copy.parent.mkdir(mode=0o700, exist_ok=True)
         folders.add(copy.parent)
-        _link_or_copy(blob, copy)
-        copied += 1
-    documents = _copy_uploads(source, target)
-    copy_keys(source, target)
+        try:
+            blob.bring(file, copy)
+            copy.chmod(0o600)
+            sync_file(copy)
+        except FileNotFoundError:  # erased, or grown old, a moment ago
+            missing += 1
+        except ValueError:  # one file is not worth all the rest
+            log.warning("%s is damaged and is left out", file)
+            missing += 1
+        else:
+            copied += 1
+    for key in source.glob(KEYS):
+        _copy_durably(key, target / key.name)
     for folder in folders:
         sync_folder(folder)
-    return Files(copied, missing, documents)
+    return Files(copied, missing)
 
 
 def uploads_of(data: Path) -> list[Path]:
@@ -122,11 +152,6 @@ def sync_file(path: Path) -> None:
         os.fsync(file)
     finally:
         os.close(file)
-
-
-def copy_keys(source: Path, target: Path) -> None:
-    for key in source.glob(KEYS):
-        _copy_durably(key, target / key.name)
 
 
 def _copy_durably(file: Path, copy: Path) -> None:

@@ -5,20 +5,22 @@ Nothing plain is written into the backup at any time: rows are sealed as they ar
 
 import logging
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bot import ids
 from bot.errors import DataError
 from bot.recovery import BACKUP
 from bot.store import keyring
-from bot.store.blobs import path_of
 from bot.store.copying import (
     MARK,
     PARTIAL,
     UPLOADS,
+    Blob,
     Files,
-    copy_keys,
+    bring_blobs,
     finish,
     opened,
     put,
@@ -26,12 +28,12 @@ from bot.store.copying import (
     sync_file,
     uploads_of,
 )
-from bot.store.folder import BLOBS, DATABASE, sync_folder
+from bot.store.folder import DATABASE, sync_folder
 from bot.store.keyring import HOUSE, KEYRING, Keyring
 from bot.store.migrations import APPLICATION_ID, check, latest, migrate
 from bot.store.packets import FORM, SEALED_ID, Opener, Sealer
 from bot.store.restoring import GRAVES_SINCE, bind, settle
-from bot.store.sealing import NOBODY, OWNED, Owners, Ownership
+from bot.store.sealing import NOBODY, OWNED, Ownership
 from bot.store.sqlite import damaged
 
 log = logging.getLogger(__name__)
@@ -41,9 +43,9 @@ BLOBS_OWNED = "SELECT id, size_bytes, channel, account, owner FROM blobs"
 
 
 def seal_backup(data: Path, target: Path, now_ms: int) -> tuple[int, Files]:
-    partial = target / PARTIAL
+    unfinished = target / PARTIAL
     source = opened(data / DATABASE)
-    made = sqlite3.connect(partial, isolation_level=None)
+    made = sqlite3.connect(unfinished, isolation_level=None)
     try:
         version = _sealable(source, data / DATABASE)
         ownership, ring = _snapshot(source, data, now_ms)
@@ -56,7 +58,7 @@ def seal_backup(data: Path, target: Path, now_ms: int) -> tuple[int, Files]:
             made.execute(sql)
         sealer = Sealer(made, ring.by_owner(), ids.new_id(now_ms))
         sealer.tables(source, ownership)
-        files = _seal_files(source, data, target, sealer, ownership)
+        files = bring_blobs(data, target, _to_seal(source, sealer, ownership))
         files = replace(files, documents=_seal_documents(data, target, sealer))
         sealer.finish(at_ms=now_ms, keyring_bytes=ring.size, documents=files.documents)
         made.execute("COMMIT")
@@ -69,14 +71,14 @@ def seal_backup(data: Path, target: Path, now_ms: int) -> tuple[int, Files]:
     finally:
         made.close()
         source.close()
-    return finish(partial), files
+    return finish(unfinished), files
 
 
 def open_backup(source: Path, target: Path, ring: Keyring, now_ms: int) -> tuple[int, Files, int]:
     """A sealed backup, as far as there are keys."""
-    partial = target / PARTIAL
+    unfinished = target / PARTIAL
     sealed = opened(source / DATABASE)
-    made = sqlite3.connect(partial, isolation_level=None)
+    made = sqlite3.connect(unfinished, isolation_level=None)
     try:
         version = _openable(sealed, source / DATABASE)
         refuse_damage(sealed, source / DATABASE)
@@ -88,9 +90,9 @@ def open_backup(source: Path, target: Path, ring: Keyring, now_ms: int) -> tuple
         made.execute("COMMIT")
         made.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         made.execute(f"PRAGMA user_version = {version}")
-        migrate(made, partial)
+        migrate(made, unfinished)
         made.execute(MARK, {"key": BACKUP, "value": opener.said["at_ms"]})
-        files = _open_files(opener, source, target)
+        files = bring_blobs(source, target, _to_open(opener))
         documents, lost = _open_documents(opener, source, target)
         files = replace(files, documents=documents, missing=files.missing + lost)
         again = bind(made, target, ring, is_lacking=bool(opener.gone), now_ms=now_ms)
@@ -101,7 +103,7 @@ def open_backup(source: Path, target: Path, ring: Keyring, now_ms: int) -> tuple
     finally:
         made.close()
         sealed.close()
-    return finish(partial), files, len(opener.gone) + again
+    return finish(unfinished), files, len(opener.gone) + again
 
 
 # --- its parts ---
@@ -117,62 +119,16 @@ def _snapshot(source: sqlite3.Connection, data: Path, now_ms: int) -> tuple[Owne
     return ownership, ring
 
 
-def _seal_files(
-    connection: sqlite3.Connection, source: Path, target: Path, sealer: Sealer, ownership: Ownership
-) -> Files:
-    copied = missing = 0
-    folders = {target / BLOBS}
-    (target / BLOBS).mkdir(mode=0o700)
-    for blob_id, size, *owner in connection.execute(BLOBS_OWNED):
-        blob, copy = path_of(source / BLOBS, blob_id), path_of(target / BLOBS, blob_id)
-        if not blob.is_file() or blob.stat().st_size != size:
-            missing += 1
-            continue
-        copy.parent.mkdir(mode=0o700, exist_ok=True)
-        folders.add(copy.parent)
-        try:
-            sealer.file(blob_id, _owners_of(ownership, owner), blob, copy)
-        except FileNotFoundError:  # erased, or grown old, a moment ago
-            missing += 1
-            continue
-        sync_file(copy)
-        copied += 1
-    copy_keys(source, target)
-    for folder in folders:
-        sync_folder(folder)
-    return Files(copied, missing)
+def _to_seal(source: sqlite3.Connection, sealer: Sealer, ownership: Ownership) -> Iterator[Blob]:
+    for blob, size, *owner in source.execute(BLOBS_OWNED):
+        owners = ownership.of(OWNED["blobs"], (ids.identity_id(*owner),))[0] or NOBODY
+        yield Blob(blob, size, partial(sealer.file, blob, owners))
 
 
-def _owners_of(ownership: Ownership, owner: list[str]) -> Owners:
-    return ownership.of(OWNED["blobs"], (ids.identity_id(*owner),))[0] or NOBODY
-
-
-def _open_files(opener: Opener, source: Path, target: Path) -> Files:
-    copied = missing = 0
-    folders = {target / BLOBS}
-    (target / BLOBS).mkdir(mode=0o700)
-    for blob_id, owner in opener.files():
-        blob, copy = path_of(source / BLOBS, blob_id), path_of(target / BLOBS, blob_id)
-        if not opener.is_openable(owner):
-            continue
-        if not blob.is_file():
-            missing += 1
-            continue
-        copy.parent.mkdir(mode=0o700, exist_ok=True)
-        folders.add(copy.parent)
-        try:
-            opener.file(blob_id, owner, blob, copy)
-        except ValueError:  # one file is not worth all the rest
-            log.warning("%s is damaged and is left out", blob)
-            missing += 1
-            continue
-        copy.chmod(0o600)
-        sync_file(copy)
-        copied += 1
-    copy_keys(source, target)
-    for folder in folders:
-        sync_folder(folder)
-    return Files(copied, missing)
+def _to_open(opener: Opener) -> Iterator[Blob]:
+    for blob, owner in opener.files():
+        if opener.is_openable(owner):
+            yield Blob(blob, None, partial(opener.file, blob, owner))
 
 
 def _seal_documents(source: Path, target: Path, sealer: Sealer) -> int:

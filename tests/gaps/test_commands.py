@@ -12,7 +12,7 @@ from bot.app import App
 from bot.commands import gaps
 from bot.net.control import CommandFailed, NotRunning
 from bot.people.exporting import exported
-from tests.knowledge.test_recall import CONFIG, OTHERS, RETURNS, rows, running, say
+from tests.knowledge.lamps import laid_out, rows, running, say
 from tests.store.database import until
 
 QUESTION = "Do you deliver pianos to Iceland?"
@@ -20,11 +20,7 @@ QUESTION = "Do you deliver pianos to Iceland?"
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "returns.md").write_text(RETURNS)
-    (tmp_path / "docs" / "shipping.md").write_text(OTHERS)
-    (tmp_path / "config.toml").write_text(CONFIG)
-    return tmp_path
+    return laid_out(tmp_path)
 
 
 class Line:

@@ -47,11 +47,7 @@ async def main(folder: Path, point: str, now_ms: int) -> int:
 
     store.run = doomed  # type: ignore[method-assign]  # the knife
     library = FolderKnowledge(folder / "data" / INDEX, [folder / "docs"], clock)
-
-    async def loaded() -> FolderKnowledge:
-        return library
-
-    library.on_change = Versions(store, clock, loaded).note
+    library.on_change = Versions(store, clock).note
     await library.sync()
     await library.close()
     await store.close()

@@ -1,27 +1,17 @@
 """What is for some is opened by these alone, however its id came to somebody."""
 
-import asyncio
 import contextlib
 from pathlib import Path
 
 from bot.app import App
 from bot.clock import SystemClock
-from bot.config import find_settings, load
 from bot.errors import Refused
 from bot.knowledge import FolderKnowledge
 from bot.model import PassageId
+from tests.app import APART, running
 from tests.pipeline.house import ListChannel
-from tests.store.database import until
 
-CONFIG = """
-[data]
-path = "data"
-[server]
-port = 0
-[admin]
-port = 0
-[channels.web]
-enabled = false
+CONFIG = f"""{APART}
 [knowledge]
 paths = ["docs", "inner"]
 poll_s = 0.02
@@ -44,11 +34,7 @@ async def test_a_passage_is_opened_only_by_those_whose_agent_may_quote_it(tmp_pa
     (tmp_path / "docs" / "margins.md").write_text(STAFF)
     (tmp_path / "inner" / "plans.md").write_text("# Plans\n\nWe plan a new shop.")
     (tmp_path / "config.toml").write_text(CONFIG)
-    config = load(tmp_path / "config.toml", {}, adapters=find_settings)
-    app = App(config, adapters=lambda house: [ListChannel("list"), ListChannel("slack")])
-    task = asyncio.create_task(app.run())
-    try:
-        await until(app.ready.is_set)
+    async with running(tmp_path, ListChannel("list"), ListChannel("slack")) as app:
         library = await app.assembly.knowledge.loaded()
         await library.ready.wait()
         ids = {
@@ -63,9 +49,6 @@ async def test_a_passage_is_opened_only_by_those_whose_agent_may_quote_it(tmp_pa
         (tmp_path / "docs" / "hours.md").write_text("---\naudience: staff\n---\n# Hours\n\nWe open at nine.")
         await library.sync()
         assert await opened(app, "list", ids) == set()
-    finally:
-        app.stop()
-        await task
 
 
 async def opened(app: App, channel: str, ids: dict[str, PassageId]) -> set[str]:

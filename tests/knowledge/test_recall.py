@@ -4,85 +4,29 @@ import argparse
 import asyncio
 import json
 import shutil
-import sqlite3
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.app import App
 from bot.commands import queue as queue_command
 from bot.commands import recall
-from bot.config import find_settings, load
 from bot.errors import ConfigError, Overloaded
 from bot.knowledge import FolderKnowledge, recalls
 from bot.knowledge.index import Edition
 from bot.knowledge.versions import Versions
-from bot.model import Address, Citation, Found, Identity, MessageReceived, Passage, PassageId
+from bot.model import Citation, Found, Passage, PassageId
 from bot.net.control import CommandFailed
 from bot.store.answers import TOLD, sources_of
-from bot.store.folder import DATABASE
 from tests.clock import ManualClock
-from tests.pipeline.house import ListChannel
+from tests.knowledge.lamps import OTHERS, RETURNS, laid_out, rows, running, say
 from tests.store.database import opened, until
-
-CONFIG = """
-[data]
-path = "data"
-[server]
-port = 0
-[admin]
-port = 0
-[channels.web]
-enabled = false
-[knowledge]
-paths = ["docs"]
-poll_s = 0.2
-"""
-RETURNS = "# Returns\n\nSend a lamp back within thirty days. The label is in the box.\n"
-OTHERS = "# Shipping\n\nWe ship to Austria and to Norway by post.\n"
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "returns.md").write_text(RETURNS)
-    (tmp_path / "docs" / "shipping.md").write_text(OTHERS)
-    (tmp_path / "config.toml").write_text(CONFIG)
-    return tmp_path
-
-
-@asynccontextmanager
-async def running(place: Path) -> AsyncIterator[tuple[App, ListChannel]]:
-    """The daemon with the offline answerer."""
-    channel = ListChannel()
-    app = App(load(place / "config.toml", {}, adapters=find_settings), adapters=lambda house: [channel])
-    task = asyncio.create_task(app.run())
-    try:
-        ready = asyncio.create_task(app.ready.wait())
-        await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        yield app, channel
-    finally:
-        app.stop()
-        await task
-
-
-async def say(app: App, channel: ListChannel, text: str, who: str = "ada") -> str:
-    before = len(channel.sent)
-    await app.intake.receive(
-        MessageReceived(Identity("list", "", who), Address("list", "", who), f"{who}{before}", text)
-    )
-    await until(lambda: len(channel.sent) > before)
-    return channel.sent[-1].text
-
-
-def rows(place: Path, sql: str) -> list[Any]:
-    with closing(sqlite3.connect(place / "data" / DATABASE)) as database:
-        return database.execute(sql).fetchall()
+    return laid_out(tmp_path)
 
 
 def versions(place: Path, document: str) -> list[tuple[str, bool]]:
@@ -264,10 +208,7 @@ async def test_a_store_that_is_busy_is_no_failure(tmp_path: Path) -> None:
     async with opened(tmp_path / "data") as store:
         clock = ManualClock()
 
-        async def never() -> Any:
-            raise AssertionError
-
-        history = Versions(store, clock, never)
+        history = Versions(store, clock)
         edition = Edition("a.md", "v1", "A", "/a.md", ("p",))
 
         async def refuse(*_: object) -> Any:

@@ -1,7 +1,6 @@
 """A recall reaches everybody who was told something, and nobody for what the document says still."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -53,7 +52,7 @@ async def test_an_index_that_is_built_anew_with_other_passages_makes_nothing_out
     async with opened(tmp_path / "data") as store:
         await store.run(seen, [Edition("docs/a.md", "v1", "A", "/a.md", ("p", "q"))], 1)
         await store.run(_told, 1, "p")
-        history = Versions(store, ManualClock(), _never)
+        history = Versions(store, ManualClock())
         for _ in range(2):
             assert await history.note([Edition("docs/a.md", "v1", "A", "/a.md", ("r", "q"))])
         await store.run(_told, 1, "r")
@@ -63,7 +62,3 @@ async def test_an_index_that_is_built_anew_with_other_passages_makes_nothing_out
             ("r", "v1", True),
         ]
         assert await store.read("SELECT passages FROM document_versions") == [(" p q r ",)]
-
-
-async def _never() -> Any:
-    raise AssertionError

@@ -1,27 +1,19 @@
 """The daemon as its config makes it: memory is switched on by one line, and all of it is there."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bot.app import App
-from bot.config import find_settings, load
-from bot.model import Address, CaseEnded, Identity, MessageReceived
+from bot.model import Address, CaseEnded, Identity
 from bot.tools.names import ABOUT_ME, REMEMBER
+from tests import app as daemon
+from tests.app import APART
 from tests.memory.house import told
 from tests.pipeline.house import ListChannel, ScriptedModel
 from tests.store.database import until
 
 CONFIG = """
-[data]
-path = "data"
-[server]
-port = 0
-[admin]
-port = 0
-[channels.web]
-enabled = false
 [knowledge]
 paths = []
 [models.talker]
@@ -45,27 +37,17 @@ tools = {tools}
 async def running(
     folder: Path, memory: str = "true", tools: str = '["remember", "about_me"]'
 ) -> AsyncIterator[tuple[App, ListChannel, ScriptedModel]]:
-    (folder / "config.toml").write_text(CONFIG.format(memory=memory, tools=tools))
-    config = load(folder / "config.toml", {}, adapters=find_settings)
+    (folder / "config.toml").write_text(APART + CONFIG.format(memory=memory, tools=tools))
     talker, channel = ScriptedModel(), ListChannel()
     models = {"talker": talker, "writer": ScriptedModel(told("Ada asked about a tyre."))}
-    app = App(config, models=models, adapters=lambda house: [channel])
-    task = asyncio.create_task(app.run())
-    try:
-        ready = asyncio.create_task(app.ready.wait())
-        await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
+    async with daemon.running(folder, channel, models=models) as app:
         yield app, channel, talker
-    finally:
-        app.stop()
-        await task
 
 
 async def say(app: App, channel: ListChannel, text: str) -> str:
     """What is answered, besides the question whether a case was solved."""
     before = len(answers(channel))
-    who, at = Identity("list", "", "ada"), Address("list", "", "ada")
-    await app.intake.receive(MessageReceived(who, at, f"e{before}{text}", text))
+    await daemon.receive(app, text, f"e{before}{text}")
     await until(lambda: len(answers(channel)) > before)
     return answers(channel)[-1]
 

@@ -22,6 +22,7 @@ from tests.models.openai_server import OpenAIServer
 from tests.models.wire import Call, Received, Reply
 from tests.platforms.kit import Platform, Seen
 from tests.platforms.web.driver import WebPlatform
+from tests.warm import Forked
 
 PATIENCE_S: Final = 20.0
 SLOW_S: Final = 90.0  # for what takes the platform's own waiting times
@@ -185,7 +186,7 @@ class Stage:
         self._plant = plant
         self._told = 0  # violations
         self._numbers = itertools.count(1)
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Forked | None = None
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -210,21 +211,15 @@ class Stage:
         """Starts the daemon, where none runs. `is_well` False: returns before the platform is connected."""
         if self._process is not None and self._process.returncode is None:
             return
-        program = ["-m", "tests.platforms.plants", self._plant] if self._plant else ["-m", "bot"]
-        with (self.folder / "log").open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *program, "serve", "--config", str(self.folder / "config.toml")),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                cwd=ROOT,
-                env={
-                    **{name: value for name, value in os.environ.items() if not name.startswith("FRONTDESK_")},
-                    "FRONTDESK_KNOWLEDGE_FUSION": "0",  # words are enough for one document
-                },
-            )
-        assert self._process.stdout is not None
-        line = await asyncio.wait_for(self._process.stdout.readline(), READY_S)
-        assert b"is ready" in line, self.log()
+        words = ["serve", "--config", str(self.folder / "config.toml")]
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("FRONTDESK_")}
+        self._process = Forked(
+            *("tests.platforms.plants", [self._plant, *words]) if self._plant else ("bot", words),
+            log=self.folder / "log",
+            environ=environ | {"FRONTDESK_KNOWLEDGE_FUSION": "0"},  # words are enough for one document
+        )
+        line = await asyncio.to_thread(self._process.line, READY_S)
+        assert "is ready" in line, self.log()
         self.platform.attach(self.port)
         self.page.attach(self.port)
         await asyncio.wait_for(self.page.wait_ready(), READY_S)
@@ -243,7 +238,7 @@ class Stage:
             return
         if process.returncode is None:
             process.kill()
-        await process.communicate()
+        await asyncio.to_thread(process.wait)
 
     @property
     def is_running(self) -> bool:
