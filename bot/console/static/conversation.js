@@ -61,7 +61,8 @@ export const read = async () => {
 		open.more = answer.more_before;
 		keep(answer.entries);
 		draw();
-		if (open.isFocused) title.focus({ preventScroll: true });
+		if (open.isFocused && !whole.contains(document.activeElement)) title.focus({ preventScroll: true });
+		open.isFocused = false;
 	} catch (refusal) {
 		if (state.open === open) failed(refusal);
 	}

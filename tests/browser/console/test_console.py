@@ -364,7 +364,7 @@ async def test_files_go_with_the_reply(page: Page, server: Server) -> None:
 
 
 async def test_a_lost_connection_is_shown_and_made_good(page: Page, server: Server) -> None:
-    """While it is away a banner says so; afterwards what was missed is there, and the draft as well."""
+    """While it is away a banner says so; afterwards what was missed is there, and whoever was writing goes on."""
     talk = server.put("c1", entry(1, "user", "Hello"), **held_by(BEN))
     await opened(page, server)
     await reply(page).fill("Half a thought")
@@ -376,6 +376,7 @@ async def test_a_lost_connection_is_shown_and_made_good(page: Page, server: Serv
     await expect(page.locator(".entry")).to_have_count(2)
     await expect(page.get_by_text("No connection.")).to_be_hidden()
     await expect(reply(page)).to_have_value("Half a thought")
+    await expect(reply(page)).to_be_focused()
 
 
 async def test_whoever_is_signed_out_elsewhere_is_led_to_the_door(page: Page, server: Server) -> None:
