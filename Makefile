@@ -66,11 +66,13 @@ $(BIN)/python:
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@echo "Installing Frontdesk into $(VENV)"
 	@$(PIP) install --editable .
+	@$(BIN)/python -m compileall -q bot adapters
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	@echo "Installing Frontdesk and its tests' tools into $(VENV)"
 	@$(PIP) install --editable '.[test]'
+	@$(BIN)/python -m compileall -q bot adapters tests benchmarks
 	@touch $@ $(VENV)/.installed
 
 # What some tests need beside Python. Never fails: a test that misses its program says so and is skipped.

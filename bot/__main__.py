@@ -17,7 +17,8 @@ INTERRUPTED = 130  # what a shell reports for Ctrl-C
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command. The exit codes are documented in docs/configuration.md."""
-    arguments = build().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    arguments = build(words).parse_args(words)
     if arguments.command is None:
         print(WELCOME, end="")
         return 0

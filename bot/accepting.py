@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from bot import ids
@@ -38,6 +38,8 @@ from bot.model import (
     PersonRequested,
     Seq,
     Visibility,
+    changeable,
+    value,
 )
 from bot.people.graves import Graves
 from bot.people.masking import masked
@@ -67,7 +69,7 @@ CHOICE_REPLIES = {
 Said = MessageReceived | ButtonPressed | PersonRequested | ContactChosen
 
 
-@dataclass(slots=True)
+@changeable
 class Arrival:
     """What the unit of work has to know of a new message."""
 
@@ -93,7 +95,7 @@ class Arrival:
         return self.graves is not None and self.graves.has(cursor, message)
 
 
-@dataclass(slots=True)
+@changeable
 class Stored:
     """What the unit of work made."""
 
@@ -482,7 +484,7 @@ def acknowledge(cursor: Cursor, receipts: dict[ConversationId, Seq]) -> None:
         cursor.execute(records.ACKNOWLEDGE, {"id": conversation, "seq": seq})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Change:
     """An edit or a deletion, whichever way round it and its message arrive."""
 

@@ -264,8 +264,7 @@ class App:
             burst_s=limits.burst_s,
         )
         accounts = self._accounts(config)
-        quiet = self._quiet_s = dict[str, float]()
-        self._quiet_s.update(_quiet_of(accounts))
+        quiet = self._quiet_s = _quiet_of(accounts)
         intake_rules = IntakeRules(
             limits.message_chars,
             round(limits.case_idle_s * 1000),
@@ -301,12 +300,15 @@ class App:
             self.health,
         )
         self.house.knowledge_on = lambda key: self.assembly.knows[config.agent_for(key)]
-        self.staff = Staff(config, self._core())
+        core = self._core()
+        self.staff = Staff(config, core)
         self.turns.handing = self.staff.handing
         self.intake.graves = Graves(self.house.secret(ERASURE_KEY))
-        self.people = People(config, self._core(), self.store, data, self.intake.graves, self._touched)
+        self.people = People(config, core, self.store, data, self.intake.graves, self._touched)
         self.staff.persons = self.people.commands
-        self.keeper, self.turns.memory = remembering(config, self._core(), self.intake.receive, self._touched)
+        self.keeper, self.turns.memory = remembering(
+            config, core, self.intake.receive, self.people.copies, self._touched
+        )
         self.house.owner_name = self.staff.signs.owner_name
         self.supervisors = {
             key_of(adapter.name, adapter.account): self._supervisor(adapter)

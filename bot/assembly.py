@@ -17,6 +17,7 @@ from bot.net.perimeter import Perimeter
 from bot.ports import ChatModel, Clock, Knowledge
 from bot.shelf import AgentShelf, may_search, room_of, within
 from bot.telemetry.metrics import Metrics
+from bot.text import compile_patterns
 from bot.tools import Tool
 from bot.tools.names import REQUEST_HUMAN, SEARCH_KNOWLEDGE
 from bot.tools.person import RequestHuman
@@ -73,10 +74,8 @@ class Assembly:
             circuit_failures=limits.circuit_failures,
             circuit_s=limits.circuit_s,
         )
-        self.agents = {key: self._agent(config, key, settings) for key, settings in config.agents.items()}
-        self.proposers = {
-            key: self._agent(config, key, settings, is_proposing=True) for key, settings in config.agents.items()
-        }
+        self.agents = {key: self._agent(config, key) for key in config.agents}
+        self.proposers = {key: self._agent(config, key, is_proposing=True) for key in config.agents}
         self.background = self._background(config)
         self.ears = Ears(self.router)
         self._give_ears(config)
@@ -103,12 +102,10 @@ class Assembly:
         chains = {key: config.chain("background", key) for key in config.agents}
         return {key: self.router.chain(chain) for key, chain in chains.items() if chain}
 
-    def give_memory(
-        self, tools: Sequence[Tool], agents: Collection[str], allowed: Mapping[str, Collection[str]]
-    ) -> None:
-        """What the agents that remember note with, as far as each is allowed to."""
-        for key in agents:
-            self.agents[key].give_tools([tool for tool in tools if tool.name in allowed[key]])
+    def give_memory(self, tools: Sequence[Tool], allowed: Mapping[str, Collection[str]]) -> None:
+        """What the agents that remember note with. `allowed`: for each of them, the names of the tools that it may use."""
+        for key, names in allowed.items():
+            self.agents[key].give_tools([tool for tool in tools if tool.name in names])
 
     def give_actions(self, catalogue: "Catalogue", acting: "Acting") -> None:
         """What each agent may do besides talking, from the next turn on."""
@@ -116,13 +113,14 @@ class Assembly:
             agent.give_actions(catalogue.of(key), acting)
 
     async def warm(self) -> None:
-        """Imports what the models need, in threads, so that the first question need not wait for it."""
+        """Imports what the models need and compiles the patterns, in threads, so that the first question need not wait for it."""
         for model in self.models.values():
             if isinstance(model, LateOffline):
                 await model.load()
         if self._clients is not None:
             await asyncio.to_thread(importlib.import_module, "bot.agent.checks")
             await self._clients.warm(sorted(self._providers))
+        await asyncio.to_thread(compile_patterns)
 
     def take(self, fresh: Config) -> None:
         """New keys, models, chains and budgets bite at once; what else changed waits for a restart."""
@@ -131,8 +129,8 @@ class Assembly:
         self.models = self._models(fresh)
         self.router.take(self.models, fresh.models)
         for key in self.agents.keys() & fresh.agents.keys():
-            self.agents[key].ask(self.router.chain(fresh.chain("answer", key)), _local(fresh))
-            self.proposers[key].ask(self.router.chain(fresh.chain("answer", key)), _local(fresh))
+            for agent in (self.agents[key], self.proposers[key]):
+                agent.ask(self.router.chain(fresh.chain("answer", key)), _local(fresh))
             if key in self._shelves:
                 self._shelves[key].room = room_of(fresh, key)
         self.background.clear()
@@ -201,9 +199,9 @@ class Assembly:
             self._clients = Clients(self._perimeter)
         return self._clients
 
-    def _agent(self, config: Config, key: str, settings: schema.Agent, *, is_proposing: bool = False) -> Agent:
+    def _agent(self, config: Config, key: str, *, is_proposing: bool = False) -> Agent:
         """`is_proposing`: it can search, and do nothing else."""
-        limits = config.limits
+        settings, limits = config.agents[key], config.limits
         rules = Rules(
             name=settings.name,
             signature="" if settings.name == key else settings.name,  # unnamed: the channel shows its own name
@@ -217,7 +215,7 @@ class Assembly:
         )
         chain = self.router.chain(config.chain("answer", key))
         reranker = self._reranker(config, key)
-        tools = self._tools(settings, PASSAGES if reranker is None else CANDIDATES)
+        tools = self._tools(key, settings, PASSAGES if reranker is None else CANDIDATES)
         if is_proposing:
             tools = [tool for tool in tools if tool.name == SEARCH_KNOWLEDGE]
         return Agent(
@@ -252,11 +250,11 @@ class Assembly:
         """What an agent may quote, and those who talk with it may open."""
         return self.knowledge.seen_by(settings.audiences, settings.language, within(settings))
 
-    def _tools(self, settings: schema.Agent, most: int) -> list[Tool]:
+    def _tools(self, key: str, settings: schema.Agent, most: int) -> list[Tool]:
         """`most`: so many passages a search gives."""
         tools: list[Tool] = []
         if may_search(settings):
-            tools.append(SearchKnowledge(self._known(settings), within(settings), most))
+            tools.append(SearchKnowledge(self.knows[key], within(settings), most))
         if REQUEST_HUMAN in settings.tools:
             tools.append(RequestHuman())
         return tools

@@ -1,8 +1,6 @@
 """An adapter with its extra abilities, found out once."""
 
-from dataclasses import dataclass
-
-from bot.model import Address
+from bot.model import Address, value
 from bot.ports import (
     Adapter,
     Drafts,
@@ -19,7 +17,7 @@ from bot.ports import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Channel:
     """What the core asks of one account of a channel; an ability that its adapter lacks is None."""
 

@@ -11,19 +11,19 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from weakref import WeakValueDictionary
 
 from bot.agent.context import Block, Past
 from bot.errors import FrontdeskError
-from bot.model import Conversation, ConversationId, Message, Seq
+from bot.model import Conversation, ConversationId, Message, Seq, changeable
 from bot.ports import Store
 from bot.store import records
 from bot.store.handoffs import BLOCKS_OF_CASE
 from bot.store.records import Inbound
 
 
-@dataclass(slots=True)
+@changeable
 class Working:
     """One conversation as committed. `unhandled` in seq order; `past` is the case so far, without them."""
 

@@ -19,7 +19,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 
 from bot import ids
@@ -40,6 +40,7 @@ from bot.model import (
     MessageId,
     OutboxState,
     Seq,
+    value,
 )
 from bot.ports import Clock, Cursor, Drafts, Receipt, Reconciles, Row, Store, Value
 from bot.scheduler import TurnScheduler
@@ -63,7 +64,7 @@ RECORD_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # what became of a request is not forgott
 _ONCE = records.ADD_OUTBOX + " ON CONFLICT (message_id, part) DO NOTHING"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Part:
     """One outbox row with what is to be sent. `role`: see the table."""
 
@@ -194,7 +195,10 @@ class Delivery:
             return None
         conversation = records.conversation_of(rows[0])
         channel = self._channels.get(channel_at(conversation.address))
-        if channel is None or channel.limits.is_deduped:
+        if channel is None:
+            return None
+        if channel.limits.is_deduped:
+            await self._show_open(channel, conversation)
             return None
         if (later_s := await self._take_away(channel, conversation)) is not None:  # which holds no message back
             self._clock.call_later(later_s, lambda: self.wake(conversation.address))
@@ -209,6 +213,18 @@ class Delivery:
             if not await self._settle(channel, conversation, part):
                 return 0.0  # what is open has changed: look again
         return 0.0 if opened else None
+
+    async def _show_open(self, channel: Channel, conversation: Conversation) -> None:
+        """Where the receiver asks for what it does not have, each message is handed over once and waits for nobody."""
+        for row in await self._store.read(
+            records.OPEN_OUTBOX, {"conversation": conversation.id, "limit": ROWS_AT_ONCE}
+        ):
+            part = part_of(row)
+            if await self._store.run(begin, conversation.id, part, self._clock.now_ms()) is May.FORGOTTEN:
+                await self._record(drop, part, _DROPPED[May.FORGOTTEN], self._clock.now_ms())
+                continue
+            await self.planned(conversation, part.message)
+            await self._record(sent, part, Receipt(""), self._clock.now_ms())
 
     async def _settle(self, channel: Channel, conversation: Conversation, part: Part) -> bool:
         """One step for one part. True when it is sent, so that the next may follow."""

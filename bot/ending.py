@@ -6,7 +6,7 @@ or nothing is.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from bot import ids
@@ -17,7 +17,7 @@ from bot.handoff.brief import brief_of
 from bot.handoff.hearing import heard
 from bot.handoff.requests import Ask, Begun, begin, wished_again
 from bot.handoff.rules import UNSTAFFED, Rules
-from bot.model import AGENT_OWNER, CaseId, Conversation, Message, MessageId, Seq, TurnId, Visibility
+from bot.model import AGENT_OWNER, CaseId, Conversation, Message, MessageId, Seq, TurnId, Visibility, changeable
 from bot.ports import Cursor, Value
 from bot.store import actions, answers, records
 from bot.store.handoffs import Record
@@ -30,7 +30,7 @@ _WISHES = frozenset({"wish", "handed over"})
 _PLAIN = frozenset({"answered", "tools"})
 
 
-@dataclass(slots=True)
+@changeable
 class Ending:
     """Everything that the unit of work which ends a turn has to know."""
 
@@ -51,7 +51,6 @@ class Ending:
     trace: str
     attempts: Sequence[Attempt] = ()  # model calls whose cost is not on record yet
     has_steps: bool = False
-    may_have_draft: bool = False  # on a channel where a draft has a row
     has_actions: bool = False  # the agent can act
     told: Sequence[str] = ()  # actions of which it has told what became of them
     is_agents: bool = False  # the reply is what came of the agent's run
@@ -60,14 +59,12 @@ class Ending:
     sources: Sequence[answers.Source] = ()  # what the reply rests on
     ask: Ask | None = None  # a person is to be asked for
     is_wish: bool = False  # ... which is all that there is to say: no other reply goes out with it
-    hears: Sequence[Inbound] | None = (
-        None  # what was read while a person is awaited or has the conversation, or leaves a contact
-    )
+    hears: Sequence[Inbound] | None = None  # read while a person is awaited or has the conversation, or with a contact
     rules: Rules = UNSTAFFED
-    is_deduped: bool = False
+    is_deduped: bool = False  # on a channel that asks for what it does not have, and where no draft has a row
 
 
-@dataclass(slots=True)
+@changeable
 class Ended:
     """What it did. `reply`: what the user reads of the turn's own; `said`: what the house says besides; `is_late`: the reply has become a
     note, since a person had taken over; `begun`: the handoff that began."""
@@ -191,7 +188,7 @@ def append_reply(cursor: Cursor, ending: Ending) -> Ended:
     last_seq = before if wish is None else before + 1  # the announcement
     reply = _add_reply(cursor, ending, last_seq, is_public=is_owned and wish is None, is_wish=wish is not None)
     is_public = reply is not None and reply.visibility is Visibility.PUBLIC
-    if ending.may_have_draft and not is_public:
+    if not ending.is_deduped and not is_public:
         cursor.execute(records.WITHDRAW_DRAFT, {"message": reply_id(ending.first_id), "now": ending.now_ms})
     begun = wish or (_begin(cursor, ending) if is_owned and not ending.is_wish else None)
     said = [begun.announcement] if begun is not None and begun.announcement is not None else []

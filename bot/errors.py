@@ -20,15 +20,16 @@
 Users never see the text of any of these except `Refused.detail`, which is written for them.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from bot.model import value
 
 
 class FrontdeskError(Exception):
     """The root of the tree."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Problem:
     """One thing wrong with the config: where, what, and what to do about it."""
 

@@ -5,7 +5,7 @@ Promise: `receive` returns after the commit, and the same event again changes no
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from bot.accepting import (
@@ -56,6 +56,8 @@ from bot.model import (
     PersonRequested,
     Seq,
     TypingSeen,
+    changeable,
+    value,
 )
 from bot.people import keeping, linking
 from bot.people.graves import Graves
@@ -75,7 +77,7 @@ IDLE_AT_ONCE = 100
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rules:
     """What intake needs of the config."""
 
@@ -90,7 +92,7 @@ class Rules:
     disliked: Callable[[ConversationId], Awaitable[None]] | None = None  # an answer was of no use
 
 
-@dataclass(slots=True)
+@changeable
 class _Facts:
     """What every message of one account of a channel needs, looked up once."""
 

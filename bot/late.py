@@ -3,12 +3,11 @@ does."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bot.config.knowledge_schema import Folder, Knowledge
-from bot.model import Found, Passage, PassageId
+from bot.model import Found, Passage, PassageId, value
 from bot.net.perimeter import Perimeter
 from bot.ports import ChatModel, ChatRequest, Chunk, Clock
 from bot.ports import Knowledge as KnowledgePort
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from bot.knowledge.whole import Extent
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Plan:
     """What knowledge is built from. `endpoint`: makes what asks the model of [roles] embed, where one is named."""
 
@@ -76,7 +75,7 @@ class LateKnowledge:
         return self._real
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _View:
     """The knowledge as some agents see it."""
 

@@ -4,9 +4,11 @@ The words are those of the glossary in `docs/architecture.md`. Times are UTC mil
 made by `bot.ids`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
 from enum import StrEnum
-from typing import NewType, TypeVar, dataclass_transform
+from operator import attrgetter
+from typing import Any, NewType, TypeVar, dataclass_transform
 
 ConversationId = NewType("ConversationId", str)
 MessageId = NewType("MessageId", str)
@@ -20,12 +22,87 @@ Seq = NewType("Seq", int)
 
 T = TypeVar("T")
 
+FEW = 4  # so many of a kind are made without an `__init__` of its own: many kinds have one value, which the start makes
 
-@dataclass_transform(frozen_default=True)
+
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(cls: type[T]) -> type[T]:
-    """A dataclass that mypy holds to be frozen. Python does not: a frozen one sets each field by a call, and takes six times as long to
-    make, which was a tenth of a turn."""
-    return dataclass(slots=True, unsafe_hash=True)(cls)
+    """A dataclass with slots, equal and hashed by its fields, that mypy holds to be frozen. Python does not: a frozen one sets each field
+    by a call, and takes six times as long to make, which was a tenth of a turn.
+
+    Python writes and compiles every method of a dataclass while its module is imported, and a start imports hundreds. Here what compares,
+    hashes and shows needs no compiling, and `__init__` is written when a few have been made. `__post_init__` is not called."""
+    return _equipped(cls, is_hashed=True)
+
+
+@dataclass_transform(field_specifiers=(field,))
+def changeable(cls: type[T]) -> type[T]:
+    """The same for what changes: equal by its fields, and not to be hashed."""
+    return _equipped(cls, is_hashed=False)
+
+
+def _equipped(cls: type[T], *, is_hashed: bool) -> type[T]:
+    made = dataclass(slots=True, init=False, repr=False, eq=False)(cls)
+    for name, method in _methods(made, is_hashed).items():
+        if name not in vars(made):
+            setattr(made, name, method)
+    return made
+
+
+def _methods(made: Any, is_hashed: bool) -> dict[str, Callable[..., Any] | None]:  # Any: mypy sees no dataclass here
+    compared = [each.name for each in fields(made) if each.compare]
+    key = attrgetter(*compared) if compared else _nothing
+    few = iter(range(FEW))
+
+    def begin(self: object, *given: Any, **named: Any) -> None:
+        if next(few, None) is None or not _is_filled(self, given, named):
+            made.__init__ = _init_of(made)
+            made.__init__(self, *given, **named)
+
+    def is_equal(self: object, other: object) -> bool:
+        return key(self) == key(other) if other.__class__ is self.__class__ else NotImplemented
+
+    def hashed(self: object) -> int:
+        return hash(key(self))
+
+    return {"__init__": begin, "__eq__": is_equal, "__hash__": hashed if is_hashed else None, "__repr__": _shown}
+
+
+def _is_filled(made: Any, given: tuple[Any, ...], named: dict[str, Any]) -> bool:
+    """Sets the fields, as an `__init__` would; False where these arguments do not fit: `__init__` tells why."""
+    in_order, left = iter(given), named.copy()
+    for each in fields(made):
+        if not each.kw_only and (first := next(in_order, MISSING)) is not MISSING:
+            setattr(made, each.name, first)
+        elif each.name in left:
+            setattr(made, each.name, left.pop(each.name))
+        elif each.default is not MISSING:
+            setattr(made, each.name, each.default)
+        elif each.default_factory is not MISSING:
+            setattr(made, each.name, each.default_factory())
+        else:
+            return False
+    return not left and next(in_order, MISSING) is MISSING
+
+
+def _init_of(made: Any) -> Callable[..., None]:
+    """The `__init__` that `dataclass` writes, taken from a class with the same fields."""
+    alike = [
+        (each.name, each.type, field(default=each.default, default_factory=each.default_factory, kw_only=each.kw_only))
+        for each in fields(made)
+    ]
+    twin: Any = make_dataclass(made.__name__, alike, namespace={"__doc__": made.__doc__}, repr=False, eq=False)
+    written: Callable[..., None] = twin.__init__
+    return written
+
+
+def _nothing(_: object) -> None:
+    """What a value without fields is compared by."""
+
+
+def _shown(self: Any) -> str:
+    told = ", ".join(f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if each.repr)
+    return f"{self.__class__.__qualname__}({told})"
 
 
 class Author(StrEnum):

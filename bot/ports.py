@@ -13,7 +13,7 @@ Channels that need no platform (the web) lack the last two. Abilities beyond the
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
@@ -39,6 +39,7 @@ from bot.model import (
     Recent,
     Seq,
     Transcript,
+    changeable,
     value,
 )
 
@@ -606,7 +607,7 @@ class Scheduler(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@changeable
 class Vitals:
     """How one account of a channel stands, and what came from it."""
 
@@ -636,7 +637,7 @@ class Vitals:
         self.last_error = error
 
 
-@dataclass(slots=True)
+@changeable
 class Health:
     """What `/readyz` and the metrics say of the parts; written by their supervisors."""
 

@@ -4,17 +4,17 @@ Promise: what is done stays done, so that a turn which runs again neither fetche
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from bot.agent.tries import Attempt
 from bot.files import Files
 from bot.hearing import Hearing, Listener, is_prepared
-from bot.model import Conversation, Message, MessageId, TurnId
+from bot.model import Conversation, Message, MessageId, TurnId, changeable
 
 __all__ = ["Prepared", "Preparing", "is_prepared"]
 
 
-@dataclass(slots=True)
+@changeable
 class Prepared:
     """The messages that have changed by it, what was paid for it (on record already), and the plain answer to a turn that holds nothing
     but voice messages which nobody can listen to."""

@@ -5,9 +5,9 @@ was unhandled, up to the last but one; from then on a suspect runs alone, with a
 """
 
 import logging
-from dataclasses import dataclass
 
 from bot import ids
+from bot.model import value
 from bot.ports import Clock, Cursor, Store
 from bot.scheduler import TurnScheduler
 from bot.store import actions, records
@@ -19,7 +19,7 @@ BACKUP = "backup_ms"  # set in every copy that a backup makes
 HELD = "held"  # set while what a restored backup would send waits for an operator
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Recovered:
     """What the last run left."""
 

@@ -7,9 +7,9 @@ sweep wake everything that waits there.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from bot.model import changeable
 from bot.ports import Clock, Timer
 
 
@@ -20,7 +20,7 @@ class _State(Enum):
     RUNNING_AGAIN = auto()  # woken while it ran
 
 
-@dataclass(slots=True)
+@changeable
 class _Slot:
     state: _State
     first_woken: float

@@ -1,7 +1,6 @@
 """Everything that people on our side need, built once: accounts, the desk, the rooms, the console. `app` owns it."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bot.assembly import Assembly
@@ -24,7 +23,7 @@ from bot.handoff.rules import Rules, rules_of
 from bot.handoff.signs import Signs
 from bot.handoff.views import Views
 from bot.handoff.watching import Watching
-from bot.model import Conversation, Passage, PassageId
+from bot.model import Conversation, Passage, PassageId, changeable
 from bot.operators import commands as operator_commands
 from bot.operators.operator import Listed
 from bot.operators.people import Operators
@@ -40,7 +39,7 @@ SIGN_IN_KEY = "operators"
 INVITING = ("operator add", "operator invite")
 
 
-@dataclass(slots=True)
+@changeable
 class Core:
     """What the staff works with."""
 

@@ -9,51 +9,37 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from enum import Enum, auto
 from functools import partial
+from typing import TypeVar
 
 from bot import ids
-from bot.agent.context import Recalled
 from bot.agent.loop import WISH_NOTED, Agent, Answer, Asked
 from bot.agent.router import Attempt
+from bot.batch import Action, Batch, route
 from bot.channels import Channel, channel_at
-from bot.conversations import Conflict, Conversations, Reading, Working
+from bot.conversations import Conflict, Conversations
 from bot.delivery import Delivery, announce
 from bot.draft import Draft
-from bot.ending import Ended, Ending, fail, finish, mark_alone, outcome_of, pay, reply_id, sources, trace
+from bot.ending import Ended, Ending, fail, finish, mark_alone, outcome_of, pay, sources, trace
 from bot.errors import ModelError, Overloaded, StoreUnavailable
 from bot.handoff.handing import Handing
 from bot.handoff.orders import RETURNED
 from bot.handoff.requests import Ask, Origin
 from bot.handoff.rules import UNSTAFFED
 from bot.handoff.triggers import contact_in
-from bot.handoff.words import CANCEL
 from bot.memory.memory import Memory
-from bot.model import (
-    AGENT_OWNER,
-    PERSON_BUTTON,
-    ROOM,
-    Author,
-    Conversation,
-    ConversationId,
-    Message,
-    MessageId,
-    Seq,
-    TurnId,
-    Visibility,
-)
+from bot.model import AGENT_OWNER, ROOM, Author, Conversation, ConversationId, Message, MessageId, Seq, TurnId, value
+from bot.people.giving import Giving, finish_giving
 from bot.ports import Clock, Cursor, Store
-from bot.preparing import Preparing, is_prepared
+from bot.preparing import Preparing
 from bot.store.actions import HAS_OPEN
-from bot.store.records import Inbound
 from bot.store.steps import BEGUN, FOR_OPERATORS, StoredSteps
 from bot.telemetry.logs import bind
 from bot.telemetry.metrics import Metrics
-from bot.tools import Caller
 from bot.tools.consent import is_decision
 
 log = logging.getLogger(__name__)
+E = TypeVar("E", bound=Ending)
 
 OWED_MOST = 10_000  # turns whose cost waits for the disk
 WATCH_S = 0.1
@@ -61,7 +47,6 @@ SIGN_S = 0.5  # longest wait for a channel to show it: the next draft is looked 
 GRACE_S = 5.0  # an agent ends its answer by itself in time; one that does not is ended so much later
 TYPING_AFTER_S = 0.25  # an answer that begins sooner needs no typing sign
 COMMIT_WAITS_S = (0.1, 0.3, 1.0, 2.0)  # an answer that cost a model call is not thrown away for a busy disk
-_ALONE = frozenset({PERSON_BUTTON.id, CANCEL, RETURNED})
 HELD = {  # by what `Held.why` says of the last
     "claim": "The agent claimed twice to have done what no action has done; its answer was held back.",
     "source": "The agent wrote twice what stands in no source; its answer was held back.",
@@ -72,98 +57,13 @@ APOLOGY = (
 )
 
 
-class Action(Enum):
-    """What a turn does with what it read."""
-
-    ANSWER = auto()
-    NOTE_WISH = auto()  # the person asked for a person by the button
-    HEAR = auto()  # a person is awaited, or has the conversation
-    COMMAND = auto()  # it was written in an operators' room
-    RECORD = auto()  # nothing to say: the person wants no messages, or everything was deleted
-
-
-def route(conversation: Conversation, unhandled: Sequence[Inbound]) -> Action:
-    """Decides, from committed rows alone."""
-    if conversation.kind == ROOM:
-        return Action.COMMAND
-    if conversation.is_stopped:
-        return Action.RECORD
-    if conversation.owner != AGENT_OWNER or any(inbound.button == CANCEL for inbound in unhandled):
-        return Action.HEAR
-    if any(inbound.button == PERSON_BUTTON.id for inbound in unhandled):
-        return Action.NOTE_WISH
-    if all(inbound.message.is_deleted for inbound in unhandled):
-        return Action.RECORD
-    return Action.ANSWER
-
-
-@dataclass(frozen=True, slots=True)
+@value
 class Rules:
     """What turns need of the config."""
 
     turn_s: float = 60.0
     tries: int = 3
     retry_s: tuple[float, ...] = (1.0, 5.0)
-
-
-class Batch:
-    """The unhandled messages of one turn: all of them, growing while it runs; or, before the last try, the first alone.
-
-    `conversation` is as the turn found it: its owner and version are what the turn may act on, whatever arrives meanwhile."""
-
-    def __init__(self, working: Working, tries: int, reading: Reading) -> None:
-        self._working = working
-        self.reading = reading
-        self.conversation = working.conversation
-        self._is_alone = any(inbound.attempts >= tries - 1 for inbound in working.unhandled)
-        self.first = working.unhandled[0]
-        self.is_last_try = self.first.attempts >= tries - 1
-        self.reply_id = reply_id(self.first.message.id)
-        self.read: list[Inbound] = []
-        self.take()
-
-    def renew(self, messages: Mapping[MessageId, Message]) -> None:
-        """What has been fetched and written down of the messages stands in them now."""
-        unhandled = self._working.unhandled
-        for place, inbound in enumerate(unhandled):
-            if (message := messages.get(inbound.message.id)) is not None:
-                unhandled[place] = replace(inbound, message=message)
-        self.take()
-
-    def joined(self) -> Sequence[Message]:
-        """What a model is to be asked now. Raises Conflict when a message was changed: a rerun reads it as it is."""
-        self.reading.asking()
-        return self.take()
-
-    def take(self) -> Sequence[Message]:
-        """What this turn covers now, in the order in which it was written. What has arrived since it began is left to the next where
-        files have to be fetched first, and where it decides on an action, which is carried out when a turn begins."""
-        self.read = self._working.unhandled[:1] if self._is_alone else self._prepared()
-        if len(self.read) == 1:
-            return (_shown(self.read[0]),)
-        return [_shown(i) for i in sorted(self.read, key=lambda i: (i.sent_ms or i.message.at_ms, i.message.seq))]
-
-    def _prepared(self) -> list[Inbound]:
-        unhandled, covered = self._working.unhandled, len(self.read)
-        if len(unhandled) == covered:
-            return list(unhandled)
-        alone = unhandled[0].button if unhandled[0].button in _ALONE else ""  # which is noted by a turn of its own
-        for place, each in enumerate(unhandled):
-            if (each.button if each.button in _ALONE else "") != alone:
-                return unhandled[:place]
-            if covered and place >= covered and (is_decision(each.button) or not is_prepared(each.message)):
-                return unhandled[:place]
-        return list(unhandled)
-
-    @property
-    def last(self) -> Inbound:
-        return self.read[-1]
-
-
-def _shown(inbound: Inbound) -> Message:
-    """As a model reads it: what wakes the agent after a return is no note to it."""
-    message = inbound.message
-    return replace(message, visibility=Visibility.PUBLIC) if inbound.button == RETURNED else message
 
 
 class Turns:
@@ -228,7 +128,8 @@ class Turns:
         if working is None or not working.unhandled:
             return None
         with self._conversations.reading(conversation_id) as reading:
-            return await self._run_batch(turn, working, Batch(working, self._rules.tries, reading))
+            batch = Batch(turn, self._clock.now_ms(), working, self._rules.tries, reading)
+            return await self._run_batch(batch)
 
     async def recover(self) -> None:
         """At a start, before any turn runs: which turns have left steps, and whether any has left actions."""
@@ -258,21 +159,20 @@ class Turns:
             return self._rules.retry_s[0]
         return await self.run(conversation_id)
 
-    async def _run_batch(self, turn: TurnId, working: Working, batch: Batch) -> float | None:
+    async def _run_batch(self, batch: Batch) -> float | None:
         started = self._clock.monotonic()
-        started_ms = self._clock.now_ms()
         at = batch.conversation.address
         draft = Draft(
             self._channels.get(channel_at(at)), at, batch.reply_id, started, partial(self._announce, batch.conversation)
         )
         if batch.first.attempts >= self._rules.tries:
-            return await self._fail(turn, working, batch, RuntimeError("the process ended each time"), started_ms, ())
-        asked = self._asked(turn, working, batch, draft)
+            return await self._fail(batch, RuntimeError("the process ended each time"), ())
+        asked = self._asked(batch, draft)
         if self._is_store_doubtful and not await self._is_store_back():
             return self._rules.retry_s[-1]
         try:
-            ending = await self._act(turn, working, batch, draft, asked, started_ms)
-            if not await self._commit(working, batch, ending):
+            ending = await self._act(batch, draft, asked)
+            if not await self._commit(batch, ending):
                 await draft.withdraw()
             self._count_incidents(asked.attempts)
         except asyncio.CancelledError:
@@ -293,9 +193,9 @@ class Turns:
             log.exception("turn failed")
             await draft.withdraw()
             self._note_begun(batch, asked)
-            return await self._fail(turn, working, batch, error, started_ms, asked.attempts[asked.on_record :])
+            return await self._fail(batch, error, asked.attempts[asked.on_record :])
         self._metrics.turn_seconds.observe(self._clock.monotonic() - started)
-        return 0.0 if working.unhandled else None
+        return 0.0 if batch.working.unhandled else None
 
     async def _is_store_back(self) -> bool:
         """Asked before a model is paid for an answer that could not be kept."""
@@ -320,104 +220,80 @@ class Turns:
 
     # --- acting ----------------------------------------------------------------------------------------------------
 
-    def _asked(self, turn: TurnId, working: Working, batch: Batch, draft: Draft) -> Asked:
+    def _asked(self, batch: Batch, draft: Draft) -> Asked:
         conversation = batch.conversation
         is_again = batch.reply_id in self._begun
         steady = batch.reading.steady
         journal = StoredSteps(
-            self._store, self._clock, batch.reply_id, turn, conversation.id, conversation.identity, steady
+            self._store, self._clock, batch.reply_id, batch.turn, conversation.id, conversation.identity, steady
         )
-        asked = Asked(conversation.id, working.past, batch.joined, draft, conversation.identity, journal, is_again)
-        asked.caller = partial(self._caller, turn, batch)
+        asked = Asked(
+            conversation.id, batch.working.past, batch.joined, draft, conversation.identity, journal, is_again
+        )
+        asked.caller = batch.caller
         asked.is_decision = all(is_decision(inbound.button) for inbound in batch.read)
-        if self.memory is not None and self.memory.is_on(conversation.agent):
-            asked.recall = partial(self._recall, self.memory, batch)
+        if (memory := self.memory) is not None and memory.is_on(conversation.agent):
+            asked.recall = lambda: memory.recall(conversation.id, batch.read)
         return asked
 
-    def _caller(self, turn: TurnId, batch: Batch) -> Caller:
-        """On whose behalf the turn calls now: with every message that joins it, this may change."""
-        conversation = batch.conversation
-        speakers = {inbound.identity for inbound in batch.read}
-        return Caller(
-            conversation.id,
-            batch.last.message.case or conversation.case,
-            speakers.pop() if len(speakers) == 1 else "",
-            batch.reply_id,
-            turn,
-            conversation.agent,
-        )
-
-    async def _recall(self, memory: Memory, batch: Batch) -> Recalled:
-        return await memory.recall(batch.conversation.id, batch.read)
-
-    async def _act(
-        self, turn: TurnId, working: Working, batch: Batch, draft: Draft, asked: Asked, started_ms: int
-    ) -> Ending:
+    async def _act(self, batch: Batch, draft: Draft, asked: Asked) -> Ending:
         action = route(batch.conversation, batch.read)
         if self._preparing is not None and any(inbound.message.attachments for inbound in batch.read):
-            unheard = await self._prepare(self._preparing, turn, batch, asked, is_listening=action is Action.ANSWER)
+            unheard = await self._prepare(self._preparing, batch, asked, is_listening=action is Action.ANSWER)
             if unheard:
-                reply = self._reply(batch, working, Answer(text=unheard), Author.SYSTEM)
-                return self._ending(turn, working, batch, reply, "unanswered", started_ms)
+                return self._end(batch, "unanswered", unheard)
         match action:
             case Action.RECORD:
-                return self._ending(turn, working, batch, None, "recorded", started_ms)
+                return self._end(batch, "recorded")
             case Action.HEAR:
-                ending = self._ending(turn, working, batch, None, "heard", started_ms)
+                ending = self._end(batch, "heard")
                 ending.hears = batch.read
                 return ending
             case Action.COMMAND:
-                return await self._command(turn, working, batch, started_ms)
+                return await self._command(batch)
             case Action.NOTE_WISH:
-                reply = self._reply(batch, working, Answer(text=WISH_NOTED), Author.SYSTEM)
-                ending = self._ending(turn, working, batch, reply, "wish", started_ms)
+                ending = self._end(batch, "wish", WISH_NOTED)
                 ending.ask, ending.is_wish = Ask(Origin.ASKED, "The user asked for a person."), True
                 return ending
             case Action.ANSWER:
-                return await self._answer_or_ask(turn, working, batch, draft, asked, started_ms)
+                return await self._answer_or_ask(batch, draft, asked)
 
-    async def _command(self, turn: TurnId, working: Working, batch: Batch, started_ms: int) -> Ending:
+    async def _command(self, batch: Batch) -> Ending:
         """What operators wrote in their room is carried out, and they are told what came of it."""
         told = await self.handing.commanded(batch.conversation, batch.read) if self.handing is not None else ""
-        reply = self._reply(batch, working, Answer(text=told), Author.SYSTEM) if told else None
-        return self._ending(turn, working, batch, reply, "command", started_ms)
+        return self._end(batch, "command", told)
 
-    async def _answer_or_ask(
-        self, turn: TurnId, working: Working, batch: Batch, draft: Draft, asked: Asked, started_ms: int
-    ) -> Ending:
+    async def _answer_or_ask(self, batch: Batch, draft: Draft, asked: Asked) -> Ending:
         """What a person should see at once is not answered by the agent, if people are there; nor what is asked of memory alone."""
-        told = await self.memory.obey(batch.conversation, batch.read) if self.memory is not None else None
-        if told is not None:
-            said = self._reply(batch, working, Answer(text=told), Author.SYSTEM) if told else None
-            return self._ending(turn, working, batch, said, "memory", started_ms)
+        obeyed = await self.memory.obey(batch.conversation, batch.read) if self.memory is not None else None
+        if obeyed is not None:
+            ending = self._end(batch, "memory", obeyed.text)
+            ending.ask = obeyed.ask
+            return Giving.of(ending, obeyed.given) if obeyed.given is not None else ending
         if self.handing is None:
-            return await self._answer(turn, working, batch, draft, asked, started_ms)
+            return await self._answer(batch, draft, asked)
         is_returned = all(inbound.button == RETURNED for inbound in batch.read)
         ask = None if is_returned else await self.handing.before(batch.conversation, batch.read)
         if ask is not None and ask.is_at_once:
-            reply = self._reply(batch, working, Answer(text=WISH_NOTED), Author.SYSTEM)  # where nothing can begin
-            ending = self._ending(turn, working, batch, reply, "handed over", started_ms)
+            ending = self._end(batch, "handed over", WISH_NOTED)  # said where nothing can begin
             ending.ask, ending.is_wish = ask.ask, True
             return ending
-        if is_returned and all(inbound.message.author is Author.SYSTEM for inbound in batch.read):
-            chain = self._agent(batch.conversation)
-            if chain.is_local:
-                return self._ending(turn, working, batch, None, "recorded", started_ms)
-        ending = await self._answer(turn, working, batch, draft, asked, started_ms)
+        is_woken = is_returned and all(inbound.message.author is Author.SYSTEM for inbound in batch.read)
+        if is_woken and self._agent(batch.conversation).is_local:
+            return self._end(batch, "recorded")
+        ending = await self._answer(batch, draft, asked)
         if any(contact_in(inbound.message.text) for inbound in batch.read):
             ending.hears = batch.read  # which off hours the agent has asked for
         if ending.ask is None and ask is not None:
             ending.ask = ask.ask
         return ending
 
-    async def _prepare(
-        self, preparing: Preparing, turn: TurnId, batch: Batch, asked: Asked, *, is_listening: bool
-    ) -> str:
+    async def _prepare(self, preparing: Preparing, batch: Batch, asked: Asked, *, is_listening: bool) -> str:
         """Fetches what was sent, and writes down what was said. Returns the plain answer where nobody could listen to it."""
         prepared = await preparing.prepare(
             batch.conversation,
             [inbound.message for inbound in batch.read],
-            turn,
+            batch.turn,
             is_last_try=batch.is_last_try,
             is_listening=is_listening,
         )
@@ -427,9 +303,7 @@ class Turns:
             batch.renew(prepared.messages)
         return prepared.answer
 
-    async def _answer(
-        self, turn: TurnId, working: Working, batch: Batch, draft: Draft, asked: Asked, started_ms: int
-    ) -> Ending:
+    async def _answer(self, batch: Batch, draft: Draft, asked: Asked) -> Ending:
         agent = self._agent(batch.conversation)
         self._acting[draft] = None
         batch.reading.interrupt = draft.end
@@ -447,10 +321,8 @@ class Turns:
         if answer.first_token_s is not None:
             self._metrics.first_token_seconds.observe(answer.first_token_s)
         author, name = (Author.SYSTEM, "") if answer.is_card else (Author.AGENT, agent.rules.signature)
-        reply = self._reply(batch, working, answer, author, name)
-        ending = self._ending(
-            turn, working, batch, reply, outcome_of(answer), started_ms, answer, asked.attempts, asked.on_record
-        )
+        reply = self._reply(batch, answer, author, name)
+        ending = self._ending(batch, reply, outcome_of(answer), answer, asked.attempts, asked.on_record)
         if self.handing is not None:
             ending.ask = await self.handing.after(batch.conversation, answer, ending.outcome, asked.attempts)
             ending.is_wish = ending.ask is not None and answer.is_person_wished
@@ -459,7 +331,12 @@ class Turns:
     def _agent(self, conversation: Conversation) -> Agent:
         return self._agents.get(conversation.agent) or self._agents["main"]
 
-    def _reply(self, batch: Batch, working: Working, answer: Answer, author: Author, name: str = "") -> Message:
+    def _end(self, batch: Batch, outcome: str, text: str = "", attempts: Sequence[Attempt] = ()) -> Ending:
+        """Without the agent: with a sentence of the house, or with none."""
+        reply = self._reply(batch, Answer(text=text), Author.SYSTEM) if text else None
+        return self._ending(batch, reply, outcome, attempts=attempts)
+
+    def _reply(self, batch: Batch, answer: Answer, author: Author, name: str = "") -> Message:
         return Message(
             id=batch.reply_id,
             seq=Seq(0),  # assigned by the unit of work
@@ -467,43 +344,40 @@ class Turns:
             text=answer.text,
             at_ms=self._clock.now_ms(),
             name=name,
-            case=batch.last.message.case or batch.conversation.case,
+            case=batch.case,
             citations=answer.citations,
             buttons=answer.buttons,
         )
 
     def _ending(
         self,
-        turn: TurnId,
-        working: Working,
         batch: Batch,
         reply: Message | None,
         outcome: str,
-        started_ms: int,
         answer: Answer | None = None,
         attempts: Sequence[Attempt] = (),
         on_record: int = 0,
     ) -> Ending:
-        now = self._clock.now_ms()
+        channel = self._channels.get(channel_at(batch.conversation.address))
+        is_deduped = channel is not None and channel.limits.is_deduped
         return Ending(
-            turn=turn,
+            turn=batch.turn,
             conversation=batch.conversation,
-            case=batch.last.message.case or batch.conversation.case,
+            case=batch.case,
             first=batch.first.message.seq,
             first_id=batch.first.message.id,
             last=batch.last.message.seq,
             count=len(batch.read),
             changed=sum(inbound.changed_ms for inbound in batch.read),
             reply=reply,
-            parts=self._parts(batch.conversation, reply),
+            parts=() if reply is None or is_deduped else _parts(channel, reply),
             outcome=outcome,
             wants_person=outcome == "wish" or (answer is not None and answer.is_person_wished),
-            started_ms=started_ms,
-            now_ms=now,
+            started_ms=batch.started_ms,
+            now_ms=self._clock.now_ms(),
             trace=trace(batch.read, reply, answer, attempts),
             attempts=attempts[on_record:],
             has_steps=batch.reply_id in self._begun,
-            may_have_draft=not self._is_deduped(batch.conversation),
             has_actions=self._has_open or self._agent(batch.conversation).dispatcher.has_actions,
             told=answer.told if answer is not None else (),
             is_agents=answer is not None,
@@ -511,29 +385,20 @@ class Turns:
             held=HELD[answer.held[-1].why] if answer is not None and answer.is_held else "",
             sources=sources(reply, answer),
             rules=self.handing.rules if self.handing is not None else UNSTAFFED,
-            is_deduped=self._is_deduped(batch.conversation),
+            is_deduped=is_deduped,
         )
-
-    def _is_deduped(self, conversation: Conversation) -> bool:
-        channel = self._channels.get(channel_at(conversation.address))
-        return channel is not None and channel.limits.is_deduped
-
-    def _parts(self, conversation: Conversation, reply: Message | None) -> tuple[str | None, ...]:
-        channel = self._channels.get(channel_at(conversation.address))
-        if reply is None or (channel is not None and channel.limits.is_deduped):
-            return ()  # nothing to send, or a receiver that asks for what it does not have
-        if channel is not None and channel.splits is not None:
-            return tuple(channel.splits.split(reply.text))
-        return (None,)
 
     # --- committing ------------------------------------------------------------------------------------------------
 
-    async def _commit(self, working: Working, batch: Batch, ending: Ending) -> bool:
+    async def _commit(self, batch: Batch, ending: Ending) -> bool:
         """False when a person had taken over: the reply has become a note."""
-        ended = await self._patiently(finish, ending)
+        if isinstance(ending, Giving):
+            ended = await self._patiently(finish_giving, ending)
+        else:
+            ended = await self._patiently(finish, ending)
         self._begun.discard(batch.reply_id)
         self._outcomes["late" if ended.is_late else ending.outcome].inc()
-        if ended.reply is None and ending.may_have_draft:
+        if ended.reply is None and not ending.is_deduped:
             self._delivery.wake(ending.conversation.address)  # a draft may have to be taken away
         await self._tell_handing(ending, ended)
         if ended.is_late:
@@ -543,9 +408,9 @@ class Turns:
         if ended.begun is not None or ending.hears is not None:
             self._conversations.forget(ending.conversation.id)  # whose owner may have changed
         else:
-            self._conversations.handled(working, ended.conversation.last_seq, batch.read, replies)
+            self._conversations.handled(batch.working, ended.conversation.last_seq, batch.read, replies)
             if self.memory is not None:
-                self.memory.grown(working)
+                self.memory.grown(batch.working)
         for message in (*replies, *ended.said):
             await self._delivery.planned(ended.conversation, message)
         return ending.reply is None or ended.reply is not None
@@ -564,7 +429,7 @@ class Turns:
             if each.outcome in FOR_OPERATORS:
                 self._metrics.incidents.of("model").inc()
 
-    async def _patiently(self, unit: Callable[[Cursor, Ending], Ended], ending: Ending) -> Ended:
+    async def _patiently(self, unit: Callable[[Cursor, E], Ended], ending: E) -> Ended:
         for wait_s in COMMIT_WAITS_S:
             try:
                 return await self._store.run(unit, ending)
@@ -572,20 +437,11 @@ class Turns:
                 await self._clock.sleep(wait_s)
         return await self._store.run(unit, ending)
 
-    async def _fail(
-        self,
-        turn: TurnId,
-        working: Working,
-        batch: Batch,
-        error: Exception,
-        started_ms: int,
-        attempts: Sequence[Attempt],
-    ) -> float | None:
+    async def _fail(self, batch: Batch, error: Exception, attempts: Sequence[Attempt]) -> float | None:
         """Counts the failure; the last allowed one makes a dead letter and tells the user."""
         self._conversations.forget(batch.conversation.id)
         reason = f"{type(error).__name__}: {error}"[:500]
-        apology = self._reply(batch, working, Answer(text=APOLOGY, is_answered=False), Author.SYSTEM)
-        ending = self._ending(turn, working, batch, apology, "dead", started_ms, attempts=attempts)
+        ending = self._end(batch, "dead", APOLOGY, attempts)
         is_agents = batch.conversation.kind != ROOM and batch.conversation.owner == AGENT_OWNER
         if is_agents and Origin.ERROR in ending.rules.triggers:
             ending.ask = Ask(Origin.ERROR, "The assistant failed at this message.")
@@ -625,3 +481,10 @@ class Turns:
         if isinstance(error, ModelError) and error.retry_after_s is not None:
             return error.retry_after_s
         return self._rules.retry_s[min(batch.first.attempts, len(self._rules.retry_s) - 1)]
+
+
+def _parts(channel: Channel | None, reply: Message) -> tuple[str | None, ...]:
+    """The texts that it is sent in; None: whole. Nothing goes to a receiver that asks for what it does not have."""
+    if channel is not None and channel.splits is not None:
+        return tuple(channel.splits.split(reply.text))
+    return (None,)

@@ -28,6 +28,7 @@ _ENDINGS: Final = {
     "image/gif": "gif",
     "image/webp": "webp",
     "application/pdf": "pdf",
+    "application/vnd.frontdesk.user-export+json": "json",
 }
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9-]")
 _GIVEN: Final = {

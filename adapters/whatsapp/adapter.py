@@ -212,6 +212,8 @@ class WhatsAppAdapter:
     def _content(self, message: Message, letter: Letter) -> dict[str, object]:
         if letter.template:
             return {"content_sid": letter.template, "content_variables": letter.variables}
+        if letter.blob and letter.body:
+            return {"body": f"{letter.body}{self._files.link(message.id, letter.blob)}"}
         if letter.blob:
             return {"media_url": [self._files.url(message.id, letter.blob)]}
         return {"body": letter.body}

@@ -1,4 +1,5 @@
-"""Files that go out: Twilio fetches them here, from a URL that nobody can guess and that ends by itself."""
+"""Files that go out: Twilio fetches them here, from a URL that nobody can guess and that ends by itself; and so does the person what WhatsApp
+does not carry."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -7,7 +8,8 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 
 from adapters.whatsapp import Account, path
-from adapters.whatsapp.signatures import FileTokens
+from adapters.whatsapp.letters import is_carried
+from adapters.whatsapp.signatures import LINK_S, FileTokens
 from bot.errors import Refused, StoreUnavailable
 from bot.model import Blob, BlobId, MessageId
 from bot.ports import Host, Route
@@ -33,7 +35,12 @@ class Files:
         return [Route(hdrs.METH_GET, self._path, self._give), Route(hdrs.METH_HEAD, self._path, self._give)]
 
     def url(self, message: MessageId, blob: BlobId) -> str:
+        """For Twilio."""
         return self._base + self._tokens.make(message, blob, self._host.clock.now_ms())
+
+    def link(self, message: MessageId, blob: BlobId) -> str:
+        """For the person."""
+        return self._base + self._tokens.make(message, blob, self._host.clock.now_ms(), LINK_S)
 
     async def _give(self, request: web.Request) -> web.StreamResponse:
         named = self._tokens.read(request.match_info["token"], self._host.clock.now_ms())
@@ -57,7 +64,8 @@ async def _stream(request: web.Request, blob: Blob, data: AsyncIterator[bytes]) 
     response = web.StreamResponse(headers=_GIVEN)
     response.content_type = blob.media_type
     response.content_length = blob.size_bytes
-    response.headers[hdrs.CONTENT_DISPOSITION] = f"inline; filename*=UTF-8''{quote(blob.name, safe='')}"
+    how = "inline" if is_carried(blob.media_type) else "attachment"
+    response.headers[hdrs.CONTENT_DISPOSITION] = f"{how}; filename*=UTF-8''{quote(blob.name, safe='')}"
     await response.prepare(request)
     if request.method != hdrs.METH_HEAD:
         async for chunk in data:

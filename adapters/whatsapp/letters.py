@@ -21,7 +21,8 @@ _UNFIT: Final = re.compile(r"[\n\r\t]| {5}")  # error 63013: not in a variable
 
 @value
 class Letter:
-    """One request: a text, a file of ours, or a filled template (`variables` as JSON)."""
+    """One request: a text, a file of ours, or a filled template (`variables` as JSON). A file with a `body` is one that WhatsApp does not
+    carry: behind the body stands a link to it."""
 
     body: str = ""
     blob: BlobId = BlobId("")
@@ -30,8 +31,10 @@ class Letter:
 
     def is_shown_as(self, body: str, media: int) -> bool:
         """Whether a message that Twilio lists may be this."""
-        if self.blob:
+        if self.blob and not self.body:
             return media > 0
+        if self.blob:
+            return media == 0 and body.startswith(self.body)
         if self.template:
             return media == 0 and next(iter(json.loads(self.variables).values()), "") in body
         return media == 0 and body.strip() == self.body.strip()
@@ -97,9 +100,15 @@ def _quick_reply(buttons: Sequence[Button], settings: Account) -> str:
     return settings.buttons_template.get(str(len(buttons)), "") if fits else ""
 
 
+def is_carried(media_type: str) -> bool:
+    """Whether WhatsApp shows such a file; of the documents that Twilio lists, PDF alone is ever kept here ("Guidance on WhatsApp media messages").
+    Whether it takes each picture and each sound is for its answer to tell."""
+    return media_type.startswith(("image/", "audio/", "video/")) or media_type == "application/pdf"
+
+
 def _is_kept(attachment: Attachment) -> bool:
     return bool(attachment.blob) and not attachment.problem
 
 
 def _file(attachment: Attachment) -> Letter:
-    return Letter(blob=attachment.blob)
+    return Letter(blob=attachment.blob, body="" if is_carried(attachment.media_type) else f"{attachment.name}: ")

@@ -25,6 +25,7 @@ HEADER: Final = "X-Twilio-Signature"
 BODY_BYTES: Final = 256 * 1024  # far above 4,096 characters, which is what WhatsApp carries, in their longest encoding
 _FIELDS: Final = 500
 FILE_S: Final = 3600  # how long Twilio may take to fetch a file
+LINK_S: Final = 86_400  # how long a person may take who is sent a link to one
 
 Validate = Callable[[str, MultiDict[str], str], bool]
 
@@ -80,14 +81,14 @@ def _parsed(body: bytes) -> MultiDict[str]:
 
 
 class FileTokens:
-    """Names a file in a URL that nobody can guess, for an hour."""
+    """Names a file in a URL that nobody can guess, for a while."""
 
     def __init__(self, key: bytes, account: str) -> None:
         self._key = key
         self._account = account
 
-    def make(self, message: MessageId, blob: BlobId, now_ms: int) -> str:
-        content = json.dumps([self._account, message, blob, now_ms // 1000 + FILE_S]).encode()
+    def make(self, message: MessageId, blob: BlobId, now_ms: int, lasts_s: int = FILE_S) -> str:
+        content = json.dumps([self._account, message, blob, now_ms // 1000 + lasts_s]).encode()
         return _encoded(content) + "." + _encoded(self._mac(content))
 
     def read(self, token: str, now_ms: int) -> tuple[MessageId, BlobId] | None:

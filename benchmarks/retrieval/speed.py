@@ -9,8 +9,9 @@ import random
 import resource
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,7 @@ from benchmarks.retrieval.build import entries
 from benchmarks.retrieval.corpora import Corpus
 from bot.knowledge.embeddings import LocalEmbedder
 from bot.knowledge.index import CANDIDATES, IndexReader, IndexWriter, match_expression
+from bot.knowledge.indexing import Indexer
 from bot.knowledge.search import WordSearch
 from bot.knowledge.vectors import SqliteVectors
 
@@ -32,7 +34,9 @@ NUMBERS = 384  # of a vector of the local model
 QUESTIONS = 200
 ROUNDS = 5  # of each question the quickest counts: other programs share the machine
 TICK_S = 0.001
-TARGET_WORDS_MS, TARGET_FUSED_MS, TARGET_RATE = 20, 60, 2000
+AT_ONCE = 4  # people who search
+DOCUMENTS = 1000
+TARGET_WORDS_MS, TARGET_FUSED_MS, TARGET_DELAY_MS, TARGET_RATE = 20, 60, 20, 2000
 _BARE = """
 SELECT rowid FROM passage_words WHERE passage_words MATCH ? AND rank MATCH 'bm25(3.0, 1.0, 0.3)' ORDER BY rank LIMIT 50
 """
@@ -52,8 +56,10 @@ async def measure(passages: int) -> int:
         _make_up_vectors(path, embedder.model, chance)
         questions = [_text(vocabulary, chance, 8) for _ in range(QUESTIONS)]
         vectors, embedding = await _embedded(embedder, questions)
-        await embedder.close()
         await _search(report, path, embedder.model, list(zip(questions, vectors, strict=True)), embedding)
+        await _beside(report, path, embedder, questions)
+        await embedder.close()
+        await _while_indexing(report, place, vocabulary, chance)
         _inside(report, path, embedder.model, vectors[:3])
     return 0 if all(row["met"] is not False for row in report.rows) else 1
 
@@ -74,7 +80,8 @@ async def _search(
 ) -> None:
     thread, before = ThreadPoolExecutor(1), _resident_mb()
     reader = await _in(thread, lambda: IndexReader(path, model=model))
-    await _in(thread, lambda: reader.search(asked[0][0], 5, vector=asked[0][1]))
+    async with _watching(report, "the first search, which reads all embeddings"):
+        await _in(thread, lambda: reader.search(asked[0][0], 5, vector=asked[0][1]))
     report.add("memory of a reader with all embeddings", _resident_mb() - before, "MB")
     floors = await _in(thread, lambda: _Floors(path, asked))
     bare, late_bare = await _timed(thread, floors.words, len(asked))
@@ -94,6 +101,61 @@ async def _search(
     await _in(thread, reader.close)
     await _in(thread, floors.close)
     thread.shutdown()
+
+
+async def _beside(report: Report, path: Path, embedder: LocalEmbedder, questions: Sequence[str]) -> None:
+    """How late the loop comes while several people search at once, as the daemon searches: one thread for the index, one for the model."""
+    thread = ThreadPoolExecutor(1)
+    reader = await _in(thread, lambda: IndexReader(path, model=embedder.model))
+
+    async def search(question: str, *, is_embedded: bool) -> None:
+        vector = (await embedder.embed([question]))[0] if is_embedded else None
+        await _in(thread, lambda: reader.search(question, 5, vector=vector))
+
+    async def ask(number: int, *, is_embedded: bool) -> None:
+        for question in questions[number::AT_ONCE]:
+            await search(question, is_embedded=is_embedded)
+
+    await search(questions[0], is_embedded=True)
+    for name, is_embedded in (("by words", False), ("by both", True)):
+        async with _watching(report, f"{AT_ONCE} searches {name} at once"), asyncio.TaskGroup() as tasks:
+            for number in range(AT_ONCE):
+                tasks.create_task(ask(number, is_embedded=is_embedded))
+    await _in(thread, reader.close)
+    thread.shutdown()
+
+
+async def _while_indexing(report: Report, place: Path, vocabulary: list[str], chance: random.Random) -> None:
+    """The same while a folder of documents is read, cut and written, as the daemon does it in a thread."""
+    documents = place / "documents"
+    documents.mkdir()
+    for number in range(DOCUMENTS):
+        sections = (
+            f"## {_text(vocabulary, chance, 5)}\n\n{_text(vocabulary, chance, 90)}" for _ in range(PER_DOCUMENT)
+        )
+        (documents / f"{number}.md").write_text("\n\n".join(sections))
+    indexer, thread = Indexer(place / "written.db", [documents]), ThreadPoolExecutor(1)
+    await _in(thread, indexer.open)
+    passages, began = DOCUMENTS * PER_DOCUMENT, time.perf_counter()
+    async with _watching(report, f"indexing {passages} passages from files"):
+        await _in(thread, indexer.sync)
+    report.add(f"indexing {passages} passages from files", passages / (time.perf_counter() - began), "1/s")
+    await _in(thread, indexer.close)
+    thread.shutdown()
+
+
+@asynccontextmanager
+async def _watching(report: Report, what: str) -> AsyncIterator[None]:
+    """Reports how late the loop came."""
+    has_ended = asyncio.Event()
+    watch = asyncio.create_task(_delays(has_ended))
+    yield
+    has_ended.set()
+    delays = [1000 * delay for delay in await watch]
+    p99 = _percentile(delays, 0.99)
+    target = f"at most {TARGET_DELAY_MS}"
+    report.add(f"{what}: the loop's delay, p99", p99, "ms", target, is_met=p99 <= TARGET_DELAY_MS)
+    report.add(f"{what}: the loop's delay, longest", max(delays), "ms")
 
 
 def _inside(report: Report, path: Path, model: str, vectors: Sequence[bytes]) -> None:
@@ -141,22 +203,22 @@ async def _timed(thread: ThreadPoolExecutor, call: Callable[[int], object], coun
     least, delays = [float("inf")] * count, []
     for _ in range(ROUNDS):
         has_ended = asyncio.Event()
-        watch = asyncio.create_task(_latest(has_ended))
+        watch = asyncio.create_task(_delays(has_ended))
         for number in range(count):
             least[number] = min(least[number], await _in(thread, partial(_took, call, number)))
         has_ended.set()
-        delays.append(1000 * await watch)
+        delays.append(1000 * max(await watch))
     return least, min(delays)
 
 
-async def _latest(has_ended: asyncio.Event) -> float:
-    """How late the loop came at most, in seconds."""
-    latest = 0.0
+async def _delays(has_ended: asyncio.Event) -> list[float]:
+    """How late the loop came, each time, in seconds."""
+    delays = []
     while not has_ended.is_set():
         began = time.perf_counter()
         await asyncio.sleep(TICK_S)
-        latest = max(latest, time.perf_counter() - began - TICK_S)
-    return latest
+        delays.append(time.perf_counter() - began - TICK_S)
+    return delays
 
 
 async def _in(thread: ThreadPoolExecutor, call: Callable[[], T]) -> T:

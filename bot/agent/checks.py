@@ -157,9 +157,7 @@ class ClaimWatch:
         self._grounds = grounds
         self._pattern = _BUT_PASSING_ON if is_person_wished else _ANY
         self._judged: list[str] = []  # the sentences before, which say of what a value is
-        self._table: list[
-            str
-        ] = []  # of the table that it is in: the head, which says of what its numbers are, and the last rows
+        self._table: list[str] = []  # its head, which says of what the numbers are, and the last rows
         self._sentence = ""  # the last one as far as it has come
         self._held = ""  # what of it is not shown yet
         self._is_holding = False

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from bot.model import Author, Message, Visibility, value
 from bot.ports import ChatMessage
+from bot.text import pattern
 
 CUT = " […]"
 SAYS = ": "
@@ -22,7 +23,7 @@ PINNED_SHARE = 4  # a quarter of the budget is for what stays though it is old
 PINNED_MOST = 20
 RECALLED_SHARE = 2  # what is remembered of earlier cases takes at most half of what the user has left
 _CONSENT = "consent:"  # as the buttons begin that give it
-_PROMISE = re.compile(
+_PROMISE = pattern(
     r"\b(?:(?:I|we)(?:['’]ll| will| shall| am going to| are going to| promise)|you(?:['’]ll| will) (?:get|receive|hear|have)|will be (?:sent|refunded|"
     r"shipped|delivered|credited|called)|(?:ich|wir) (?:werden?|melde[n]? (?:mich|uns)|verspreche[n]?)|(?:werden|wird) .{0,60}(?:erstattet|geliefert|geschickt|"
     r"gutgeschrieben)|Sie (?:erhalten|bekommen|hören))\b",

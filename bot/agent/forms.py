@@ -11,13 +11,14 @@ from pydantic import BaseModel, ValidationError
 
 from bot.model import Author
 from bot.ports import ChatMessage, ChatRequest
+from bot.text import pattern
 
 F = TypeVar("F", bound=BaseModel)
 
 ANSWER_CHARS = 1_000_000
 _PLACES_MOST = 20  # where a value may begin: enough for prose around it, few enough for a text made of brackets
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
-_OPENING = re.compile(r"[{\[]")
+_THOUGHT = pattern(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_OPENING = pattern(r"[{\[]")
 _decode = json.JSONDecoder().raw_decode
 
 

@@ -5,16 +5,20 @@ passage, a tool's result, the instructions or the conversation; a promise such a
 Not looked for: list numbers, citations, versions, and bare numbers ("two things").
 """
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from decimal import Decimal
 
-from bot.agent.sources import Known, following, general_dates, tabled_values
+from bot.agent.reading import Text, tabled_values
+from bot.agent.sources import Known, following, general_dates, lasting
 from bot.agent.terms import TERMS, find_terms
 from bot.agent.units import BLANK, CURRENCY, DURATION, MONTH, UNITS, WORD_NUMBERS
 from bot.agent.values import Form, Value, bare, find_values
 from bot.model import value
+
+MOMENT_CHARS = 4_000  # of all sources; reading so much takes the loop some milliseconds
 
 
 @value
@@ -27,12 +31,22 @@ class Source:
 
 
 class Grounds:
-    """The sources of one answer. They are read when the first value is asked for: an answer without one costs nothing."""
+    """The sources of one answer. They are read when the first value is asked for: an answer without one costs nothing. Who wants long ones read
+    beside the loop calls `prepare` first."""
 
     def __init__(self, read: Callable[[], Iterable[Source]], today: date) -> None:
         self._read = read
         self._today = today
         self._known: Known | None = None
+
+    async def prepare(self) -> None:
+        """Has all read in a thread that would take the loop too long; does nothing the second time."""
+        known = self._sources()
+        if sum(text.unread_chars for text in known.texts) > MOMENT_CHARS:
+            for text in known.lasting:
+                if text.unread_chars:
+                    await asyncio.shield(text.begin())  # other turns wait for it, too
+            await asyncio.to_thread(_read_all, known.texts)
 
     def missing(self, text: str) -> tuple[str, ...]:
         """The values and terms of a text that have no source, as they stand in it, each once."""
@@ -41,6 +55,7 @@ class Grounds:
         if not values and not terms:
             return ()
         known = self._sources()
+        known.take_in()
         times = {int(match[0]) for match in _COUNT.finditer(text)}
         wanting, said = [], set[Form]()
         for each in values:
@@ -64,6 +79,18 @@ class Grounds:
             for source in self._read():
                 self._known.add(source.text, has_terms=not source.is_users, is_kept=source.is_lasting)
         return self._known
+
+
+def read_ahead(text: str) -> None:
+    """Begins to read a text that will be a lasting source, so that no answer has to wait for it."""
+    kept = lasting(text)
+    if kept.unread_chars > MOMENT_CHARS:
+        kept.begin()
+
+
+def _read_all(texts: Iterable[Text]) -> None:
+    for text in texts:
+        text.read()
 
 
 def value_start(text: str) -> int:

@@ -5,15 +5,14 @@ Steps of the offline answerer, which cost nothing and only read, are not kept.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from bot.agent.router import Attempt
-from bot.model import ToolCallState
+from bot.model import ToolCallState, value
 from bot.ports import Reasoning, ToolCall, ToolResult
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Step:
     """One message of a model that asked for tools. `attempts`: the model calls that led to it and are not on record yet."""
 
@@ -25,7 +24,7 @@ class Step:
     attempts: tuple[Attempt, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Taken:
     """A step of an earlier run of this turn, with what is known of its calls."""
 

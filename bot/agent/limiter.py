@@ -16,6 +16,7 @@ from math import inf, log2, sqrt
 from random import random as _random
 
 from bot.config.schema import ModelLimits
+from bot.model import changeable
 from bot.ports import Clock, Headroom, Timer, Usage
 
 WINDOW_S = 61.1  # a minute; half a second to get there for the first and the last call in it; a rest
@@ -57,7 +58,7 @@ class Expected:
         return self.mean * total + _ERRORS * sqrt(self.variance * (squares + total * total / self.seen))
 
 
-@dataclass(slots=True)
+@changeable
 class _Slot:
     """What counts until `at` + WINDOW_S."""
 
@@ -85,7 +86,7 @@ class _Waiter:
     granted: "asyncio.Future[Lease | None]"
 
 
-@dataclass(slots=True)
+@changeable
 class _Left:
     """What a server says may still be used until a moment."""
 
@@ -97,7 +98,7 @@ class _Left:
         return self.until - now if now < self.until and self.amount < min(need, limit) else 0.0
 
 
-@dataclass(slots=True)
+@changeable
 class _Running:
     """The calls that run now, as their sums."""
 
@@ -111,7 +112,7 @@ class _Running:
         self.squares += by * chars * chars
 
 
-@dataclass(slots=True)
+@changeable
 class _Stated:
     """Limits a minute, by the config or by the server."""
 
@@ -123,7 +124,7 @@ def _stated(limits: ModelLimits) -> _Stated:
     return _Stated(limits.requests_per_minute or inf, limits.tokens_per_minute or inf)
 
 
-@dataclass(slots=True)
+@changeable
 class _Used:
     """What was used within the window."""
 

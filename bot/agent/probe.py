@@ -1,17 +1,17 @@
 """One call of one model, to see whether and how it answers: `frontdesk models try`."""
 
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from bot.agent.router import Attempt, Began, Router
-from bot.model import Author
+from bot.model import Author, changeable
 from bot.ports import ChatMessage, ChatRequest, Clock, TextDelta
 
 INSTRUCTIONS = "Answer briefly."
 
 
-@dataclass(slots=True)
+@changeable
 class Tried:
     """What came of it; `attempts` are to be put on record like those of a turn."""
 

@@ -6,17 +6,17 @@ the currency of the config's prices: tokens times the price of a million of them
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bot.config.schema import Prices
+from bot.model import changeable
 from bot.ports import Clock, Row, Usage
 
 MILLION = 1_000_000
 DAY_MS = 86_400_000
 
 
-@dataclass(slots=True)
+@changeable
 class Spent:
     """The sums of one model's calls."""
 

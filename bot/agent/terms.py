@@ -31,9 +31,12 @@ def find_terms(text: str) -> list[tuple[Term, re.Match[str]]]:
     return found
 
 
-def is_sourced(term: Term, text: str) -> bool:
-    """Whether the text promises it too, in whatever words."""
-    for match in term.sourced.finditer(text):
+def is_sourced(term: Term, text: str, start: int = 0, end: int | None = None) -> bool:
+    """Whether the text promises it too, in whatever words; `start` and `end`: between which places it begins to."""
+    end = len(text) if end is None else end
+    for match in term.sourced.finditer(text, start, end + _PROMISE_CHARS):
+        if match.start() >= end:
+            break
         before = text[max(0, match.start() - 40) : match.start()]
         if term.is_denial or not _DENIED.search(re.split(r"[.!?\n]", before)[-1]):
             return True
@@ -47,6 +50,7 @@ def _term(name: str, said: str, sourced: str = "", *, is_denial: bool = False) -
     )
 
 
+_PROMISE_CHARS = 200  # no promise is longer
 _COST = r"(?:charges?|costs?|fees?)\b"
 _KOSTEN = r"(?:kosten|gebühr(?:en)?|aufpreis|versandkosten)\b"
 TERMS = (

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any, cast
 
 from bot.agent.circuit import Circuit
@@ -12,6 +11,7 @@ from bot.agent.sizes import CHARS_A_TOKEN, LEAST_CHARS, chars_of
 from bot.agent.spending import Spending, is_priced
 from bot.config import schema
 from bot.errors import Fault, ModelError
+from bot.model import changeable, value
 from bot.ports import (
     ChatModel,
     ChatRequest,
@@ -39,7 +39,7 @@ NO_USAGE = Usage()
 Make = Callable[[int], ChatRequest]  # the request, with at most so many characters of conversation
 
 
-@dataclass(slots=True)
+@changeable
 class Attempt:
     """One call of a model, as the trace keeps it. `outcome`: "answered", "tools", a Fault's value, "cancelled", or "passed over" for
     a model that was not called; `why` in words for operators. Cost in millionths of the currency. `started_ms` is wall time when
@@ -65,7 +65,7 @@ class Attempt:
         return self.outcome not in (ANSWERED, TOOLS, CANCELLED, PASSED_OVER)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Began:
     """A model begins to answer; text before this in the same call is void. `is_last_resort`: the offline answerer stands in because
     every model before it failed. `is_again`: text of an earlier try has been shown."""

@@ -1,6 +1,7 @@
 """How numbers, currencies and units are written, in English and German, and what they are worth."""
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 
 ANY_CURRENCY = "*"  # a source that names none
@@ -51,16 +52,28 @@ _FOLDED = {word.casefold(): value for word, value in ({"a": 1, "one": 1} | _WORD
 WORD_NUMBERS = frozenset(_WORDS) | frozenset(_JOINED)
 BLANK = "\x00"  # stands in place of what is not to be read
 _ONE_OF_ONES = "|".join(_ONES)
-_WORD_NUMBER = re.compile(
+_ANY_WORD_NUMBER = (
     rf"(?<!\w)(?:(?:{_ONE_OF_ONES})und(?:{'|'.join(_TENS)})|(?:{_ONE_OF_ONES})hundert|(?:a|one|{_ONE_OF_ONES})[ -]hundred"
-    rf"|(?:{'|'.join(_TENS)})[ -](?:one|{_ONE_OF_ONES})|{'|'.join(sorted(_WORDS, key=len, reverse=True))})(?!\w)",
-    re.IGNORECASE,
+    rf"|(?:{'|'.join(_TENS)})[ -](?:one|{_ONE_OF_ONES})|{'|'.join(sorted(_WORDS, key=len, reverse=True))})(?!\w)"
 )
+_WORD_NUMBER = re.compile(_ANY_WORD_NUMBER, re.IGNORECASE)
+_LOWER_WORD_NUMBER = re.compile(_ANY_WORD_NUMBER)
 
 
 def in_digits(text: str) -> str:
     """The text with its number words as digits, each at the end of where the word stood."""
+    folded = text.lower()
+    if len(folded) == len(text):  # in lower case they are found several times as quickly
+        return _replaced(text, _LOWER_WORD_NUMBER.finditer(folded))
     return _WORD_NUMBER.sub(_digits, text)
+
+
+def _replaced(text: str, matches: Iterable[re.Match[str]]) -> str:
+    parts, at = [], 0
+    for match in matches:
+        parts += [text[at : match.start()], _digits(match)]
+        at = match.end()
+    return "".join([*parts, text[at:]])
 
 
 def _digits(match: re.Match[str]) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,8 +59,9 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
-def build() -> argparse.ArgumentParser:
-    """`command` in the result of parsing is "module:function" of `bot.commands`, or None."""
+def build(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """For these words of a command line: where the first names a command, only its part is built, as a start waits for it; else every
+    command. `command` in the result of parsing is "module:function" of `bot.commands`, or None."""
     parser = argparse.ArgumentParser(
         prog="frontdesk",
         description="A self-hosted support agent: answers from your knowledge, hands over to people.",
@@ -71,20 +73,29 @@ def build() -> argparse.ArgumentParser:
     )
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    _add_running(commands)
-    _add_reading(commands)
-    _add_knowledge(commands)
-    _add_models(commands)
-    _add_channels(commands)
-    _add_outbox(commands)
-    _add_keeping(commands)
-    _add_users(commands)
-    _add_evaluation(commands)
-    _add_actions(commands)
-    _add_decisions(commands)
-    _add_handoff(commands)
-    _add_operators(commands)
+    parts = {name: add for names, add in _parts().items() for name in names.split()}
+    for add in [parts[words[0]]] if words and words[0] in parts else _parts().values():
+        add(commands)
     return parser
+
+
+def _parts() -> "dict[str, Callable[[Commands], None]]":
+    """The commands, as the help lists them, with what adds them."""
+    return {
+        "serve check-config doctor": _add_running,
+        "status turns trace incidents": _add_reading,
+        "knowledge": _add_knowledge,
+        "models": _add_models,
+        "channels setup": _add_channels,
+        "outbox": _add_outbox,
+        "backup restore salvage": _add_keeping,
+        "user": _add_users,
+        "eval": _add_evaluation,
+        "action": _add_actions,
+        "consent queue audit": _add_decisions,
+        "handoff": _add_handoff,
+        "operator": _add_operators,
+    }
 
 
 def _add_running(commands: "Commands") -> None:

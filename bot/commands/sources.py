@@ -61,6 +61,7 @@ def run_add(arguments: argparse.Namespace) -> int:
         raise
     say(f"Added the {source.kind} {source.name} to {arguments.config}. Look before it is read:")
     say(f"  frontdesk knowledge sync {source.name} --dry-run")
+    say("A running daemon knows of it after a restart.")
     return 0
 
 
@@ -121,7 +122,8 @@ async def _index(config: "Config") -> str:
     try:
         lock.take()
     except DataError:
-        return f"The running daemon finds what changed within {config.knowledge.poll_s:g} s."
+        found = f"The running daemon finds what changed within {config.knowledge.poll_s:g} s."
+        return f"{found} A source that was added since it started needs a restart."
     library = FolderKnowledge(data / INDEX, roots(config.knowledge, data), SystemClock())
     try:
         await library.sync()

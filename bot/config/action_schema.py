@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from bot.config.schema import Amount, Count, Seconds, Section, Url
+from bot.text import pattern
 
 Effect = Literal["read", "keyed", "checkable", "naked"]
 Consent = Literal["none", "user", "operator"]
@@ -17,14 +18,14 @@ Type = Literal["string", "integer", "number", "boolean", "array", "object"]
 Whole = Annotated[int, Field(ge=-(10**15), le=10**15)]
 Number = Whole | Annotated[float, Field(allow_inf_nan=False)]
 
-HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, section 5.6.2
-PLACE: Final = re.compile(r"\{([^{}]*)\}")
-_SECRET: Final = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_PARAMETER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
-_FIELD: Final = re.compile(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
-_TARGET: Final = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_TELLING: Final = re.compile(r"token|secret|password|passwd|api[-_]?key|access[-_]?key|signature", re.IGNORECASE)
+HEADER: Final = pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")  # RFC 9110, section 5.6.2
+PLACE: Final = pattern(r"\{([^{}]*)\}")
+_SECRET: Final = pattern(r"[A-Z][A-Z0-9_]{0,99}")
+_NAME: Final = pattern(r"[a-z][a-z0-9_]{0,63}")
+_PARAMETER: Final = pattern(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_FIELD: Final = pattern(r"[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*")
+_TARGET: Final = pattern(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_TELLING: Final = pattern(r"token|secret|password|passwd|api[-_]?key|access[-_]?key|signature", re.IGNORECASE)
 NESTED_MOST: Final = 8
 
 
@@ -86,7 +87,7 @@ Template = Annotated[str, AfterValidator(_template)]
 FieldPath = Annotated[str, AfterValidator(_field)]
 
 
-class Auth(Section):
+class Auth(Section, defer_build=True):
     """Which secret a request carries, by its name, and in which header."""
 
     secret: SecretName
@@ -94,14 +95,14 @@ class Auth(Section):
     scheme: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$")] = "Bearer"
 
 
-class LookUp(Section):
+class LookUp(Section, defer_build=True):
     """The request that finds out whether an earlier call happened."""
 
     method: Literal["GET", "HEAD"] = "GET"
     url: Annotated[Template, Field(min_length=1)]
 
 
-class Caps(Section):
+class Caps(Section, defer_build=True):
     """How much of an action may happen. 0: no such limit."""
 
     amount_per_call: Amount = 0
@@ -109,7 +110,7 @@ class Caps(Section):
     calls_per_day: Annotated[int, Field(ge=0, le=1_000_000_000)] = 0
 
 
-class Form(Section):
+class Form(Section, defer_build=True):
     """What values an argument may have: a part of JSON Schema, in words of ours."""
 
     type: Type | None = None
@@ -237,7 +238,7 @@ class Parameter(Form):
         return value
 
 
-class Action(Section):
+class Action(Section, defer_build=True):
     """One thing that agents may do: how it is reached, and the rules that it is done by. See docs/actions.md."""
 
     name: Annotated[str, AfterValidator(_action)]
@@ -288,7 +289,7 @@ class Action(Section):
         return [name for name, is_said in said.items() if is_said]
 
 
-class Mcp(Section):
+class Mcp(Section, defer_build=True):
     """One MCP server: a program that is started, or an address. `env`: its variables, each by the name of a secret."""
 
     command: tuple[str, ...] = ()

@@ -1,7 +1,6 @@
 """What must hold between keys, and between the config and this machine."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bot.config import schema
@@ -11,6 +10,7 @@ from bot.config.handoff_checks import check_handoff
 from bot.config.knowledge_checks import check_knowledge
 from bot.config.lines import Path
 from bot.config.model_checks import OFFLINE, Finding, check_models, nearest
+from bot.model import value
 from bot.net import perimeter
 from bot.tools import names
 
@@ -23,7 +23,7 @@ EVERYWHERE = "*"
 MAIN = "main"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Surroundings:
     """What the checks may ask about the world around the config."""
 

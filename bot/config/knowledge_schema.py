@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 
 from bot.config.schema import Language, Place, Seconds, Section, each_once
+from bot.text import pattern
 
 HOUR_S = 3600.0
 DAY_S = 86_400.0
-NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+NAME = pattern(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 UPLOADS = "uploads"  # the folder of what people upload; no source may be named so
 
 
@@ -74,7 +75,7 @@ Secret = Annotated[
 Words = tuple[Annotated[str, Field(min_length=1, max_length=500)], ...]
 
 
-class _Source(Section):
+class _Source(Section, defer_build=True):
     """What all sources share. `audience`: who may hear it, "" for everyone. A document's own word on either goes before."""
 
     name: Annotated[str, AfterValidator(_name)]
@@ -156,8 +157,8 @@ class Youtube(_Source):
 
 
 Source = Annotated[Folder | Website | Git | Notion | Drive | Youtube, Field(discriminator="kind")]
-SOURCE: TypeAdapter[Source] = TypeAdapter(Source)
-SOURCES: TypeAdapter[tuple[Source, ...]] = TypeAdapter(tuple[Source, ...])
+SOURCE: TypeAdapter[Source] = TypeAdapter(Source, config=ConfigDict(defer_build=True))
+SOURCES: TypeAdapter[tuple[Source, ...]] = TypeAdapter(tuple[Source, ...], config=ConfigDict(defer_build=True))
 
 
 class Knowledge(Section):

@@ -6,13 +6,16 @@ raise, whatever the text; keys inside inline tables have no line of their own an
 
 import re
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from bot.model import changeable, value
+from bot.text import pattern
 
 Path = tuple[str | int, ...]
 
-_NAME = re.compile(r"""[ \t]*("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*""")
-_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)+")
-_PIECE = re.compile(
+_NAME = pattern(r"""[ \t]*("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[A-Za-z0-9_-]+)[ \t]*""")
+_BLANK = pattern(r"(?:[ \t\r\n]|#[^\n]*)+")
+_PIECE = pattern(
     r'"""(?:[^\\]|\\.)*?"{3,5}'
     r"|'''.*?'{3,5}"
     r'|"(?:[^"\\\n]|\\.)*"'
@@ -24,7 +27,7 @@ _PIECE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Repeat:
     """A key or table set a second time, which TOML forbids."""
 
@@ -33,7 +36,7 @@ class Repeat:
     first_line: int
 
 
-@dataclass(slots=True)
+@changeable
 class Lines:
     """`of` maps the path of every key and table to its first line, counted from 1."""
 

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields, replace
 from pathlib import Path as FilePath
 from typing import Any, TypeVar, get_args
 
@@ -23,12 +23,13 @@ from bot.config.settings import SECTIONS, Adapters, installed_channels, root
 from bot.config.shape import leaves, unknown, variable
 from bot.config.sources import Origins, collect, lay_over
 from bot.errors import ConfigError, Problem
+from bot.model import value
 
 S = TypeVar("S", bound=BaseModel)
 DEFAULT_CHANNEL = "web"  # on unless switched off, so that an empty config serves somebody
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Config:
     """All settings, checked. Paths are absolute or relative to the working directory, never to the file any more.
 
@@ -290,10 +291,10 @@ class _Draft:
             return None
 
     def _weigh_secrets(self, config: Config) -> None:
-        for path, leaf, value in leaves(self.raw, self.shape):
+        for path, leaf, written in leaves(self.raw, self.shape):
             if not leaf.is_secret or (path[0] == "channels" and not self._is_enabled(str(path[1]))):
                 continue
-            if isinstance(value, str) and is_placeholder(value):
+            if isinstance(written, str) and is_placeholder(written):
                 if path[0] == "models" and not config.roles_of(str(path[1])):
                     continue
                 given = self.origins.given.get(path)

@@ -4,8 +4,6 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 
 class NamedSecrets:
     """Where a secret may stand, strongest first: the environment, systemd's credentials, `.env` beside the config."""
@@ -33,6 +31,8 @@ class NamedSecrets:
         try:
             if path.stat().st_mode & stat.S_IROTH:
                 return ""
+            from dotenv import dotenv_values
+
             return dotenv_values(path, interpolate=False).get(name) or ""
         except (OSError, UnicodeDecodeError):
             return ""

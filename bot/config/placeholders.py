@@ -2,7 +2,9 @@
 
 import re
 
-_PLACEHOLDER = re.compile(
+from bot.text import pattern
+
+_PLACEHOLDER = pattern(
     r"""
       (?:[a-z]{1,6}[-_])*[x*.…?]{3,}            # xxx, sk-..., xoxb-xxxx
     | (?:[a-z]{1,6}[-_])?<.*>                    # <token>, sk-<key>

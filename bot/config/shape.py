@@ -6,7 +6,7 @@ secrets, and which keys must the documentation name.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
@@ -14,11 +14,12 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from bot.config.lines import Path
+from bot.model import value
 
 PREFIX = "FRONTDESK_"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Leaf:
     """A key with a value. `default` is None where there is none; `is_text`: its value is text, taken as it is."""
 
@@ -28,14 +29,14 @@ class Leaf:
     is_text: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Table:
     """A table with known keys."""
 
     keys: "Mapping[str, Shape]"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Named:
     """A table whose keys are names of the owner's choice, such as `[models.NAME]`. `of` gives None for a name that
     cannot be."""
@@ -43,7 +44,7 @@ class Named:
     of: "Callable[[str], Shape | None]"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Many:
     """A list of tables that are all alike, such as `[[actions]]`. No variable means a key of theirs: they have no names. `kinds`: where each
     table says by its `kind` which keys it has; `of` then holds those of all kinds."""
@@ -108,26 +109,26 @@ def find(shape: Shape, path: Path) -> Shape | None:
 
 def unknown(raw: Mapping[str, Any], shape: Shape, at: Path = ()) -> Iterator[tuple[Path, list[str]]]:
     """Every key of `raw` that the shape does not know, with the names that stand at that place."""
-    for name, value in raw.items():
+    for name, written in raw.items():
         inner = find(shape, (name,))
         if inner is None:
             yield (*at, name), sorted(shape.keys) if isinstance(shape, Table) else []
         elif isinstance(inner, Many):
-            for index, each in enumerate(value if isinstance(value, list) else ()):
+            for index, each in enumerate(written if isinstance(written, list) else ()):
                 table = each if isinstance(each, Mapping) else {}
                 yield from unknown(table, inner.table(table), (*at, name, index))
-        elif isinstance(value, Mapping) and not isinstance(inner, Leaf):
-            yield from unknown(value, inner, (*at, name))
+        elif isinstance(written, Mapping) and not isinstance(inner, Leaf):
+            yield from unknown(written, inner, (*at, name))
 
 
 def leaves(raw: Mapping[str, Any], shape: Shape, at: Path = ()) -> Iterator[tuple[Path, Leaf, Any]]:
     """Every known key that `raw` gives a value, with that value."""
-    for name, value in raw.items():
+    for name, written in raw.items():
         match find(shape, (name,)):
             case Leaf() as leaf:
-                yield (*at, name), leaf, value
-            case Table() | Named() as inner if isinstance(value, Mapping):
-                yield from leaves(value, inner, (*at, name))
+                yield (*at, name), leaf, written
+            case Table() | Named() as inner if isinstance(written, Mapping):
+                yield from leaves(written, inner, (*at, name))
             case _:
                 pass
 

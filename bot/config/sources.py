@@ -4,23 +4,22 @@ import re
 import stat
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any
 
-from dotenv import dotenv_values
-
 from bot.config.lines import Lines, Path
 from bot.config.shape import PREFIX, Leaf, Named, Shape, every, find, resolve, variable
 from bot.errors import Problem
+from bot.model import changeable, value
 
 ENVIRONMENT = "environment"
 # The variables that the providers' own SDKs read: anthropic.Anthropic and openai.OpenAI, argument `api_key`.
 CUSTOMARY = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Given:
     """One value by the name of its variable. The text may be a secret, so it stays out of the repr."""
 
@@ -30,7 +29,7 @@ class Given:
     line: int = 0
 
 
-@dataclass(slots=True)
+@changeable
 class Origins:
     """Says where a key got its value, for a problem to name."""
 
@@ -83,6 +82,8 @@ def _from_dotenv(path: FilePath) -> tuple[list[Given], list[Problem]]:
         return [], [Problem(".env", f"cannot be read ({why})", "Correct or remove the file.", str(path))]
     if mode & stat.S_IROTH:
         return [], [Problem(".env", "can be read by every account here", f"chmod 600 {path}", str(path))]
+    from dotenv import dotenv_values
+
     values = dotenv_values(path, interpolate=False)
     return [
         Given(name, value or "", str(path), _line_of(name, text)) for name, value in values.items() if _is_ours(name)

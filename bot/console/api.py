@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from bot.commands import reports
-from bot.console.asking import fields, of_operator, told
+from bot.console.asking import fields, of_operator, require, told
 from bot.console.entering import me
 from bot.console.presence import Presences
 from bot.console.reading import note_reading
@@ -19,7 +19,7 @@ from bot.handoff.orders import RIGHTS
 from bot.handoff.views_rows import PAGE, PAGE_MOST, Json, Wanted
 from bot.model import Attachment, BlobId, ConversationId, PassageId
 from bot.operators.operator import Operator, Presence
-from bot.operators.roles import Right, roles_with
+from bot.operators.roles import Right
 from bot.ports import Route
 from bot.store import records
 from bot.store.sessions import Signed
@@ -125,9 +125,7 @@ class Api:
             raise Refused("no_conversation", "This conversation is not there (any more).")
         if command.kind in _PRESENCES:
             await self._presences.choose(signed.operator, _PRESENCES[command.kind])
-            return told(
-                {"text": f"You are {_PRESENCES[command.kind]}.", "warning": "", "message": "", "suggestion": ""}
-            )
+            return _done(f"You are {_PRESENCES[command.kind]}.")
         suggestion = str(asked.get("suggestion") or "")
         if suggestion and (command.kind, command.text) == (Kind.SUGGEST, DROP):
             return await self._drop(signed.operator, asked["conversation"], suggestion)
@@ -139,14 +137,12 @@ class Api:
             attachments=await self._attachments(signed.operator, asked.get("attachments", [])),
             suggestion=suggestion,
         )
-        return told(
-            {"text": done.text, "warning": done.warning, "message": done.message, "suggestion": done.suggestion}
-        )
+        return _done(done.text, done.warning, done.message, done.suggestion)
 
     async def _drop(self, operator: Operator, conversation: str, suggestion: str) -> web.StreamResponse:
         await self._room.desk.drop(operator, suggestion)
         self._room.touch(conversation)
-        return told({"text": "The proposal is dropped.", "warning": "", "message": "", "suggestion": suggestion})
+        return _done("The proposal is dropped.", suggestion=suggestion)
 
     async def _presence(self, signed: Signed, request: web.Request) -> web.StreamResponse:
         asked = await fields(request, "presence")
@@ -171,11 +167,11 @@ class Api:
 
 def check(operator: Operator, command: Command) -> None:
     """Denied by default; what carries the command out looks again. Raises Refused("not_allowed")."""
-    right = RIGHTS.get(command.kind, Right.TAKE)
-    if not operator.may(right):
-        raise Refused(
-            "not_allowed", f"Your account may not do that: it takes the role {' or '.join(roles_with(right))}."
-        )
+    require(operator, RIGHTS.get(command.kind, Right.TAKE))
+
+
+def _done(text: str, warning: str = "", message: str = "", suggestion: str = "") -> web.Response:
+    return told({"text": text, "warning": warning, "message": message, "suggestion": suggestion})
 
 
 def _colleague(operator: Operator, load: int) -> Json:

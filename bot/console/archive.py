@@ -8,10 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
-from bot.people.exporting import FILE, FILES, Export, exported
+from bot.people.exporting import FILE, FILES, Export
 from bot.store.blobs import path_of
-from bot.store.sqlite import read_only
-from bot.store.writer import SqliteCursor
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -19,16 +17,6 @@ if TYPE_CHECKING:
 MISSING: Final = "missing.txt"
 _CHUNK_BYTES: Final = 262_144
 _DATE: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that ZIP knows: when a file was packed tells nothing
-
-
-def look(database: Path, user: str, now_ms: int) -> Export:
-    """Everything of one user, in one look beside the writer. Blocking."""
-    connection = read_only(database)
-    try:
-        connection.execute("BEGIN")
-        return exported(SqliteCursor(connection), user, now_ms)
-    finally:
-        connection.close()
 
 
 def packed(export: Export, blobs: Path) -> Iterator[bytes]:

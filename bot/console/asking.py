@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
@@ -12,7 +13,7 @@ from bot.console.frames import encoded
 from bot.console.room import Room
 from bot.errors import Refused
 from bot.operators.operator import Operator
-from bot.operators.roles import Right, roles_with
+from bot.operators.roles import Right, denied
 from bot.store.people import NotDone
 from bot.store.sessions import Signed
 from bot.text import clean
@@ -64,11 +65,13 @@ def of_anyone(answer: Answer) -> Answer:
     return answered
 
 
-def of_operator(room: Room, answer: Asked) -> Answer:
-    """The same, for whoever is signed in."""
+def of_operator(room: Room, answer: Asked, right: Right = Right.SEE) -> Answer:
+    """The same, for whoever is signed in and has the right."""
 
     async def answered(request: web.Request) -> web.StreamResponse:
-        return await answer(await signed_in(room, request), request)
+        signed = await signed_in(room, request)
+        require(signed.operator, right)
+        return await answer(signed, request)
 
     return of_anyone(answered)
 
@@ -76,13 +79,17 @@ def of_operator(room: Room, answer: Asked) -> Answer:
 def require(operator: Operator, right: Right) -> None:
     """Denied by default. Raises Refused("not_allowed")."""
     if not operator.may(right):
-        raise Refused(
-            "not_allowed", f"Your account may not do that: it takes the role {' or '.join(roles_with(right))}."
-        )
+        raise denied(right)
 
 
-def told(value: object) -> web.Response:
-    return web.Response(body=encoded(value), content_type="application/json", charset="utf-8", headers=DATA)
+def told(value: object, status: int = 200) -> web.Response:
+    body = encoded(value)
+    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8", headers=DATA)
+
+
+def named(name: str, how: str = "attachment") -> dict[str, str]:
+    """The headers of a file of that name. `how`: inline, where the page shows it."""
+    return {**DATA, hdrs.CONTENT_DISPOSITION: f"{how}; filename*=UTF-8''{quote(name, safe='')}"}
 
 
 async def fields(request: web.Request, *names: str) -> dict[str, Any]:
@@ -108,6 +115,4 @@ async def body_of(request: web.Request) -> bytes:
 
 
 def _refusal(refusal: Refused) -> web.Response:
-    body = encoded({"code": refusal.code, "detail": refusal.detail})
-    status = _STATUS.get(refusal.code, 400)
-    return web.Response(body=body, status=status, content_type="application/json", charset="utf-8", headers=DATA)
+    return told({"code": refusal.code, "detail": refusal.detail}, _STATUS.get(refusal.code, 400))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
 
 from bot.console.api import Api
 from bot.console.asking import of_anyone
@@ -11,7 +10,7 @@ from bot.console.files import Files
 from bot.console.gaps import GapPages
 from bot.console.hub import Hub
 from bot.console.knowledge import Knowledge
-from bot.console.pages import STATIC, Pages
+from bot.console.pages import Pages
 from bot.console.persons import Persons
 from bot.console.presence import Presences
 from bot.console.room import Room
@@ -25,7 +24,7 @@ from bot.ports import Route
 class Console:
     """`run` never returns; without it, pages work and are told nothing."""
 
-    def __init__(self, room: Room, feed: Feed, static: Path = STATIC, gaps: Gaps | None = None) -> None:
+    def __init__(self, room: Room, feed: Feed, gaps: Gaps) -> None:
         self.hub = Hub(room.views, room.operators, feed, room.clock)
         room.views.around = Around(
             self.hub.looking.names, lambda channel, account: round(room.settings().window_s(channel, account) * 1000)
@@ -34,13 +33,13 @@ class Console:
         self._knowledge = Knowledge(room)
         sockets = Sockets(room, self.hub, self._presences)
         self._routes = [
-            *Pages(static).routes(),
+            *Pages().routes(),
             *Entering(room, sockets.sign_out).routes(),
             *Api(room, self._presences).routes(),
             *Files(room).routes(),
             *Persons(room).routes(),
             *self._knowledge.routes(),
-            *(GapPages(room, gaps).routes() if gaps is not None else ()),
+            *GapPages(room, gaps).routes(),
             Route("GET", "/console/ws", of_anyone(sockets.serve)),
         ]
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from bot.config.knowledge_schema import uploads
+from bot.config.knowledge_schema import UPLOADS, uploads
 from bot.console import shelf
-from bot.console.asking import DATA, fields, require, told
+from bot.console.asking import fields, named, told
 from bot.console.room import Room
 from bot.console.shelf import Given, Held, Listing, Source
 from bot.errors import DataError, Refused
@@ -23,7 +23,6 @@ from bot.knowledge.reading.room import ReadingRoom
 from bot.knowledge.sources import MOST_PACKED_BYTES
 from bot.knowledge.words import informative_words
 from bot.model import Found
-from bot.operators.roles import Right
 from bot.store import audit
 from bot.store.sessions import Signed
 from bot.text import clean
@@ -91,19 +90,15 @@ class Documents:
         return told({"words": words, "found": [_found(each, words) for each in found]})
 
     async def given(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.MANAGE_KNOWLEDGE)
         name = request.match_info["name"]
         path = await asyncio.to_thread(shelf.original, self._folder, name)
         data = await asyncio.to_thread(path.read_bytes)
-        as_named = f"attachment; filename*=UTF-8''{quote(shelf.shown(name), safe='')}"
-        headers = {**DATA, hdrs.CONTENT_DISPOSITION: as_named}
-        return web.Response(body=data, content_type="application/octet-stream", headers=headers)
+        return web.Response(body=data, content_type="application/octet-stream", headers=named(shelf.shown(name)))
 
     # --- changing ----------------------------------------------------------------------------------------------------
 
     async def taken(self, signed: Signed, request: web.Request) -> web.StreamResponse:
         """A document and what the headers say of it: `X-Name`, `X-Language`, `X-Audience`, `X-Replace: 1`."""
-        require(signed.operator, Right.MANAGE_KNOWLEDGE)
         given = _given(request)
         async with self._room.clock.timeout(TRANSFER_S):
             data = await _body(request)
@@ -120,7 +115,6 @@ class Documents:
         return told({"name": kept, "shown": shelf.shown(kept)})
 
     async def deleted(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.MANAGE_KNOWLEDGE)
         name = (await fields(request, "name"))["name"]
         async with self._writing:
             await asyncio.to_thread(shelf.original, self._folder, name)
@@ -187,7 +181,7 @@ def _source(each: Source, held: Listing, number: int) -> Json:
 
 def _document(each: Held, held: Listing) -> Json:
     source = held.sources[each.source] if each.source >= 0 else None
-    is_upload = source is not None and source.kind == shelf.UPLOADS and each.name.count("/") == 1
+    is_upload = source is not None and source.kind == UPLOADS and each.name.count("/") == 1
     return {
         "name": each.name,
         "shown": shelf.shown(each.name.partition("/")[2] or each.name) if is_upload else each.name,

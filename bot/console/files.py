@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from bot.console.asking import DATA, of_operator, told
+from bot.console.asking import named, of_operator, told
 from bot.console.room import Room, uploader
 from bot.errors import Refused
 from bot.model import Blob, BlobId
@@ -67,10 +67,8 @@ class Files:
 
 async def _stream(request: web.Request, blob: Blob, data: AsyncIterator[bytes]) -> web.StreamResponse:
     is_picture = blob.media_type in _PICTURES
-    response = web.StreamResponse(headers=DATA)
+    response = web.StreamResponse(headers=named(blob.name, "inline" if is_picture else "attachment"))
     response.content_type = blob.media_type if is_picture else "application/octet-stream"
-    how = "inline" if is_picture else "attachment"
-    response.headers[hdrs.CONTENT_DISPOSITION] = f"{how}; filename*=UTF-8''{quote(blob.name, safe='')}"
     response.content_length = blob.size_bytes
     await response.prepare(request)
     async for chunk in data:

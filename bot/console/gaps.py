@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from bot.console.asking import fields, of_operator, require, told
+from bot.console.asking import fields, of_operator, told
 from bot.console.room import Room
 from bot.errors import DataError, Refused
 from bot.gaps.gaps import Gaps
@@ -24,32 +24,28 @@ class GapPages:
         self._gaps = gaps
 
     def routes(self) -> Sequence[Route]:
-        room = self._room
+        room, manage = self._room, Right.MANAGE_KNOWLEDGE
         return [
             Route("GET", "/console/api/gaps", of_operator(room, self._list)),
             Route("GET", "/console/api/gaps/{id}", of_operator(room, self._one)),
-            Route("POST", "/console/api/gaps/draft", of_operator(room, self._draft)),
-            Route("POST", "/console/api/gaps/accept", of_operator(room, self._accept)),
-            Route("POST", "/console/api/gaps/close", of_operator(room, self._close)),
-            Route("POST", "/console/api/gaps/recalled", of_operator(room, self._recalled)),
+            Route("POST", "/console/api/gaps/draft", of_operator(room, self._draft, manage)),
+            Route("POST", "/console/api/gaps/accept", of_operator(room, self._accept, manage)),
+            Route("POST", "/console/api/gaps/close", of_operator(room, self._close, manage)),
+            Route("POST", "/console/api/gaps/recalled", of_operator(room, self._recalled, Right.DECIDE_UNKNOWN)),
         ]
 
     async def _list(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.SEE)
         is_all = request.query.get("all", "") == "1"
         return told({"gaps": await self._gaps.listed(is_all=is_all), "recalls": await self._gaps.recalls()})
 
     async def _one(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.SEE)
         return told(await self._gaps.shown(request.match_info["id"]))
 
     async def _draft(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.MANAGE_KNOWLEDGE)
         asked = await fields(request, "id")
         return told(await self._gaps.drafting.draft(asked["id"], signed.operator.id))
 
     async def _accept(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.MANAGE_KNOWLEDGE)
         asked = await fields(request, "id", "title", "text")
         try:
             done = await self._gaps.drafting.accept(
@@ -60,12 +56,10 @@ class GapPages:
         return told(done)
 
     async def _close(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.MANAGE_KNOWLEDGE)
         asked = await fields(request, "id")
         return told(await self._gaps.drafting.close(asked["id"], signed.operator.id))
 
     async def _recalled(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.DECIDE_UNKNOWN)
         asked = await fields(request, "entry")
         await self._gaps.settle(asked["entry"], signed.operator.name)
         return told({"ok": True})

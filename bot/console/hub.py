@@ -76,7 +76,7 @@ class Hub:
         self._feed = feed
         self._clock = clock
         self._screens: dict[Screen, None] = {}
-        self._new: list[Screen] = []  # who have not been told of the notices of the last minutes
+        self._new: dict[Screen, None] = {}  # who have not been told of the notices of the last minutes
         self._watched: dict[str, _Watched] = {}
         self._consents = -1
         self._has_failed = False
@@ -98,12 +98,12 @@ class Hub:
         self._screens[screen] = None
         if self._consents >= 0:
             screen.send(frames.consents(self._consents))
-        self._new.append(screen)
+        self._new[screen] = None
         self._feed.touch("")  # so that the first of all is told the number of consents
 
     def leave(self, screen: Screen) -> None:
         self._screens.pop(screen, None)
-        self._forget_new(screen)
+        self._new.pop(screen, None)
 
     async def open(self, screen: Screen, conversation: str) -> bool:
         """From now on this console is told what happens there; first the newest of it. False where there is no such conversation."""
@@ -191,13 +191,10 @@ class Hub:
         """Whoever was away for a moment misses no notice; a page shows each of them once."""
         since = self._clock.now_ms() - RECENT_MS
         while self._new:
-            screen = self._new[0]
+            screen = next(iter(self._new))
             for notice in await self._views.notices(screen.operator.id, since):  # else at the next time
                 screen.send(frames.notice(notice))
-            self._forget_new(screen)
-
-    def _forget_new(self, screen: Screen) -> None:
-        self._new = [each for each in self._new if each is not screen]
+            self._new.pop(screen, None)
 
     def _broadcast(self, frame: bytes) -> None:
         for screen in list(self._screens):

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from aiohttp import hdrs, web
 
+from bot.model import value
 from bot.ports import Route
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -30,7 +30,7 @@ HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Page:
     body: bytes
     media_type: str

@@ -3,17 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
-from urllib.parse import quote
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from bot.console.admission import address_of, token_of
-from bot.console.archive import look, packed
-from bot.console.asking import DATA, fields, of_operator, require, told
+from bot.console.archive import packed
+from bot.console.asking import fields, named, of_operator, told
 from bot.console.room import Room
 from bot.errors import Refused
 from bot.memory.correcting import correct
 from bot.operators.roles import Right
+from bot.people.exporting import look
 from bot.ports import Route
 from bot.store.folder import BLOBS, DATABASE
 from bot.store.sessions import Signed
@@ -33,10 +33,10 @@ class Persons:
         room = self._room
         return [
             Route("POST", "/console/api/prove", of_operator(room, self._prove)),
-            Route("POST", "/console/api/facts/forget", of_operator(room, self._forget)),
-            Route("GET", "/console/api/users/{id}", of_operator(room, self._show)),
-            Route("GET", "/console/api/users/{id}/export", of_operator(room, self._export)),
-            Route("POST", "/console/api/users/{id}/erase", of_operator(room, self._erase)),
+            Route("POST", "/console/api/facts/forget", of_operator(room, self._forget, Right.CORRECT_MEMORY)),
+            Route("GET", "/console/api/users/{id}", of_operator(room, self._show, Right.EXPORT)),
+            Route("GET", "/console/api/users/{id}/export", of_operator(room, self._export, Right.EXPORT)),
+            Route("POST", "/console/api/users/{id}/erase", of_operator(room, self._erase, Right.ERASE)),
         ]
 
     async def _prove(self, signed: Signed, request: web.Request) -> web.StreamResponse:
@@ -47,7 +47,6 @@ class Persons:
         return told({"ok": True})
 
     async def _forget(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.CORRECT_MEMORY)
         asked = await fields(request, "conversation", "fact")
         room, who = self._room, signed.operator.id
         now = room.clock.now_ms()
@@ -56,19 +55,15 @@ class Persons:
         return told({"ok": True})
 
     async def _show(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.EXPORT)
         found = await self._act(signed, "show", request)
         return told({**found, "confirm": confirmation(found["user"])})
 
     async def _export(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.EXPORT)
         room = self._room
         user = (await self._act(signed, "export", request))["user"]
         export = await asyncio.to_thread(look, room.data / DATABASE, user, room.clock.now_ms())
-        response = web.StreamResponse(headers=DATA)
+        response = web.StreamResponse(headers=named(f"frontdesk-user-{user[:8]}.zip"))
         response.content_type = "application/zip"
-        name = quote(f"frontdesk-user-{user[:8]}.zip", safe="")
-        response.headers[hdrs.CONTENT_DISPOSITION] = f"attachment; filename*=UTF-8''{name}"
         async with room.clock.timeout(EXPORT_S):
             await response.prepare(request)
             async for piece in _in_thread(packed(export, room.data / BLOBS)):
@@ -77,7 +72,6 @@ class Persons:
         return response
 
     async def _erase(self, signed: Signed, request: web.Request) -> web.StreamResponse:
-        require(signed.operator, Right.ERASE)
         if not signed.is_elevated:
             raise Refused("prove", "Write your password and a new code first: this cannot be undone.")
         asked = await fields(request, "reason", "typed")

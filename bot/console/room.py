@@ -1,7 +1,7 @@
 """What the console's parts share, and what they ask of the house."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,7 +9,7 @@ from bot.config.knowledge_schema import Knowledge
 from bot.handoff.control import Acts
 from bot.handoff.hours import Hours
 from bot.handoff.views import Views
-from bot.model import Blob, BlobId, ConversationId, Identity, Passage, PassageId
+from bot.model import Blob, BlobId, ConversationId, Identity, Passage, PassageId, value
 from bot.operators.operator import Operator
 from bot.operators.people import Operators
 from bot.operators.signing_in import Signing
@@ -57,7 +57,7 @@ class Library(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settings:
     """What the config says. `public_url`: where operators reach the console, "" for the listener itself. `window_s(channel, account)`: for
     how long after the user's message free text is taken, 0 for always. `canned`: as the page gets them. `knowledge`: what is read; `audiences`: those that agents answer."""
@@ -71,7 +71,7 @@ class Settings:
     audiences: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Room:
     """`settings()`: as they are now. `passage`: a piece of the documents, None where it is gone. `touch(conversation)`: who looks at it is
     told. `data`: the data folder."""

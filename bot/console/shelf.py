@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from bot.config.knowledge_schema import Folder, Knowledge, place_of, uploads
+from bot.config.knowledge_schema import UPLOADS, Folder, Knowledge, place_of, uploads
 from bot.config.knowledge_schema import Source as Configured
 from bot.errors import Refused
 from bot.knowledge.blocks import as_markdown, strip_marks
@@ -33,7 +33,6 @@ from bot.knowledge.sources import (
     title_from,
 )
 
-UPLOADS: Final = "uploads"
 ORIGINALS: Final = ".originals"
 NAME_CHARS: Final = 100
 STEM_BYTES: Final = 190  # with all that is added to it, a file system takes the name
@@ -239,6 +238,8 @@ def _unpacked(name: str, given: Given, data: bytes, kind: Format, room: ReadingR
 
 def _text(name: str, given: Given, data: bytes) -> Ready:
     text = decode(data)
+    if text is None and b"\0" not in data:
+        raise Refused("bad_type", f"{name} is not UTF-8 text. Save it as UTF-8, and upload it again.")
     if text is None:
         raise Refused("bad_type", f"{name} is no Markdown, text, HTML, PDF or Word file. Nothing else is read.")
     if _LOOKS_LIKE_HTML.match(text):

@@ -3,23 +3,18 @@
 They lie in a store that is deleted afterwards, written down and recalled by what the daemon does it with. Nobody else's memory is read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.agent.context import Recalled
-from bot.agent.router import Chain
-from bot.conversations import Conversations
 from bot.evals.cases import OURS, Case
-from bot.memory import facts, telling
-from bot.memory.facts import Claim, Keeping, Place, Taken
 from bot.memory.job import Ended, Keeper
 from bot.memory.memory import recollection
 from bot.memory.recall import DAY_MS, Limits
 from bot.model import Author, CaseId, ConversationId, Identity, IdentityId, Message, MessageId, Seq
 from bot.ports import Clock, Cursor, Store, Value
 from bot.store import memory, records
-from bot.tools import Caller, Tool
-from bot.tools.remember import AboutMe, Remember
+from bot.tools import Caller
 
 CHANNEL = "eval"
 CASES_APART_MS = 7 * DAY_MS  # between two earlier cases, and between the last and the question
@@ -27,17 +22,13 @@ CASES_APART_MS = 7 * DAY_MS  # between two earlier cases, and between the last a
 
 @dataclass(frozen=True, slots=True)
 class EarlierCases:
-    """`limits` and `keeping` as the config has them; `agent` is the one that is asked. Implements `bot.tools.remember.Notes`."""
+    """`limits` as the config has them; `agent` is the one that is asked."""
 
     store: Store
     clock: Clock
     keeper: Keeper
     limits: Limits
-    keeping: Keeping
     agent: str
-
-    def tools(self) -> list[Tool]:
-        return [Remember(self), AboutMe(self)]
 
     async def begin(self, conversation: str, case: Case) -> None:
         """The user's earlier cases come to an end, the oldest first; then the one begins in which the question is asked."""
@@ -62,21 +53,6 @@ class EarlierCases:
 
     def caller(self, conversation: str, message: Message) -> Caller:
         return Caller(conversation, conversation, conversation, f"reply to {message.id}", conversation, self.agent)
-
-    async def note(self, caller: Caller, claim: Claim) -> Taken:
-        place = Place(IdentityId(caller.identity), caller.conversation, caller.case)
-        return await self.store.run(facts.take, place, claim, self.keeping, self.clock.now_ms())
-
-    async def told(self, caller: Caller) -> str:
-        words, now = telling.WORDS["en"], self.clock.now_ms()
-        return await self.store.run(telling.show, caller.conversation, IdentityId(caller.identity), words, now)
-
-
-def keeper_of(
-    store: Store, clock: Clock, chains: Mapping[str, Chain], agent: str, keeping: Keeping, budget_chars: int
-) -> Keeper:
-    """What writes earlier cases down: the agent's background models, or none."""
-    return Keeper(store, clock, Conversations(store), dict(chains), {agent}, keeping, budget_chars)
 
 
 # --- units of work ---------------------------------------------------------------------------------------------------

@@ -89,22 +89,21 @@ async def _earlier(
     if not config.agents[agent].memory:
         yield None
         return
-    from bot.agent.loop import Rules
-    from bot.evals.earlier import EarlierCases, keeper_of
-    from bot.memory.facts import Keeping
-    from bot.memory.recall import DAY_MS, Limits
+    from bot.agent.loop import CONTEXT_CHARS
+    from bot.conversations import Conversations
+    from bot.evals.earlier import EarlierCases
+    from bot.memory.job import Keeper
+    from bot.memory.making import keeping_of, limits_of
+    from bot.memory.notes import Notebook
     from bot.store.sqlite import SqliteStore
 
-    settings = config.memory
-    keeping = Keeping(settings.facts_most, settings.fact_days * DAY_MS)
-    limits = Limits(settings.recall_chars, settings.episodes_most, settings.facts_most)
+    keeping = keeping_of(config.memory)
     prepare(folder)
     store = await SqliteStore.open(folder)
     try:
-        keeper = keeper_of(store, clock, assembly.background, agent, keeping, Rules("").context_chars)
-        memory = EarlierCases(store, clock, keeper, limits, keeping, agent)
-        assembly.give_memory(memory.tools(), [agent], {agent: config.agents[agent].tools})
-        yield memory
+        keeper = Keeper(store, clock, Conversations(store), assembly.background, {agent}, keeping, CONTEXT_CHARS)
+        assembly.give_memory(Notebook(store, clock, keeping).tools(), {agent: config.agents[agent].tools})
+        yield EarlierCases(store, clock, keeper, limits_of(config.memory), agent)
     finally:
         await store.close()
 

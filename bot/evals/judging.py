@@ -53,7 +53,11 @@ class ModelJudge:
 
 def failures(case: Case, reply: Reply) -> list[str]:
     """What is wrong with the reply, a short sentence each; empty when nothing is."""
-    found = [*_texts(case, reply), *_citations(case, reply), *_recalled(case, reply)]
+    found = [
+        *_wrong(reply.text, case.must_contain, case.must_not_contain, "contain"),
+        *_citations(case, reply),
+        *_wrong(reply.recalled, case.must_recall, case.must_not_recall, "recall"),
+    ]
     if case.must_not_know and (reply.is_answered or reply.documents):
         found.append("claims to know")
     if case.must_offer_person and not reply.is_offering_person:
@@ -66,14 +70,9 @@ def holds(text: str, wanted: str) -> bool:
     return _folded(wanted) in _folded(text)
 
 
-def _texts(case: Case, reply: Reply) -> list[str]:
-    missing = [f"does not contain {each}" for each in _missing(reply.text, case.must_contain)]
-    return [*missing, *(f'contains "{one}"' for one in case.must_not_contain if holds(reply.text, one))]
-
-
-def _recalled(case: Case, reply: Reply) -> list[str]:
-    missing = [f"does not recall {each}" for each in _missing(reply.recalled, case.must_recall)]
-    return [*missing, *(f'recalls "{one}"' for one in case.must_not_recall if holds(reply.recalled, one))]
+def _wrong(text: str, must: Sequence[Wanted], must_not: Sequence[str], verb: str) -> list[str]:
+    missing = [f"does not {verb} {each}" for each in _missing(text, must)]
+    return [*missing, *(f'{verb}s "{one}"' for one in must_not if holds(text, one))]
 
 
 def _missing(text: str, demands: Sequence[Wanted]) -> list[str]:

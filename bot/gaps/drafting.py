@@ -7,7 +7,6 @@ colleagues' words are the draft.
 
 import asyncio
 import itertools
-import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -16,17 +15,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bot.agent.router import Attempt, Chain
-from bot.errors import DataError, ModelError, Refused
+from bot.agent.router import Chain
+from bot.background import Background
+from bot.errors import DataError, Refused
 from bot.gaps.finding import questions
 from bot.gaps.listing import FORGOTTEN, shown
-from bot.model import Author
 from bot.people.masking import masked
-from bot.ports import ChatMessage, ChatRequest, Clock, Cursor, Row, Store, Value
+from bot.ports import Clock, Cursor, Row, Store, Value
 from bot.store import audit
-from bot.store.steps import add_spend
-
-log = logging.getLogger(__name__)
+from bot.text import pattern
 
 MODEL_S: Final = 25.0  # the command line waits 30 s
 PAYER: Final = "gaps"
@@ -36,6 +33,7 @@ TEXT_CHARS: Final = 20_000
 TITLE_CHARS: Final = 120
 SLUG_CHARS: Final = 60
 NAME_CHARS: Final = 3  # a shorter name stands in too many words
+TO_CHECK: Final = "TO CHECK:"  # stands before what only a person knows
 WRITE: Final = """\
 You write a help document from what colleagues answered. Below stand questions that our documents do not answer, and what colleagues wrote to the \
 people who asked. Write a title that is the question in general words, and a text in Markdown of at most 300 words that answers it for everyone, in \
@@ -63,12 +61,12 @@ _STATE: Final = """
     UPDATE gaps SET state = :state, document = :document, decided_by = :by, decided_ms = :now WHERE id = :gap"""
 _DECIDED: Final = "SELECT state, document FROM gaps WHERE id = :gap"
 _NAME: Final = "UPDATE gaps SET document = :document WHERE id = :gap AND state = 'drafted'"
-_MAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
-_NUMBER: Final = re.compile(r"(?<![\w.])\+?\d[\d ()/-]{6,20}\d(?!\w)")
+_MAIL: Final = pattern(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+_NUMBER: Final = pattern(r"(?<![\w.])\+?\d[\d ()/-]{6,20}\d(?!\w)")
 
 
 class _Written(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     title: str = Field(min_length=1, max_length=TITLE_CHARS)
     text: str = Field(min_length=1, max_length=TEXT_CHARS)
@@ -80,7 +78,7 @@ class Drafting:
     def __init__(self, store: Store, clock: Clock, chains: Mapping[str, Chain], folder: Path) -> None:
         self._store = store
         self._clock = clock
-        self._chains = chains
+        self._models = Background(store, clock, chains, PAYER, MODEL_S)
         self._folder = folder
         self._accepting = asyncio.Lock()
 
@@ -114,6 +112,10 @@ class Drafting:
         if draft is None:
             raise Refused("no_draft", f"This gap has no draft yet: frontdesk knowledge gaps draft {gap['id'][:12]}")
         title, text = title.strip() or draft["title"], text.strip() or draft["text"]
+        if TO_CHECK in text:
+            raise Refused(
+                "no_draft", f"The draft still says {TO_CHECK} Write the answer there first, on the console's Gaps page."
+            )
         if len(text) > TEXT_CHARS:
             raise Refused("too_large", f"A document written here has at most {TEXT_CHARS} letters.")
         title = " ".join(title.split())[:TITLE_CHARS]
@@ -160,23 +162,10 @@ class Drafting:
 
     async def _written(self, agent: str, asked: Sequence[str], answers: Sequence[str]) -> tuple[_Written, str]:
         """By a background model, and its name; or put together, where nobody has answered, or no model does."""
-        chain = self._chains.get(agent)
-        if chain is None or not answers:
-            return skeleton(asked, answers), ""
         lines = [*(f"Question: {each}" for each in asked), *(f"A colleague: {each}" for each in answers)]
-        request = ChatRequest(WRITE, (ChatMessage(Author.USER, "\n\n".join(lines)[:TEXT_CHARS]),))
-        attempts: list[Attempt] = []
-        try:
-            async with self._clock.timeout(MODEL_S):
-                deadline = self._clock.monotonic() + MODEL_S
-                made = await chain.complete(request, _Written, attempts, deadline=deadline, payer=PAYER)
-        except (ModelError, TimeoutError) as error:
-            log.info("no model writes a draft: %s", type(error).__name__)
-            return skeleton(asked, answers), ""
-        finally:
-            if any(each.is_call for each in attempts):
-                await asyncio.shield(self._store.run(add_spend, PAYER, attempts))
-        return made, attempts[-1].model if attempts else ""
+        text = "\n\n".join(lines)[:TEXT_CHARS]
+        made = await self._models.write(agent, WRITE, text, _Written) if answers else None
+        return made or (skeleton(asked, answers), "")
 
 
 def without_person(text: str, names: Sequence[str]) -> str:
@@ -196,7 +185,7 @@ def skeleton(asked: Sequence[str], answers: Sequence[str]) -> _Written:
     """What there is, for a person to write it out."""
     title = (asked[0] if asked else FORGOTTEN)[:TITLE_CHARS]
     said = [f"{each.strip()}\n" for each in answers] or [
-        "TO CHECK: nobody has answered this yet. Write the answer here.\n"
+        f"{TO_CHECK} nobody has answered this yet. Write the answer here.\n"
     ]
     others = ["Asked also as:\n", *(f"- {each}" for each in asked[1:])] if asked[1:] else []
     return _Written(title=title, text="\n".join([*said, *others])[:TEXT_CHARS].strip())

@@ -21,38 +21,41 @@ ALIKE: Final = 0.5  # the share of the words of both that two questions alike ha
 
 UNANSWERED, DISLIKED, CORRECTED, HANDED_OVER = "unanswered", "disliked", "corrected", "handed over"
 
-_QUESTION: Final = "m.author = 'user' AND m.is_deleted = 0 AND m.text <> '' AND c.kind <> 'room'"
-_BEFORE: Final = """(SELECT max(q.seq) FROM messages q WHERE q.conversation_id = {row}.conversation_id AND q.author = 'user'
-                     AND q.visibility = 'public' AND {until})"""
-_NEW: Final = "NOT EXISTS (SELECT 1 FROM gap_asks g WHERE g.kind = '{kind}' AND g.subject = {row}.id)"
-
 # CROSS JOIN: what shows it is looked up first, and then the one message, also before SQLite knows how large the tables are.
+_SIGN: Final = """
+    SELECT s.id, m.id, m.text, m.conversation_id, m.identity_id, c.agent, s.{at}
+    FROM {table} s CROSS JOIN messages m JOIN conversations c ON c.id = m.conversation_id
+    WHERE m.conversation_id = s.conversation_id AND m.seq = (
+            SELECT max(q.seq) FROM messages q WHERE q.conversation_id = s.conversation_id AND q.author = 'user' AND {asked})
+      AND s.{at} >= :since AND {shows} AND m.author = 'user' AND m.is_deleted = 0 AND m.text <> '' AND c.kind <> 'room'
+      AND NOT EXISTS (SELECT 1 FROM gap_asks g WHERE g.kind = '{kind}' AND g.subject = s.id) ORDER BY s.{at} LIMIT :limit"""
+
+
+def _sign(kind: str, table: str, at: str, shows: str, asked: str) -> str:
+    """SQL for the rows `s` of a table that show a gap, with the question `q` that each is about. `at`: the column of their time."""
+    return _SIGN.format(kind=kind, table=table, at=at, shows=shows, asked=asked)
+
+
+_SEARCHED: Final = """s.trace <> '{}' AND s.outcome = 'unanswered' AND s.trace LIKE '%"name":"search_knowledge"%'"""
 SIGNS: Final[Mapping[str, str]] = {
-    UNANSWERED: f"""
-        SELECT t.id, m.id, m.text, m.conversation_id, m.identity_id, c.agent, t.ended_ms
-        FROM turns t CROSS JOIN messages m JOIN conversations c ON c.id = m.conversation_id
-        WHERE m.conversation_id = t.conversation_id AND m.seq = (
-                SELECT max(q.seq) FROM messages q WHERE q.conversation_id = t.conversation_id AND q.turn_id = t.id AND q.author = 'user')
-          AND t.ended_ms >= :since AND t.trace <> '{{}}' AND t.outcome = 'unanswered' AND t.trace LIKE '%"name":"search_knowledge"%'
-          AND {_QUESTION} AND {_NEW.format(kind=UNANSWERED, row="t")} ORDER BY t.ended_ms LIMIT :limit""",
-    DISLIKED: f"""
-        SELECT a.id, m.id, m.text, m.conversation_id, m.identity_id, c.agent, a.created_ms
-        FROM messages a CROSS JOIN messages m JOIN conversations c ON c.id = m.conversation_id
-        WHERE m.conversation_id = a.conversation_id AND m.seq = {_BEFORE.format(row="a", until="q.seq < a.seq")}
-          AND a.created_ms >= :since AND a.feedback = 'down' AND a.author = 'agent' AND {_QUESTION}
-          AND {_NEW.format(kind=DISLIKED, row="a")} ORDER BY a.created_ms LIMIT :limit""",
-    CORRECTED: f"""
-        SELECT a.id, m.id, m.text, m.conversation_id, m.identity_id, c.agent, a.ended_ms
-        FROM suggestions a CROSS JOIN messages m JOIN conversations c ON c.id = m.conversation_id
-        WHERE m.conversation_id = a.conversation_id AND m.seq = {_BEFORE.format(row="a", until="q.seq <= a.seq")}
-          AND a.ended_ms >= :since AND a.outcome = 'edited' AND {_QUESTION}
-          AND {_NEW.format(kind=CORRECTED, row="a")} ORDER BY a.ended_ms LIMIT :limit""",
-    HANDED_OVER: f"""
-        SELECT a.id, m.id, m.text, m.conversation_id, m.identity_id, c.agent, a.asked_ms
-        FROM handoffs a CROSS JOIN messages m JOIN conversations c ON c.id = m.conversation_id
-        WHERE m.conversation_id = a.conversation_id AND m.seq = {_BEFORE.format(row="a", until="q.created_ms <= a.asked_ms")}
-          AND a.asked_ms >= :since AND a.origin = 'failures' AND {_QUESTION}
-          AND {_NEW.format(kind=HANDED_OVER, row="a")} ORDER BY a.asked_ms LIMIT :limit""",
+    UNANSWERED: _sign(UNANSWERED, "turns", "ended_ms", _SEARCHED, "q.turn_id = s.id"),
+    DISLIKED: _sign(
+        DISLIKED,
+        "messages",
+        "created_ms",
+        "s.feedback = 'down' AND s.author = 'agent'",
+        "q.visibility = 'public' AND q.seq < s.seq",
+    ),
+    CORRECTED: _sign(
+        CORRECTED, "suggestions", "ended_ms", "s.outcome = 'edited'", "q.visibility = 'public' AND q.seq <= s.seq"
+    ),
+    HANDED_OVER: _sign(
+        HANDED_OVER,
+        "handoffs",
+        "asked_ms",
+        "s.origin = 'failures'",
+        "q.visibility = 'public' AND q.created_ms <= s.asked_ms",
+    ),
 }
 
 _OF_MESSAGE: Final = "SELECT gap_id FROM gap_asks WHERE message_id = :message LIMIT 1"

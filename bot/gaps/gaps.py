@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.agent.router import Chain
+from bot.commands import reports
 from bot.commands.reports import NoSuchReport
 from bot.config.knowledge_schema import uploads
 from bot.errors import DataError, Refused
@@ -15,7 +16,7 @@ from bot.gaps.drafting import Drafting
 from bot.gaps.finding import Finding
 from bot.ports import Clock, Cursor, Store
 from bot.store import audit
-from bot.store.actions import OPEN_QUEUE, decide_unknown
+from bot.store.actions import decide_unknown
 from bot.store.folder import INDEX
 
 RECALLS_MOST = 200
@@ -46,9 +47,7 @@ class Gaps:
         """The open entries of the queue that say who was told what stands no longer, oldest first."""
         from bot.knowledge.recalls import KIND
 
-        names = ("entry", "kind", "subject", "conversation", "detail", "created_ms", "outcome", "taken_by")
-        rows = await self._store.read(OPEN_QUEUE, {"limit": RECALLS_MOST * 10})
-        found = [dict(zip(names, row, strict=True)) for row in rows]
+        found = await reports.queue(self._store.read, RECALLS_MOST * 10)
         return [each for each in found if each["kind"] == KIND][:RECALLS_MOST]
 
     async def settle(self, entry: str, name: str) -> None:

@@ -8,6 +8,7 @@ import re
 from functools import cache
 
 from bot.handoff.saying import Sentence, fold, own_words, phrase, piece
+from bot.text import pattern
 
 
 def is_angry_sentence(sentence: Sentence) -> bool:
@@ -16,7 +17,7 @@ def is_angry_sentence(sentence: Sentence) -> bool:
     return any(one.search(sentence.text) for one in angry) and not any(one.search(sentence.text) for one in calm)
 
 
-_SHOUTED = re.compile(r"[^\W\d_]{2,}")
+_SHOUTED = pattern(r"[^\W\d_]{2,}")
 _FEWEST_SHOUTED = 4
 _TO_US = frozenset(
     fold(

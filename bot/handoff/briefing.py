@@ -37,6 +37,7 @@ the user: what they want, what was tried, what is open. Only facts from it. What
 _ADD: Final = """
     INSERT INTO suggestions (id, conversation_id, seq, operator, text, citations, created_ms)
     VALUES (:id, :conversation, :seq, :operator, :text, :citations, :now)"""
+_SUGGESTED: Final = "SELECT text, citations FROM suggestions WHERE id = :id"
 _IS_THERE: Final = """
     SELECT 1 FROM (
         SELECT is_deleted FROM messages WHERE conversation_id = :conversation AND author = 'user' AND seq <= :seq ORDER BY seq DESC LIMIT 1)
@@ -45,19 +46,23 @@ _BETTER: Final = "UPDATE handoffs SET brief = :brief, changed_ms = :now WHERE id
 
 
 class _Summary(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
     summary: str = Field(min_length=1, max_length=1200)
 
 
 @value
 class Suggestion:
-    """A proposed reply. `sources`: where it comes from, one a line."""
+    """A proposed reply."""
 
     id: str
     text: str
-    sources: str
     citations: tuple[Citation, ...] = ()
+
+    @property
+    def sources(self) -> str:
+        """Where it comes from, one a line."""
+        return "\n".join(f"[{each.number}] {each.title}" for each in self.citations)
 
 
 class _Nowhere:
@@ -131,16 +136,17 @@ class Briefing:
                 answer = await proposer.answer(request)
         except (ModelError, TimeoutError) as error:
             raise Refused("no_model", "No model answers just now. Please write it yourself.") from error
-        proposed = Suggestion(
-            ids.new_id(self._clock.now_ms()),
-            answer.text,
-            "\n".join(f"[{each.number}] {each.title}" for each in answer.citations),
-            answer.citations,
-        )
+        proposed = Suggestion(ids.new_id(self._clock.now_ms()), answer.text, answer.citations)
         kept = (found.id, said[-1].seq, operator, proposed, request.attempts, self._clock.now_ms())
         if not await self._store.run(keep, *kept):
             raise Refused("not_now", "The user has taken back meanwhile what they wrote.")
         return proposed
+
+    async def suggested(self, id_: str) -> Suggestion:
+        """What was proposed before. Raises Refused where it is gone."""
+        for text, citations in await self._store.read(_SUGGESTED, {"id": id_}):
+            return Suggestion(id_, text, records.citations_of(citations))
+        raise Refused("not_now", "What was proposed is gone. Ask for another one.")
 
     async def _improve(self, record: Record) -> None:
         rows = await self._store.read(records.CONVERSATION_BY_ID, {"id": record.conversation})
@@ -203,7 +209,6 @@ def keep(
     add_spend(cursor, PAYER, attempts)
     if not cursor.fetch(_IS_THERE, {"conversation": conversation, "seq": seq}):
         return False
-    items = [[c.number, c.passage, c.title, c.url] for c in proposed.citations]
     cursor.execute(
         _ADD,
         {
@@ -212,7 +217,7 @@ def keep(
             "seq": seq,
             "operator": operator,
             "text": proposed.text,
-            "citations": json.dumps(items) if items else "",
+            "citations": records.citations_text(proposed.citations),
             "now": now_ms,
         },
     )

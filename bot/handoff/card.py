@@ -4,11 +4,10 @@ import json
 from typing import Any, Final
 
 from bot.handoff.machine import AWAITING, HELD, Stage
-from bot.handoff.names import shown
+from bot.handoff.names import name_of
 from bot.model import Button, Conversation, value
 from bot.ports import Cursor
 from bot.store.handoffs import Record
-from bot.store.operators import operator_by_id
 
 TAKE: Final = Button("desk:take", "Take")
 PEEK: Final = Button("desk:peek", "Peek")
@@ -50,8 +49,7 @@ def card_of(cursor: Cursor, found: Conversation, record: Record, now_ms: int) ->
     """A line that says who, what it is about, and after an empty line how it stands. Only what changes rarely stands on it, so that it is
     not shown anew all the time."""
     names = cursor.fetch(_NAME, {"id": found.identity})
-    who = operator_by_id(cursor, record.state.offered_to or record.state.operator)
-    name = shown(who.name) if who is not None else "somebody"
+    name = name_of(cursor, record.state.offered_to or record.state.operator) or "somebody"
     brief: dict[str, Any] = json.loads(record.brief or "{}")
     person = " ".join((names[0][0] if names else "").split()) or "A visitor"  # the first line is the card's title
     body = [record.reason, str(brief.get("summary", "")), f"Contact: {record.contact}" if record.contact else ""]

@@ -10,6 +10,7 @@ from typing import Final
 
 from bot.errors import Refused
 from bot.model import value
+from bot.text import pattern
 
 
 class Kind(StrEnum):
@@ -123,7 +124,7 @@ ABOUT: Final[dict[Kind, str]] = {
 _NEEDS: Final = {kind for kind, takes in TAKES.items() if not takes.startswith("[")}
 _WITH_FILES: Final = frozenset({Kind.REPLY, Kind.NOTE})
 _NOT_OF_CASE: Final = frozenset({Kind.ONLINE, Kind.AWAY, Kind.LINK, Kind.HELP})
-_LINE = re.compile(r"[!/]([a-z?][a-z-]{0,20})(?:\s+|$)", re.IGNORECASE)
+_LINE = pattern(r"[!/]([a-z?][a-z-]{0,20})(?:\s+|$)", re.IGNORECASE)
 _DECISIONS: Final = frozenset({Kind.APPROVE, Kind.REFUSE, Kind.HAPPENED, Kind.DID_NOT, Kind.MINE})
 PRIORITIES: Final = {"low": -1, "normal": 0, "high": 1, "urgent": 2}
 

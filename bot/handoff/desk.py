@@ -5,7 +5,6 @@ step, what was written is on its way, and all who look are told.
 """
 
 import asyncio
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -20,11 +19,12 @@ from bot.delivery import Delivery
 from bot.errors import FrontdeskError, Refused
 from bot.handoff import timers, timing
 from bot.handoff.brief import brief_of
-from bot.handoff.briefing import Briefing, Suggestion
+from bot.handoff.briefing import Briefing
 from bot.handoff.commands import Command, Kind, help_text
 from bot.handoff.feed import Feed
 from bot.handoff.names import shown
 from bot.handoff.orders import Done, Order, allowed, carry_out
+from bot.handoff.proposing import Proposals
 from bot.handoff.requests import Ask, Begun, begin
 from bot.handoff.rules import UNSTAFFED, Rules
 from bot.handoff.until import until
@@ -52,7 +52,6 @@ _DECIDING: Final = {
 }
 _ASIDE: Final = frozenset({Kind.HELP, Kind.ONLINE, Kind.AWAY, Kind.SUMMARISE, Kind.PEEK})
 _NAME: Final = "SELECT name FROM identities WHERE id = :id"
-_PROPOSED: Final = "SELECT text, citations FROM suggestions WHERE id = :id"
 _DROP: Final = "UPDATE suggestions SET outcome = 'dropped', ended_ms = :now WHERE id = :id AND outcome = '' AND operator = :operator"
 
 
@@ -103,7 +102,7 @@ class Desk:
         self.is_staffed = False
         self._made_of: Rules = UNSTAFFED
         self._made: Rules = UNSTAFFED
-        self._proposing: dict[str, asyncio.Task[Told]] = {}  # by the key of their command
+        self._proposals = Proposals(store, clock, feed, briefing, self._found)
         self._left: set[asyncio.Task[Done]] = set()  # what is being carried out, whether or not its caller still waits
 
     @property
@@ -138,7 +137,8 @@ class Desk:
         if command.kind in _DECIDING:
             return await self._decide(operator, command, account, key)
         if command.kind is Kind.SUGGEST:
-            return await self._propose(operator, conversation, key)
+            proposed = await self._proposals.propose(operator.id, conversation, key)
+            return Told(proposed.text, proposed.sources, suggestion=proposed.id)
         if command.kind in _ASIDE:
             return await self._aside(operator, conversation, command)
         found = await self._found(conversation)
@@ -240,39 +240,6 @@ class Desk:
             return Told(f"The consent is {came}.")
         came = await self._deciding.unknown(command.id, decision, name=name, account=account, why=why, key=key)
         return Told(f"Recorded: {came}.")
-
-    async def _propose(self, operator: Operator, conversation: ConversationId, key: str) -> Told:
-        """One proposal for one key, whether the first call has ended, still waits for a model, or was given up by its caller."""
-        for (proposed,) in await self._store.read(handoffs.DONE, {"key": key}):
-            return await self._proposed_before(proposed)
-        asked = self._proposing.get(key)
-        if asked is None:
-            asked = self._proposing[key] = asyncio.create_task(self._proposed(operator, conversation, key))
-            asked.add_done_callback(lambda done: self._no_longer(key, done))
-        return await asyncio.shield(asked)
-
-    def _no_longer(self, key: str, done: asyncio.Task[Told]) -> None:
-        self._proposing.pop(key, None)
-        if not done.cancelled():
-            done.exception()  # told to whoever still waits; nobody may
-
-    async def _proposed_before(self, id_: str) -> Told:
-        rows = await self._store.read(_PROPOSED, {"id": id_})
-        if not rows:
-            raise Refused("not_now", "What was proposed is gone. Ask for another one.")
-        text, citations = rows[0]
-        sources = "\n".join(
-            f"[{number}] {title}" for number, _, title, _ in (json.loads(citations) if citations else ())
-        )
-        return Told(text, sources, suggestion=id_)
-
-    async def _proposed(self, operator: Operator, conversation: ConversationId, key: str) -> Told:
-        await self._store.run(allowed, operator.id, Kind.SUGGEST)
-        proposed: Suggestion = await self._briefing.suggest(await self._found(conversation), operator.id)
-        values = {"key": key, "told": proposed.id, "now": self._clock.now_ms()}
-        await self._store.run(lambda cursor: cursor.execute(handoffs.ADD_DONE, values))
-        self.feed.touch(conversation)
-        return Told(proposed.text, proposed.sources, suggestion=proposed.id)
 
     async def _aside(self, operator: Operator, conversation: ConversationId, command: Command) -> Told:
         """What changes nothing about the conversation."""

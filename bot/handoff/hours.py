@@ -7,7 +7,6 @@ before runs to its end.
 """
 
 import difflib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from itertools import pairwise
@@ -15,6 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from bot.errors import ConfigError, Problem
 from bot.model import value
+from bot.text import pattern
 
 DAY_MINUTES = 24 * 60
 _DAY_MS = DAY_MINUTES * 60_000
@@ -145,7 +145,7 @@ def _leap(low: int, high: int, zone: tzinfo) -> int:
 # --- as it is written in the config ------------------------------------------------------------------------------------
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_INTERVAL = re.compile(r"([0-9]{1,2}):([0-9]{2})-([0-9]{1,2}):([0-9]{2})")
+_INTERVAL = pattern(r"([0-9]{1,2}):([0-9]{2})-([0-9]{1,2}):([0-9]{2})")
 _WRITE_DAY = 'Write it like ["09:00-12:30", "13:30-18:00"], or [] for a day when nobody is here.'
 
 

@@ -7,7 +7,7 @@ order, whatever ends in between. This part only copies: what is new of a convers
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from bot import ids
@@ -18,15 +18,15 @@ from bot.files import is_missing
 from bot.handoff.card import Shown, card_of
 from bot.handoff.feed import Feed
 from bot.handoff.leaving import become_room
-from bot.handoff.names import shown
-from bot.handoff.notice import Notice
+from bot.handoff.names import name_of
+from bot.handoff.notice import HAPPENED, Notice
 from bot.handoff.watching import to_place
 from bot.ids import conversation_id, identity_id
-from bot.model import ROOM, Address, Author, Conversation, Message, MessageId, Seq
+from bot.model import ROOM, Address, Author, Conversation, Message, MessageId, Seq, changeable, value
 from bot.ports import Clock, Cursor, Store, Value
 from bot.store import handoffs, records
+from bot.store.blobs import OWN_COPY
 from bot.store.handoffs import Record
-from bot.store.operators import operator_by_id
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ STALE: Final = "stale"
 VISITOR: Final = "Visitor"  # who has told no name
 
 
-@dataclass(slots=True)
+@changeable
 class Copied:
     """What a unit of work made: the addresses that something waits for; `is_more`: not all fitted; `is_followed`: the agent has a case again
     that has a thread."""
@@ -96,7 +96,7 @@ class Copied:
     is_followed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Room:
     """An operators' room, or one of its threads. `split`: how its channel cuts long texts."""
 
@@ -281,7 +281,7 @@ def _continue(
             break
         mirrored = message.seq
         if via != thread and (message.text or message.attachments) and not message.is_deleted:
-            _append(cursor, at, _copy_of(message, thread, now_ms))
+            _append(cursor, at, copy_of(message, thread, now_ms))
     for at_ms, line in lines:
         logged = at_ms
         _append(cursor, at, replace(line, at_ms=now_ms))
@@ -320,43 +320,38 @@ def _changes(cursor: Cursor, shown_so_far: dict[str, Value], thread: str, now_ms
     changes = []
     for row in cursor.fetch(_CHANGED, shown_so_far):
         message, changed_ms = records.message_of(row), row[14]
-        copy_of = _copy_of(message, thread, now_ms)
-        copies = cursor.fetch(_COPY, {"id": copy_of.id})
-        if not copies or (copies[0][0] == copy_of.text and not message.is_deleted):
+        copied = copy_of(message, thread, now_ms)
+        copies = cursor.fetch(_COPY, {"id": copied.id})
+        if not copies or (copies[0][0] == copied.text and not message.is_deleted):
             continue
-        cursor.execute(_SET_COPY, {"id": copy_of.id, "text": copy_of.text, "deleted": int(message.is_deleted)})
+        cursor.execute(_SET_COPY, {"id": copied.id, "text": copied.text, "deleted": int(message.is_deleted)})
         id_ = MessageId(ids.derived_id("changed", thread, message.id, str(changed_ms)))
         if message.is_deleted:
             changes.append(Message(id_, Seq(0), Author.SYSTEM, "The user has deleted a message above.", now_ms))
         else:
-            changes.append(replace(copy_of, id=id_, text=f"✎ {copy_of.text}", attachments=()))
+            changes.append(replace(copied, id=id_, text=f"✎ {copied.text}", attachments=()))
     return changes
 
 
-def _copy_of(message: Message, thread: str, now_ms: int) -> Message:
+def copy_of(message: Message, thread: str, now_ms: int) -> Message:
     """In the thread: by the same author, without what only the user can press. A file that could not be had is named."""
     id_ = MessageId(ids.derived_id("mirrored", thread, message.id))
     lost = [f"({each.name}: {each.problem or 'did not arrive'})" for each in message.attachments if not each.blob]
     text = "\n".join([message.text, *lost]).strip() if lost else message.text
-    files = tuple(each for each in message.attachments if each.blob)
+    files = tuple(each for each in message.attachments if each.blob and each.media_type != OWN_COPY)
     name = message.name or (VISITOR if message.author is Author.USER else "")
     message = replace(message, text=text, attachments=files, name=name)
     return replace(message, id=id_, at_ms=now_ms, buttons=(), case=_NO_CASE, feedback="", is_edited=False)
 
 
 _NO_CASE: Final = Message(MessageId(""), Seq(0), Author.SYSTEM, "", 0).case
-_SAYS: Final[dict[str, Callable[[str, str], str]]] = {
-    "claim": lambda who, _: f"{who} has taken it.",
-    "release": lambda who, _: f"{who} has given it back to the queue.",
-    "return": lambda who, detail: f"{who} has returned it to the agent{' ' + detail if detail else ''}.",
-    "resolve": lambda who, _: f"{who} has resolved it.",
-    "cancel": lambda who, _: "The user no longer wants to wait: the agent has it again.",
-    "queue_timeout": lambda who, _: "Nobody came in time: the agent has it again.",
-    "operator_silent": lambda who, _: "No word for too long: it is back in the queue.",
-    "hand_on": lambda who, detail: f"{who} has offered it to {detail}.",
-    "offer": lambda who, detail: f"It is offered to {detail}.",
-    "snooze": lambda who, _: f"{who} has put it off.",
-    "blocked": lambda who, _: f"{who} has blocked the user.",
+_SAYS: Final = {
+    **HAPPENED,
+    "return": "{who} has returned it to the agent{detail}.",
+    "hand_on": "{who} has offered it to{detail}.",
+    "offer": "It is offered to{detail}.",
+    "snooze": "{who} has put it off.",
+    "blocked": "{who} has blocked the user.",
 }
 
 
@@ -368,16 +363,14 @@ def _lines(cursor: Cursor, found: Conversation, case: str, thread: str, logged: 
         id_ = MessageId(ids.derived_id("logged", thread, log_id))
         if cursor.fetch(records.MESSAGE_KEY, {"id": id_}):
             continue
-        who, says = _name(cursor, actor), _SAYS.get(what)
         about = _name(cursor, detail) if what in ("hand_on", "offer") else detail
-        text = says(who, about) if says is not None else f"⏱ {what}"
+        text = _SAYS.get(what, f"⏱ {what}").format(who=_name(cursor, actor), detail=f" {about}" if about else "")
         lines.append((at_ms, Message(id_, Seq(0), Author.SYSTEM, text, at_ms)))
     return lines
 
 
 def _name(cursor: Cursor, operator: str) -> str:
-    found = operator_by_id(cursor, operator)
-    return shown(found.name) if found is not None else "Somebody"
+    return name_of(cursor, operator) or "Somebody"
 
 
 def _append(cursor: Cursor, room: Room, message: Message) -> None:

@@ -5,20 +5,23 @@ from typing import Final
 from bot.model import value
 
 WROTE, REPLIED, NAMED = "wrote", "replied", "named"
+HAPPENED: Final = {
+    "claim": "{who} has taken it.",
+    "release": "{who} has given it back to the queue.",
+    "cancel": "The user no longer wants to wait: the agent has it again.",
+    "queue_timeout": "Nobody came in time: the agent has it again.",
+    "operator_silent": "No word for too long: it is back in the queue.",
+    "resolve": "{who} has resolved it.",
+}  # by what the log of handoffs calls it; the threads of operators' rooms say it in the same words
 _SAYS: Final = {
+    **HAPPENED,
     WROTE: "The user has written.",
     REPLIED: "{who} has replied.",
     NAMED: "{who} names you in a note.",
     "queue": "A person is asked for.",
     "open": "A person is asked for.",
-    "claim": "{who} has taken it.",
     "hand_on": "{who} has offered it to somebody else.",
-    "release": "{who} has given it back to the queue.",
     "return": "{who} has returned it to the agent.",
-    "cancel": "The user no longer wants to wait: the agent has it again.",
-    "queue_timeout": "Nobody came in time: the agent has it again.",
-    "operator_silent": "No word for too long: it is back in the queue.",
-    "resolve": "{who} has resolved it.",
     "user_silent": "The user said nothing more: it is closed.",
     "user_left": "The user has ended it.",
 }

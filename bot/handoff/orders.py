@@ -6,7 +6,7 @@ Promise: the unit is done whole or not at all, and the same key does nothing the
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from bot import ids
@@ -32,10 +32,11 @@ from bot.model import (
     MessageId,
     Seq,
     Visibility,
+    changeable,
     value,
 )
 from bot.operators.operator import Operator, Presence
-from bot.operators.roles import Right, roles_with
+from bot.operators.roles import Right, denied
 from bot.ports import Cursor, Value
 from bot.store import audit, handoffs, records
 from bot.store.handoffs import Record
@@ -82,9 +83,7 @@ _SUMMARY = "UPDATE cases SET summary = :summary WHERE id = :case"
 _BLOCKED = "UPDATE conversations SET is_blocked = :blocked WHERE id = :conversation"
 _TAG = "INSERT INTO tags (case_id, tag) VALUES (:case, :tag) ON CONFLICT (case_id, tag) DO NOTHING"
 _UNTAG = "DELETE FROM tags WHERE case_id = :case AND tag = :tag"
-_SUGGESTED = (
-    "SELECT text, citations FROM suggestions WHERE id = :id AND conversation_id = :conversation AND outcome = ''"
-)
+_SUGGESTED = "SELECT text FROM suggestions WHERE id = :id AND conversation_id = :conversation AND outcome = ''"
 _SUGGESTION_ENDED = "UPDATE suggestions SET outcome = :outcome, sent = :sent, ended_ms = :now WHERE id = :id"
 
 
@@ -110,7 +109,7 @@ class Order:
     case: str = ""  # the case in whose thread it was written
 
 
-@dataclass(slots=True)
+@changeable
 class Done:
     """What came of it. `messages` are public and to be handed over; `ended`: the case that has ended; `is_again`: it had been done before."""
 
@@ -242,8 +241,7 @@ def allowed(cursor: Cursor, operator: str, kind: Kind) -> Operator:
     found = operator_by_id(cursor, operator)
     right = RIGHTS.get(kind, Right.TAKE)
     if found is None or not found.may(right):
-        who = " or ".join(roles_with(right))
-        raise Refused("not_allowed", f"Your account may not do that: it takes the role {who}.")
+        raise denied(right)
     return found
 
 
@@ -448,10 +446,7 @@ def _block(work: _Work) -> None:
 
 def _watch(work: _Work) -> None:
     is_watching = work.order.command.kind is Kind.WATCH
-    if is_watching:
-        watch(work.cursor, work.conversation.id, work.operator.id)
-    else:
-        unwatch(work.cursor, work.conversation.id, work.operator.id)
+    (watch if is_watching else unwatch)(work.cursor, work.conversation.id, work.operator.id)
     work.done.text = "You are told what happens here." if is_watching else "You are no longer told."
 
 

@@ -1,15 +1,16 @@
 """What handoffs need of the config, in the form that units of work are given it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from bot.config.handoff_checks import hours_of
 from bot.config.handoff_schema import Handoff as HandoffSettings
 from bot.config.handoff_schema import Person
 from bot.handoff.hours import ALWAYS, Hours
+from bot.model import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rules:
     """Times in milliseconds, 0: never. Those of a service promise count in business time; `offer_ms`, `user_silent_ms` and `wrap_up_ms` do
     not. `is_staffed`: there are operators at all."""

@@ -9,21 +9,22 @@ import unicodedata
 from collections.abc import Iterator
 
 from bot.model import value
+from bot.text import pattern
 
 # Accents of Latin, Greek and Cyrillic; Arabic vowel marks and carried hamzas; the Devanagari dot that many leave out.
-_MARKS = re.compile("[\u0300-\u036f\u064b-\u065f\u0670\u0640\u093c]+")
+_MARKS = pattern("[\u0300-\u036f\u064b-\u065f\u0670\u0640\u093c]+")
 _LETTERS = str.maketrans({"ł": "l", "ı": "i", "ø": "o", "đ": "d", "ة": "ه", "ى": "ي", "ё": "е"})
-_CODE = re.compile(r"```.*?```|`[^`\n]{1,300}`", re.DOTALL)
-_QUOTED_LINE = re.compile(r"^[ \t]{0,3}>.*$", re.MULTILINE)
-_QUOTED = re.compile(
+_CODE = pattern(r"```.*?```|`[^`\n]{1,300}`", re.DOTALL)
+_QUOTED_LINE = pattern(r"^[ \t]{0,3}>.*$", re.MULTILINE)
+_QUOTED = pattern(
     r"\"[^\"\n]{1,300}\"|“[^”\n]{1,300}”|„[^“”\n]{1,300}[“”]|«[^»\n]{1,300}»|「[^」\n]{1,300}」|『[^』\n]{1,300}』"
 )
-_SENTENCE_END = re.compile(r"[.!?。！？।؟;؛\n…]+")
-_CLAUSE_END = re.compile(
+_SENTENCE_END = pattern(r"[.!?。！？।؟;؛\n…]+")
+_CLAUSE_END = pattern(
     r"[,،、:()\[\]{}—–]+|\s[-~]+\s|\s(?:but|sondern|aber|mais|pero|sino|mas|però|maar|ale|ama|но|але)\s"
 )
-_NOT_A_WORD = re.compile(r"[^\w\u0900-\u097f]+|_+")
-_POLITE = re.compile(
+_NOT_A_WORD = pattern(r"[^\w\u0900-\u097f]+|_+")
+_POLITE = pattern(
     r"[, ]{0,3}(?<!\w)(?:please|pls|plz|kindly|if possible|if i may|bitte|s['’]il (?:vous|te) pla[iî]t|svp|stp|por favor|"
     r"per favore|per piacere|graag|alstublieft|alsjeblieft|a\.?u\.?b\.?|proszę|lütfen|пожалуйста|будь ласка|"
     r"من فضلك|لو سمحت|رجاء|कृपया|प्लीज़?)(?!\w)[, ]{0,3}",
@@ -68,12 +69,12 @@ def said(text: str) -> Iterator[Sentence]:
 
 def phrase(*patterns: str) -> re.Pattern[str]:
     """Any of the patterns, standing as whole words. Patterns are written with their accents and are folded as texts are."""
-    return re.compile(rf"(?<!\S)(?:{_folded(patterns)})(?!\S)")
+    return pattern(rf"(?<!\S)(?:{_folded(patterns)})(?!\S)")
 
 
 def piece(*patterns: str) -> re.Pattern[str]:
     """Any of the patterns anywhere: for languages that do not part words by spaces, or that add endings to them."""
-    return re.compile(_folded(patterns))
+    return pattern(_folded(patterns))
 
 
 def _folded(patterns: tuple[str, ...]) -> str:

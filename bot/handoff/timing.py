@@ -1,7 +1,7 @@
 """The timers act: each due one is a unit of work of its own, done once, whatever ends the process."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Final
 
 from bot import ids
@@ -14,7 +14,7 @@ from bot.handoff.machine import Happening, Stage
 from bot.handoff.requests import announced, arm, say
 from bot.handoff.rules import Rules
 from bot.handoff.words import Words, cancel_button, words_in
-from bot.model import Button, Conversation, Message, MessageId
+from bot.model import Button, Conversation, Message, MessageId, changeable
 from bot.operators.operator import Operator
 from bot.operators.roles import Right
 from bot.ports import Cursor, Value
@@ -42,7 +42,7 @@ _UNREAD = "SELECT 1 FROM inbox WHERE conversation_id = :conversation AND handled
 _SUMMARY = "UPDATE cases SET summary = :summary WHERE id = :case"
 
 
-@dataclass(slots=True)
+@changeable
 class Acted:
     """What a timer did: the conversation, and what is to be handed over; `ended`: the case that has ended."""
 
@@ -136,9 +136,9 @@ def _close(
 def rearm(cursor: Cursor, opened: Sequence[str], rules: Rules) -> None:
     """The timers of these handoffs, as far as they are still open, follow from the rules as they are now."""
     for id_ in opened:
-        rows = cursor.fetch(handoffs.HANDOFF_BY_ID, {"id": id_})
-        if rows and not rows[0][25]:
-            arm(cursor, handoffs.record_of(rows[0]), rules)
+        for record in map(handoffs.record_of, cursor.fetch(handoffs.HANDOFF_BY_ID, {"id": id_})):
+            if not record.ended_ms:
+                arm(cursor, record, rules)
 
 
 # --- who is asked --------------------------------------------------------------------------------------------------------

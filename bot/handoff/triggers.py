@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from bot.handoff.anger import is_angry_sentence, is_shouted
 from bot.handoff.saying import fold, own_words, said, words
 from bot.handoff.wishes import is_wish
+from bot.text import pattern
 
 
 def wants_person(text: str) -> bool:
@@ -34,7 +35,7 @@ def topic(text: str, topics: Mapping[str, Sequence[str]]) -> str:
     return ""
 
 
-_SPACELESS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
+_SPACELESS = pattern("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u0e00-\u0e7f]")
 
 
 def _stands(phrase: str, spoken: str, padded: str) -> bool:
@@ -43,17 +44,15 @@ def _stands(phrase: str, spoken: str, padded: str) -> bool:
     return phrase in spoken if _SPACELESS.search(phrase) else f" {phrase} " in padded
 
 
-_EMAIL = re.compile(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w@-])")
-_DIGITS = re.compile(r"(?<![A-Za-z0-9_#@/.,+-])(?:\+|\+?\()?\d[\d ()./-]{5,22}\d(?![\w@%€$])")
-_DATE = re.compile(
-    r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}.*|\d{4}[./-]\d{1,2}[./-]\d{1,2}.*|\d+\.\d+|(?:\d{1,3}\.){3}\d{1,3}"
-)
-_LOCAL = re.compile(r"0\d.*|\(0?\d{2,5}\).*|\d{3}[ .-]\d{3}[ .-]\d{4}")
-_CALLABLE = re.compile(
+_EMAIL = pattern(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w@-])")
+_DIGITS = pattern(r"(?<![A-Za-z0-9_#@/.,+-])(?:\+|\+?\()?\d[\d ()./-]{5,22}\d(?![\w@%€$])")
+_DATE = pattern(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}.*|\d{4}[./-]\d{1,2}[./-]\d{1,2}.*|\d+\.\d+|(?:\d{1,3}\.){3}\d{1,3}")
+_LOCAL = pattern(r"0\d.*|\(0?\d{2,5}\).*|\d{3}[ .-]\d{3}[ .-]\d{4}")
+_CALLABLE = pattern(
     r"phone|call|tel|mobile|cell|whatsapp|whats app|handy|ruf|reach me|telefon|nummer lautet|numero|sms|text me|telephone|appel|llam|"
     r"ligue|ligar|celular|zadzwon|komork|ara|звон|тел|дзвон|هاتف|جوال|اتصل|फोन|कॉल|电话|電話|手机|手機|携帯|전화|번호"
 )
-_NUMBERED = re.compile(
+_NUMBERED = pattern(
     r"order|invoice|ticket|case|reference|ref|tracking|customer (?:no|num|id)|serial|account|iban|rechnung|bestell|auftrag|kunden|"
     r"vorgang|konto|commande|facture|pedido|factura|fattura|ordine|zamowien|siparis|заказ|счет|замовлен|طلب|订单|訂單|注文|주문|isbn|"
     r"version|error|code|id\b|no\.|nr\."

@@ -1,16 +1,16 @@
 """When something is put off to, as operators write it. Pure."""
 
-import re
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 from bot.errors import Refused
 from bot.handoff.hours import zone_of
+from bot.text import pattern
 
 MORNING: Final = time(9)
-_FOR = re.compile(r"(\d{1,4})\s*(m|min|minutes?|h|hours?|d|days?|w|weeks?)")
-_AT = re.compile(r"(\d{1,2}):(\d{2})")
-_ON = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:[ T](\d{1,2}):(\d{2}))?")
+_FOR = pattern(r"(\d{1,4})\s*(m|min|minutes?|h|hours?|d|days?|w|weeks?)")
+_AT = pattern(r"(\d{1,2}):(\d{2})")
+_ON = pattern(r"(\d{4})-(\d{2})-(\d{2})(?:[ T](\d{1,2}):(\d{2}))?")
 _UNITS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 7 * 86_400_000}
 _MOST_MS: Final = 366 * 86_400_000
 

@@ -18,6 +18,7 @@ from bot.handoff.views_rows import Around, Json, Wanted
 from bot.model import ConversationId
 from bot.ports import Clock, Store
 from bot.store import handoffs, records
+from bot.store.blobs import OWN_COPY
 
 CHANGES_S: Final = 20.0  # how long one who waits for a change is kept
 CHANGES_MOST: Final = 200
@@ -107,12 +108,13 @@ class Views:
         return await context_of(self._store.read, conversation, self._clock.now_ms(), self.around)
 
     async def attachment(self, message: str, blob: str) -> bool:
-        """Whether a message of a conversation with a user carries that file."""
+        """Whether a message of a conversation with a user carries that file, and operators may see it: a person's copy of their data is theirs."""
         sql = """
             SELECT m.attachments FROM messages m JOIN conversations c ON c.id = m.conversation_id
             WHERE m.id = :message AND m.is_deleted = 0 AND c.kind = ''"""
         rows = await self._store.read(sql, {"message": message})
-        return any(each.blob == blob for row in rows for each in records.attachments_of(row[0]))
+        files = [each for row in rows for each in records.attachments_of(row[0])]
+        return any(each.blob == blob and each.media_type != OWN_COPY for each in files)
 
     async def find(self, text: str) -> ConversationId:
         """The conversation that an id of it, of one of its cases, or the beginning of either names. Raises Refused."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Final
 
 from bot.errors import Refused
@@ -9,6 +10,7 @@ from bot.handoff.views_cards import cards_of
 from bot.handoff.views_memory import memory_of
 from bot.handoff.views_rows import HANDOFF_ID, Around, Json, Read, one_line
 from bot.ports import Row
+from bot.store import records
 
 CASES: Final = 20
 TITLE_CHARS: Final = 80
@@ -120,10 +122,7 @@ def _suggestion(rows: Sequence[Row]) -> Json | None:
     if not rows:
         return None
     id_, seq, operator, name, text, citations, created_ms = rows[0]
-    shown = [
-        {"number": number, "passage": passage, "title": title, "url": url}
-        for number, passage, title, url in (json.loads(citations) if citations else ())
-    ]
+    shown = [asdict(each) for each in records.citations_of(citations)]
     return {
         "id": id_,
         "seq": seq,

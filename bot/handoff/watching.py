@@ -6,20 +6,20 @@ Talk rings once for a burst; who has the conversation, its end and a name in a n
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from bot.errors import FrontdeskError
 from bot.handoff.feed import Feed
-from bot.handoff.names import shown
+from bot.handoff.names import name_of, shown
 from bot.handoff.notice import NAMED, REPLIED, WROTE, Notice
-from bot.model import value
+from bot.model import changeable, value
 from bot.operators.operator import Operator
 from bot.operators.roles import Right
 from bot.ports import Clock, Cursor, Store, Value
 from bot.store.operators import operator_by_id, operators
+from bot.text import pattern
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ _WATCHED: Final = "SELECT DISTINCT conversation_id FROM watchers"
 _WATCHED_OF: Final = "SELECT DISTINCT conversation_id FROM watchers WHERE conversation_id IN ({marks})"
 _RINGING_OF: Final = "SELECT DISTINCT conversation_id FROM notices WHERE is_rung = 0 AND conversation_id IN ({marks})"
 _RINGING: Final = "SELECT DISTINCT conversation_id FROM notices WHERE is_rung = 0"
-_NAME: Final = re.compile(r"(?<![\w@.])@([a-zA-Z][a-zA-Z0-9._-]{0,63}+)(?!\w)")
+_NAME: Final = pattern(r"(?<![\w@.])@([a-zA-Z][a-zA-Z0-9._-]{0,63}+)(?!\w)")
 
 
 class Watching:
@@ -165,7 +165,7 @@ async def recent(store: Store, operator: str, since_ms: int) -> list[Notice]:
 # --- units of work, and pieces of such -----------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@changeable
 class Told:
     """`notices`: those that open consoles are to be told. `is_more`: not everything has been looked through."""
 
@@ -239,7 +239,7 @@ def _tell_one(cursor: Cursor, conversation: str, operator: str, so_far: tuple[in
         if thing.who == operator:
             continue
         if is_here and (not thing.is_talk or thing.at_ms - now_burst >= QUIET_MS):
-            who = _name(cursor, thing.who)
+            who = name_of(cursor, thing.who)
             at_ms = max(now_ms, thing.at_ms)
             _add(cursor, Notice(conversation, 0, operator, thing.cause, thing.case, thing.what, who, at_ms))
         now_burst = max(now_burst, thing.at_ms)
@@ -265,11 +265,6 @@ def _deeds(rows: Sequence[Sequence[Value]]) -> Iterator[_Thing]:
 def _may_see(cursor: Cursor, operator: str) -> bool:
     found = operator_by_id(cursor, operator)
     return found is not None and found.may(Right.SEE)
-
-
-def _name(cursor: Cursor, operator: str) -> str:
-    found = operator_by_id(cursor, operator) if operator else None
-    return shown(found.name) if found is not None else ""
 
 
 def _add(cursor: Cursor, notice: Notice) -> None:

@@ -1,22 +1,22 @@
 """What the answer to a kind of question looks like: "how long" is answered by a number, "why" by a reason."""
 
 import re
-from dataclasses import dataclass
 
-_NUMBER = re.compile(
+from bot.model import value
+from bot.text import pattern
+
+_NUMBER = pattern(
     r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|twelve|half|once|twice|daily|hourly|weekly|monthly|yearly|years?|"
     r"zwei|drei|vier|fünf|zehn|halbe|täglich|jahre?)\b",
     re.IGNORECASE,
 )
-_REASON = re.compile(
-    r"\b(?:because|since|why|so that|therefore|reason|weil|damit|deshalb|darum|grund)\b", re.IGNORECASE
-)
-_CHOICE = re.compile(
+_REASON = pattern(r"\b(?:because|since|why|so that|therefore|reason|weil|damit|deshalb|darum|grund)\b", re.IGNORECASE)
+_CHOICE = pattern(
     r"\b(?:accepted|supported|allowed|such as|e\.g\.|either|angenommen|erlaubt|wie etwa|z\.b\.)", re.IGNORECASE
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Form:
     """`asked`: the questions; `seen`: their answers, which are worth `bonus` times as much; `expected`: words that they tend to hold."""
 
@@ -27,9 +27,9 @@ class Form:
 
 
 _FORMS = (
-    Form(re.compile(r"\b(?:why|how come|warum|wieso|weshalb)\b", re.IGNORECASE), _REASON, 2.0),
+    Form(pattern(r"\b(?:why|how come|warum|wieso|weshalb)\b", re.IGNORECASE), _REASON, 2.0),
     Form(
-        re.compile(
+        pattern(
             r"\bhow (?:long|big|large|heavy|high|many|much|far)\b.*\b(?:can|may|be)\b|\bmax|\blimit", re.IGNORECASE
         ),
         _NUMBER,
@@ -37,7 +37,7 @@ _FORMS = (
         ("largest", "longest", "most", "maximum", "limit"),
     ),
     Form(
-        re.compile(
+        pattern(
             r"\bhow (?:much|many|long|big|large|far|often|fast|quickly|old|high|tall|soon)\b|"
             r"(?:^|[.,;:!?])\W*(?:(?:and|but|so|or) )?when\b|"
             r"\bwie (?:viele?|lange|groß|oft|schnell)\b|\bwann\b",
@@ -47,7 +47,7 @@ _FORMS = (
         1.3,
     ),
     Form(
-        re.compile(r"\b(?:kinds?|types?|sorts?|formats?) of\b|\b(?:which|what) (?:formats|types)\b", re.IGNORECASE),
+        pattern(r"\b(?:kinds?|types?|sorts?|formats?) of\b|\b(?:which|what) (?:formats|types)\b", re.IGNORECASE),
         _CHOICE,
         1.3,
         ("accepted", "supported", "formats", "types"),

@@ -110,14 +110,16 @@ class NumpyVectors:
         self._seen = 0
         self._places: dict[str, int] = {}  # of each hash in the table
         self._hashes: list[str] = []
-        self._parts: list[Table] = []  # one, once something has been read
+        self._parts: list[Table] = []  # each longer than the next
         self._width = 0  # bytes of a vector
+        self._last: tuple[Vector, Table] | None = (
+            None  # the cosines of the last question, as long as nothing new is read
+        )
 
     def nearest(self, vector: Vector, limit: int, only: Condition = EVERYWHERE) -> list[tuple[int, float]]:
-        table, asked = self._read(), self._asked(vector)
-        if table is None or asked is None:
+        cosines = self._cosines(vector)
+        if cosines is None:
             return []
-        cosines = table @ asked
         for window in WINDOWS:
             rows = self._fulfilling(self._nearest_hashes(cosines, window), only)
             if len(rows) >= limit or len(self._hashes) <= window:
@@ -126,35 +128,45 @@ class NumpyVectors:
         return self._ordered(allowed, cosines)[:limit]
 
     def likenesses(self, vector: Vector, numbers: Sequence[int]) -> dict[int, float]:
-        table, asked = self._read(), self._asked(vector)
-        if table is None or asked is None or not numbers:
+        cosines = self._cosines(vector)
+        if cosines is None or not numbers:
             return {}
         rows = self._connection.execute(_HASHES.format(numbers=",".join(map(str, numbers))))  # row numbers of ours
-        return {number: float(table[self._places[hash_]] @ asked) for number, hash_ in rows if hash_ in self._places}
+        return {number: float(cosines[self._places[hash_]]) for number, hash_ in rows if hash_ in self._places}
 
     def typical(self, vector: Vector) -> float:
-        table, asked = self._read(), self._asked(vector)
-        if table is None or asked is None:
+        cosines = self._cosines(vector)
+        if cosines is None:
             return 0.0
-        sample = table[:: 1 + len(table) // SAMPLE]
-        return float((sample @ asked).mean()) if len(sample) >= LEAST_SAMPLE else 0.0
+        sample = cosines[:: 1 + len(cosines) // SAMPLE]
+        return float(sample.mean()) if len(sample) >= LEAST_SAMPLE else 0.0
 
-    def _asked(self, vector: Vector) -> "Table | None":
-        """The query as numbers; None where it is of another length than what is stored: the endpoint's model has changed."""
+    def _cosines(self, vector: Vector) -> "Table | None":
+        """With each embedding. None: there are none, or they are of another length: the endpoint's model has changed."""
         import numpy
 
-        return numpy.frombuffer(vector, "<f4") if len(vector) == self._width else None
+        self._read()
+        if not self._parts or len(vector) != self._width:
+            return None
+        if self._last is None or self._last[0] != vector:
+            asked = numpy.frombuffer(vector, "<f4")
+            self._last = vector, numpy.concatenate([part @ asked for part in self._parts])
+        return self._last[1]
 
-    def _read(self) -> "Table | None":
-        """All embeddings, with those that came since the last call. None: there are none."""
+    def _read(self) -> None:
+        """Takes in the embeddings that came since the last call. What is there is copied only when as much has come: while a large index is
+        embedded, some come before every search."""
         import numpy
 
         new = self._connection.execute(_NEW, {"model": self._model, "seen": self._seen})
         while rows := new.fetchmany(SLICE):
             self._take(rows)
-        if len(self._parts) > 1:
-            self._parts = [numpy.concatenate(self._parts)]
-        return self._parts[0] if self._parts else None
+        count, first = 0, len(self._parts)
+        while first and (not count or len(self._parts[first - 1]) <= count):
+            first -= 1
+            count += len(self._parts[first])
+        if len(self._parts) - first > 1:
+            self._parts[first:] = [numpy.concatenate(self._parts[first:])]
 
     def _take(self, rows: Sequence[tuple[int, str, bytes]]) -> None:
         """One slice of new embeddings; those of another length than the first are passed over."""
@@ -169,6 +181,7 @@ class NumpyVectors:
         self._places.update((hash_, place) for place, (hash_, _) in enumerate(fitting, len(self._hashes)))
         self._hashes += [hash_ for hash_, _ in fitting]
         self._parts.append(more)
+        self._last = None
 
     def _nearest_hashes(self, cosines: "Table", window: int) -> list[str]:
         import numpy

@@ -8,9 +8,10 @@ import unicodedata
 from functools import lru_cache
 
 from bot.knowledge.forms import form_of
+from bot.text import pattern
 
-_WORD = re.compile(r"[^\W_]+")
-_NAME = re.compile(r"[^\W_]+(?:_[^\W_]+)+")
+_WORD = pattern(r"[^\W_]+")
+_NAME = pattern(r"(?<![^\W_])[^\W_]+(?:_[^\W_]+)+")
 
 
 def split_words(text: str) -> list[str]:
@@ -41,7 +42,7 @@ FILLER_WORDS = frozenset(
     currently simply properly exactly right instead
     things try trying use used using want way wonder work working works
     bitte brauche erklär erkläre etwas frage geht gibt hilfe jemand mache machen möchte muss soll sollte will
-    wissen zeig zeige
+    wissen zeig zeige lange viel viele wieviel oft genau gilt gelten lassen lässt erzähl erzähle sag sagen bekomme bekommen wäre
     """)
 )
 
@@ -52,9 +53,10 @@ _NUMBERS = frozenset(
     hundert tausend
     """)
 )
+_SPELLED = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})  # as where a keyboard lacks these letters
 _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", "ed", "es", "en", "ly", "s", "e", "y", "n")
 _PHRASES = tuple(
-    (re.compile(rf"\b{verb}(?: \w+){{0,2}}? {particle}\b", re.IGNORECASE), plain)
+    (pattern(rf"\b{verb}(?: \w+){{0,2}}? {particle}\b", re.IGNORECASE), plain)
     for verb, particle, plain in (
         ("put", "back", "restore"),
         ("(?:send|give|bring|take)", "back", "return"),
@@ -91,6 +93,7 @@ def hinting_words(text: str) -> list[str]:
 @lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """A rough stem: enough to see that "widgets" and "widget" are one word where no index is at hand. The stem of a stem is itself."""
+    word = word.translate(_SPELLED)
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return stem(_undouble(word[: -len(ending)]))

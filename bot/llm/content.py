@@ -5,12 +5,13 @@ import base64
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from bot.errors import FrontdeskError
-from bot.model import Attachment, Author, BlobId
+from bot.model import Attachment, Author, BlobId, changeable, value
 from bot.ports import ChatMessage, ToolCall, ToolResult
+from bot.text import pattern
 
 _DATA_PARTS = frozenset({"image", "document", "image_url", "file", "input_audio"})
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -26,7 +27,7 @@ _USER, _AGENT, _OPERATOR = (
     Author.AGENT,
     Author.OPERATOR,
 )  # looking a member up costs more than all the rest
-_UNFIT_NAME = re.compile(r"[^A-Za-z0-9_-]")
+_UNFIT_NAME = pattern(r"[^A-Za-z0-9_-]")
 _KINDS = {
     "image/png": "images",
     "image/jpeg": "images",
@@ -130,7 +131,7 @@ def paired(messages: Sequence[ChatMessage], id_form: re.Pattern[str] | None = No
     return pairing.done
 
 
-@dataclass(slots=True)
+@changeable
 class _Open:
     """A call as it is sent, the id that its result goes by, and the result once it is there."""
 
@@ -194,7 +195,7 @@ def _given(call: _Open) -> ToolResult:
 # --- files -------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Data:
     """A file's content as it is sent: base64, or the words of a text file."""
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from bot.errors import Fault, ModelError
 from bot.net.connector import OutsidePerimeter
 from bot.ports import ChatRequest, Chunk, Clock, Headroom
+from bot.text import pattern
 
 DETAIL_CHARS = 300
 ECHO_CHARS = 12  # a run of this many characters that stands in the request as well is an echo of it
@@ -74,7 +75,7 @@ _SPECIFIC = {Fault.BALANCE, Fault.NOT_FOUND, Fault.TOO_LONG}  # these say more t
 _WORDINGS = (
     (
         Fault.TOO_LONG,
-        re.compile(
+        pattern(
             r"prompt is too long|prompt too long|(?:maximum|max|available|configured) context|context (?:length|limit|size|window)"
             r"|longer than the (?:maximum )?model|exceeds? the maximum number of tokens|exceeded model token limit"
             r"|maximum prompt length|range of input length|request too large|reduce the length of the (?:messages|prompt)"
@@ -83,28 +84,28 @@ _WORDINGS = (
     ),
     (
         Fault.BALANCE,
-        re.compile(
+        pattern(
             r"credit balance|insufficient (?:account )?balance|insufficient (?:funds|credits?|quota)|余额不足|overdue payment"
             r"|exceeded your current quota(?!.*\bretry in\b)|billing (?:hard )?limit|out of credits|in good standing"
         ),
     ),
     (
         Fault.KEY,
-        re.compile(r"api[ _-]?key (?:is )?(?:not valid|invalid|expired)|(?:invalid|incorrect|missing) api[ _-]?key"),
+        pattern(r"api[ _-]?key (?:is )?(?:not valid|invalid|expired)|(?:invalid|incorrect|missing) api[ _-]?key"),
     ),
     (
         Fault.NOT_FOUND,
-        re.compile(r"model\b.{0,120}\b(?:does not exist|not found|not exist)|no such model|unknown model"),
+        pattern(r"model\b.{0,120}\b(?:does not exist|not found|not exist)|no such model|unknown model"),
     ),
 )
 # What reading an answer raises that has not the shape of one.
 _SHAPE_ERRORS = (ValueError, TypeError, LookupError, AttributeError, AssertionError, RecursionError)
-_SECRET = re.compile(r"\b(?:sk|pk|key|gsk|xai|AIza)[-_]?[A-Za-z0-9_*.-]{12,}|(?<=Bearer )\S+", re.IGNORECASE)
-_ECHOED = re.compile(
+_SECRET = pattern(r"\b(?:sk|pk|key|gsk|xai|AIza)[-_]?[A-Za-z0-9_*.-]{12,}|(?<=Bearer )\S+", re.IGNORECASE)
+_ECHOED = pattern(
     r"(input_value|['\"]?input['\"]?)\s*[=:].*", re.IGNORECASE
 )  # pydantic's errors end in what they refused
-_WISH = re.compile(r"(?:retry|try again) (?:in|after) ((?:\d+(?:\.\d+)?\s?(?:ms|h|m|s)[a-z]*\s?)+)", re.IGNORECASE)
-_PERIOD = re.compile(r"(\d+(?:\.\d+)?)\s?(ms|h|m|s)")
+_WISH = pattern(r"(?:retry|try again) (?:in|after) ((?:\d+(?:\.\d+)?\s?(?:ms|h|m|s)[a-z]*\s?)+)", re.IGNORECASE)
+_PERIOD = pattern(r"(\d+(?:\.\d+)?)\s?(ms|h|m|s)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

@@ -114,10 +114,10 @@ def decide(request: ChatRequest) -> Search | Say:
     results = [result for message in request.messages[asked.end :] for result in message.results]
     if not results and (reply := _small_talk(asked)) is not None:
         return reply
-    phrases = _phrases(asked.text)
+    phrases = _phrases(asked.text, asked.before)
     numbered = [(result.first_number + place, one) for result in results for place, one in enumerate(result.found)]
     if numbered:
-        return _answer(asked.query, numbered, phrases)
+        return _answer(asked, numbered)
     if SEARCH in {call.name for message in request.messages[asked.end :] for call in message.calls} and results:
         return Say(phrases.not_found, is_offering_person=True, is_answered=False)
     if SEARCH in {tool.name for tool in request.tools}:
@@ -223,12 +223,12 @@ def _focus(text: str) -> str:
 
 def _small_talk(asked: _Asked) -> Say | None:
     """A reply that needs no document, or None for a question."""
-    phrases, words = _phrases(asked.text), split_words(asked.text)
+    phrases, words = _phrases(asked.text, asked.before), split_words(asked.text)
     said = " ".join(words)
     if not words:
         return Say(phrases.file, is_offering_person=True, is_answered=False) if asked.has_files else Say(phrases.empty)
     if wants_person(asked.text[:WISH_CHARS]) or (set(words) <= _YES and asked.reply_to.strip().endswith(_OFFERS)):
-        return Say(_phrases(asked.text or asked.reply_to).wish, is_person_wished=True)
+        return Say(_phrases(asked.text, asked.reply_to).wish, is_person_wished=True)
     if len(words) <= 12 and _IDENTITY.search(said):
         return Say(phrases.who)
     if set(words) <= _GREETINGS or _OPENER.match(" ".join(split_words(_LEADING_GREETING.sub("", asked.text)))):
@@ -238,17 +238,22 @@ def _small_talk(asked: _Asked) -> Say | None:
     return None
 
 
-def _phrases(text: str) -> _Phrases:
-    words = split_words(text)
-    german = sum(word in _GERMAN_WORDS for word in words)
-    return _GERMAN if german > sum(word in _ENGLISH_WORDS for word in words) else _ENGLISH
+def _phrases(*texts: str) -> _Phrases:
+    """In the language of the first text that shows one: a question of one word is in that of the conversation."""
+    for text in texts:
+        words = split_words(text)
+        german, english = (sum(word in known for word in words) for known in (_GERMAN_WORDS, _ENGLISH_WORDS))
+        if german != english:
+            return _GERMAN if german > english else _ENGLISH
+    return _ENGLISH
 
 
 # --- the answer --------------------------------------------------------------------------------------------------------
 
 
-def _answer(question: str, numbered: Sequence[tuple[int, Found]], phrases: _Phrases) -> Say:
-    quotes = quote(question, [found for _, found in numbered])
+def _answer(asked: _Asked, numbered: Sequence[tuple[int, Found]]) -> Say:
+    quotes = quote(asked.query, [found for _, found in numbered])
+    phrases = _phrases(asked.text, asked.before, *(one.text for one in quotes))
     if not quotes:
         return Say(phrases.not_found, is_offering_person=True, is_answered=False)
     return Say("\n\n".join([phrases.opening, *(_cited(one, numbered[one.found][0]) for one in quotes)]))

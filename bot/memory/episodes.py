@@ -31,7 +31,7 @@ _ADDRESSED: Final = ("message",)
 class ToldFact(BaseModel):
     """One thing that the user said of themselves."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     kind: Kind
     about: str = Field(default="", max_length=80)
@@ -41,7 +41,7 @@ class ToldFact(BaseModel):
 class Told(BaseModel):
     """What a model writes down."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     happened: str = Field(min_length=1, max_length=1_000)
     decided: list[str] = Field(default=[], max_length=8)

@@ -6,7 +6,6 @@ what they quoted. So neither a document, nor a tool's result, nor another person
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, Literal, get_args
 
@@ -17,7 +16,7 @@ from bot.model import IdentityId, MessageId, value
 from bot.ports import Cursor, Value
 from bot.store import memory
 from bot.store.memory import Fact
-from bot.text import clean
+from bot.text import clean, pattern
 
 Kind = Literal["name", "language", "preference", "product", "plan", "contact", "other"]
 KINDS: Final = get_args(Kind)
@@ -27,7 +26,7 @@ ABOUT_CHARS: Final = 40
 SAID_TO_MODEL: Final = 0.9  # how sure a fact is that a model was told in the conversation
 FOUND_LATER: Final = 0.6  # ... and one that was found when the case had ended
 
-_QUOTED: Final = re.compile(r"```.*?(?:```|\Z)|^[ \t]*>.*$|[\"“„«»”][^\"“”„«»\n]*[\"“”«»]", re.DOTALL | re.MULTILINE)
+_QUOTED: Final = pattern(r"```.*?(?:```|\Z)|^[ \t]*>.*$|[\"“„«»”][^\"“”„«»\n]*[\"“”«»]", re.DOTALL | re.MULTILINE)
 
 
 @value
@@ -50,7 +49,7 @@ class Taken(Enum):
     FORGOTTEN = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """Where something was said, and by whom."""
 
@@ -59,7 +58,7 @@ class Place:
     case: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Keeping:
     """How much is kept, and for how long."""
 

@@ -5,34 +5,25 @@ with the mark, so nothing is written twice; and what has been changed, deleted o
 waits for any of it, and where no model answers the rows tell.
 """
 
-import asyncio
 import json
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, TypeVar
-
-from pydantic import BaseModel
+from typing import Final
 
 from bot import ids, rounds
-from bot.agent.router import Attempt, Chain
+from bot.agent.router import Chain
+from bot.background import Background
 from bot.conversations import Conversations
-from bot.errors import ModelError
 from bot.handoff.blocks import add_block
 from bot.memory import episodes, facts, window
 from bot.memory.episodes import Share, Told
 from bot.memory.facts import Claim, Keeping, Place
 from bot.memory.stems import stems
 from bot.memory.window import Part, Summary
-from bot.model import ROOM, Author, CaseId, Conversation, IdentityId, value
-from bot.ports import ChatMessage, ChatRequest, Clock, Cursor, Row, Store, Value
+from bot.model import ROOM, CaseId, Conversation, IdentityId, value
+from bot.ports import Clock, Cursor, Row, Store, Value
 from bot.store import memory, records
 from bot.store.handoffs import BLOCKS_OF_CASE
-from bot.store.steps import add_spend
-
-log = logging.getLogger(__name__)
-
-M = TypeVar("M", bound=BaseModel)
 
 EVERY_S: Final = 5.0
 AT_ONCE: Final = 20  # cases in one round
@@ -87,7 +78,7 @@ class Keeper:
         self._store = store
         self._clock = clock
         self._conversations = conversations
-        self._chains = chains
+        self._models = Background(store, clock, chains, PAYER, MODEL_S)
         self._agents = agents
         self._keeping = keeping
         self._budget_chars = budget_chars
@@ -96,7 +87,7 @@ class Keeper:
 
     def grown(self, conversation: Conversation, chars: int) -> None:
         """How long a case has become. What there is no room for is looked at after a later turn of it."""
-        is_long = chars > self._budget_chars * window.FULL and conversation.agent in self._chains
+        is_long = chars > self._budget_chars * window.FULL and self._models.works_for(conversation.agent)
         if is_long and len(self._grown) < GROWN_MOST:
             self._grown[conversation.id] = None
 
@@ -126,12 +117,8 @@ class Keeper:
         place: dict[str, Value] = {"conversation": ended.conversation, "case": ended.case}
         state = await self._store.read(memory.STATE, {**place, "last": 2**60})
         drafts: list[Draft] = []
-        attempts: list[Attempt] = []
-        try:
-            if ended.agent in self._agents and ended.outcome != FORGOTTEN and ended.kind != ROOM:
-                drafts.extend([await self._draft(ended, share, attempts) for share in await self._shares(ended)])
-        finally:
-            await self._pay(attempts)
+        if ended.agent in self._agents and ended.outcome != FORGOTTEN and ended.kind != ROOM:
+            drafts = [await self._draft(ended, share) for share in await self._shares(ended)]
         is_done = await self._store.run(remembered, ended, drafts, state[0], self._keeping, self._clock.now_ms())
         if is_done and drafts:
             self._touch(ended.conversation)
@@ -143,13 +130,14 @@ class Keeper:
         deeds = await self._store.read(memory.DEEDS, {"case": ended.case})
         return episodes.shares([episodes.line_of(row) for row in rows], [(row[0], row[1]) for row in deeds])
 
-    async def _draft(self, ended: Ended, share: Share, attempts: list[Attempt]) -> Draft:
+    async def _draft(self, ended: Ended, share: Share) -> Draft:
         messages = tuple(line.id for line in share.lines)
-        told = await self._ask(ended.agent, episodes.SUMMARISE, episodes.transcript(share), Told, attempts)
-        if told is None:
+        text = episodes.transcript(share)
+        made = await self._models.write(ended.agent, episodes.SUMMARISE, text, Told) if text else None
+        if made is None:
             return Draft(share.identity, episodes.extracted(share, ended.outcome, ended.feedback), messages)
+        told, model = made
         claims = tuple(Claim(fact.kind, fact.value, fact.about, facts.FOUND_LATER) for fact in told.facts)
-        model = attempts[-1].model if attempts else ""
         return Draft(share.identity, episodes.written(told, share), messages, model, claims)
 
     # --- long cases ------------------------------------------------------------------------------------------------------
@@ -158,7 +146,7 @@ class Keeper:
         """The older part of an open case. False where there is nothing to do, or something has changed meanwhile."""
         rows = await self._store.read(records.CONVERSATION_BY_ID, {"id": conversation})
         found = records.conversation_of(rows[0]) if rows else None
-        if found is None or not found.case or found.agent not in self._chains:
+        if found is None or not found.case or not self._models.works_for(found.agent):
             return False
         place: dict[str, Value] = {"conversation": found.id, "case": found.case}
         blocks = await self._store.read(BLOCKS_OF_CASE, place)
@@ -168,41 +156,15 @@ class Keeper:
         if not older:
             return False
         state = await self._store.read(memory.STATE, {**place, "last": older[-1].seq})
-        attempts: list[Attempt] = []
-        try:
-            text = window.transcript(older)[-episodes.TRANSCRIPT_CHARS * 2 :]
-            made = await self._ask(found.agent, window.SUMMARISE, text, Summary, attempts)
-        finally:
-            await self._pay(attempts)
+        text = window.transcript(older)[-episodes.TRANSCRIPT_CHARS * 2 :]
+        made = await self._models.write(found.agent, window.SUMMARISE, text, Summary)
         if made is None:
             return False
-        block = window.block_text(made.summary, older)
+        block = window.block_text(made[0].summary, older)
         kept = await self._store.run(keep_block, found, older, block, state[0], self._clock.now_ms())
         if kept:
             self._conversations.forget(found.id)
         return kept
-
-    # --- models ----------------------------------------------------------------------------------------------------------
-
-    async def _ask(
-        self, agent: str, instructions: str, text: str, schema: type[M], attempts: list[Attempt]
-    ) -> M | None:
-        """What a background model makes of a text; None where there is none, or none answers."""
-        chain = self._chains.get(agent)
-        if chain is None or not text:
-            return None
-        request = ChatRequest(instructions, (ChatMessage(Author.USER, text),))
-        try:
-            async with self._clock.timeout(MODEL_S):
-                deadline = self._clock.monotonic() + MODEL_S
-                return await chain.complete(request, schema, attempts, deadline=deadline, payer=PAYER)
-        except (ModelError, TimeoutError) as error:
-            log.info("no model writes for memory: %s", type(error).__name__)
-            return None
-
-    async def _pay(self, attempts: Sequence[Attempt]) -> None:
-        if any(each.is_call for each in attempts):
-            await asyncio.shield(self._store.run(add_spend, PAYER, attempts))
 
 
 # --- units of work -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""Memory as the rest of the house sees it: recalled before a model is asked, noted by a tool, shown to and forgotten for its user."""
+"""Memory as the rest of the house sees it: recalled before a model is asked, shown to and forgotten for its user."""
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 from bot import ids
 from bot.agent.context import Recalled
@@ -10,17 +11,15 @@ from bot.conversations import Conversations, Working
 from bot.delivery import Delivery
 from bot.errors import Overloaded, Refused, StoreUnavailable
 from bot.handoff.requests import say
-from bot.memory import facts, telling
-from bot.memory.facts import Claim, Keeping, Place, Taken
+from bot.memory import telling
 from bot.memory.job import Keeper
 from bot.memory.recall import Limits, recalled
 from bot.memory.wishes import Wanted, Wish, wanted
-from bot.model import Accepted, Conversation, ForgetRequested, Identity, IdentityId, Message, MessageId
+from bot.model import Accepted, Conversation, ForgetRequested, Identity, Message, MessageId
+from bot.people.giving import Answered, Copies
 from bot.ports import Clock, Cursor, Store
 from bot.store import memory, records
 from bot.store.records import Inbound
-from bot.tools import Caller, Tool
-from bot.tools.remember import AboutMe, Remember
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +40,8 @@ class Memory:
         keeper: Keeper,
         agents: Collection[str],
         limits: Limits,
-        keeping: Keeping,
         forget: Callable[[ForgetRequested], Awaitable[Accepted]],
+        copies: Copies,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -52,12 +51,8 @@ class Memory:
         self._keeper = keeper
         self._agents = agents
         self._limits = limits
-        self._keeping = keeping
         self._forget = forget
-
-    def tools(self) -> list[Tool]:
-        """For the agents that remember."""
-        return [Remember(self), AboutMe(self)]
+        self._copies = copies
 
     def is_on(self, agent: str) -> bool:
         return agent in self._agents
@@ -84,36 +79,32 @@ class Memory:
         text = "\n".join(message.text for message in asked if not message.is_deleted)
         return await recollection(self._store, conversation, identity, text, self._clock.now_ms(), self._limits)
 
-    async def note(self, caller: Caller, claim: Claim) -> Taken:
-        """Of the person on whose behalf a model calls."""
-        place = Place(IdentityId(caller.identity), caller.conversation, caller.case)
-        return await self._store.run(facts.take, place, claim, self._keeping, self._clock.now_ms())
-
-    async def told(self, caller: Caller) -> str:
-        words = telling.WORDS["en"]
-        now = self._clock.now_ms()
-        return await self._store.run(telling.show, caller.conversation, IdentityId(caller.identity), words, now)
-
     # --- for users -----------------------------------------------------------------------------------------------------
 
-    async def obey(self, conversation: Conversation, read: Sequence[Inbound]) -> str | None:
-        """What a user is told whose messages are nothing but wishes about their memory; None for any other. "": everything was forgotten, the
-        user has been told so, and what was read is no more."""
+    async def obey(self, conversation: Conversation, read: Sequence[Inbound]) -> Answered | None:
+        """What comes of a user's messages that are nothing but wishes about their data; None for any other. With the text "" everything was
+        forgotten, the user has been told so, and what was read is no more."""
         said = [inbound for inbound in read if not inbound.message.is_deleted]
         wishes = [(inbound, wish) for inbound in said if (wish := _wish_of(inbound)) is not None]
         if not said or len(wishes) < len(said):
             return None
         told: list[str] = []
+        copy: Answered | None = None
         for inbound, wish in wishes:
             if wish.wish is Wish.FORGET_ALL:
-                return await self._forget_all(conversation, inbound, wish)
+                return Answered(await self._forget_all(conversation, inbound, wish))
+            if wish.wish is Wish.EXPORT:
+                copy = copy or await self._copies.answer(conversation, inbound.identity, wish.language)
+                continue
             one = await self._store.run(
                 telling.obey, conversation.id, inbound.identity, inbound.message.id, wish, self._clock.now_ms()
             )
             if one is None:
                 return None
             told.append(one)
-        return "\n\n".join(told)
+        if copy is None:
+            return Answered("\n\n".join(told))
+        return replace(copy, text="\n\n".join([*told, copy.text]))
 
     async def _forget_all(self, conversation: Conversation, inbound: Inbound, wish: Wanted) -> str:
         rows = await self._store.read(_IDENTITY, {"id": inbound.identity})

@@ -4,12 +4,12 @@ The rules are those of M. F. Porter, "An algorithm for suffix stripping", Progra
 gives them. Words of other alphabets stay as they are.
 """
 
-import re
 import unicodedata
 from functools import lru_cache
 from typing import Final
 
 from bot.knowledge.words import STOP_WORDS, split_words
+from bot.text import pattern
 
 WORDS_MOST: Final = 400  # of a text
 _SECOND: Final = (
@@ -24,7 +24,7 @@ _FOURTH: Final = (
     "ement", "ance", "ence", "able", "ible", "ment", "sion", "tion", "ant", "ent", "ism", "ate", "iti", "ous", "ive", "ize", "al", "er",
     "ic", "ou",
 )  # fmt: skip
-_SOUNDS: Final = re.compile(r"v+c+")
+_SOUNDS: Final = pattern(r"v+c+")
 
 
 def stems(text: str) -> list[str]:

@@ -5,13 +5,12 @@ Nothing of it is shown where others read along. A number means what stood there 
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from bot.memory.facts import distinct, facts_of, plain
 from bot.memory.recall import day_of, name_of
 from bot.memory.wishes import Wanted, Wish
-from bot.model import ROOM, IdentityId, MessageId
+from bot.model import ROOM, IdentityId, MessageId, value
 from bot.ports import Cursor, Value
 from bot.store import handoffs, memory
 
@@ -21,7 +20,7 @@ LAST_MS: Final = 3_600_000  # "forget that" means what was noted within so long
 LINE_CHARS: Final = 240
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Words:
     """What is said, in one language."""
 
@@ -90,6 +89,8 @@ def obey(
             return _once(cursor, conversation, identity, message, wanted, now_ms)
         case Wish.FORGET_ALL:
             return words.everything
+        case Wish.EXPORT:
+            return None
 
 
 def show(cursor: Cursor, conversation: str, identity: IdentityId, words: Words, now_ms: int) -> str:

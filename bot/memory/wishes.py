@@ -1,12 +1,15 @@
-"""What a user asks of their memory in plain words, English or German: to see it, to have one thing of it forgotten, or everything. Pure.
+"""What a user asks of their memory in plain words, English or German: to see it, to have one thing of it forgotten, or everything, and to
+have a copy of all that is stored of them. Pure.
 
 Only a message that says nothing else is taken for such a wish; anything longer is for the agent.
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
+
+from bot.model import value
+from bot.text import pattern
 
 CHARS_MOST: Final = 120
 
@@ -18,9 +21,10 @@ class Wish(Enum):
     FORGET_NUMBERS = auto()
     FORGET_LAST = auto()
     FORGET_ALL = auto()
+    EXPORT = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Wanted:
     """One wish, in the language it was made in."""
 
@@ -30,6 +34,15 @@ class Wanted:
 
 
 _NUMBERS: Final = r"(?:(?:number|numbers|no\.?|nr\.?|nummer|nummern|#)\s*)?(?P<numbers>\d{1,2}(?:(?:\s*,\s*|\s+(?:and|und|&)\s+|\s+)\d{1,2})*)"
+_DATA: Final = (
+    r"(?:(?:a|the) (?:full |complete )?(?:copy|export) of )?(?:(?:all (?:of )?)?my (?:own |personal |stored )?data"
+    r"|(?:all (?:of )?)?(?:the )?data (?:that )?you (?:have stored|have|hold|keep|store)(?: (?:about|on|of) me)?"
+    r"|(?:everything|all) (?:that )?you (?:have stored|have|hold|keep|store|know) (?:about|on|of) me)"
+)
+_DATEN: Final = (
+    r"(?:(?:eine|die) (?:vollständige )?kopie (?:von |aller |all )?)?(?:(?:alle|all) )?mein(?:e|er|en)"
+    r" (?:eigenen |persönlichen |personenbezogenen |gespeicherten )?daten(?: als (?:datei|kopie))?"
+)
 _FORMS: Final[tuple[tuple[Wish, str, str], ...]] = (
     (Wish.SHOW, "en", r"(?:can you |could you )?(?:tell me |show me )?what (?:all )?do you (?:already )?(?:know|remember|have stored|store|have on record) about me"),
     (Wish.SHOW, "en", r"what (?:have|did) you (?:stored?|saved?|remember(?:ed)?|learn(?:ed|t)?|note[d]?) about me"),
@@ -52,16 +65,25 @@ _FORMS: Final[tuple[tuple[Wish, str, str], ...]] = (
     (Wish.FORGET_ALL, "de", r"(?:vergiss|vergessen sie) (?:alles|mich)(?: (?:über|ueber) mich)?"),
     (Wish.FORGET_ALL, "de", r"(?:vergiss|vergessen sie|lösche?|löschen sie) alles,? was (?:du|sie) (?:über|ueber|von) mich?r? (?:weißt|weisst|wissen|gespeichert hast|gespeichert haben)"),
     (Wish.FORGET_ALL, "de", r"(?:lösche?|löschen sie) (?:alle )?meine daten"),
+    (Wish.EXPORT, "en", rf"(?:(?:can|could|would|will) you )?(?:send|give|get|export|e-?mail)(?: me)? {_DATA}(?: to me| here| as a file)?"),
+    (Wish.EXPORT, "en", rf"(?:can|could|may) i (?:have|get|receive) {_DATA}"),
+    (Wish.EXPORT, "en", rf"i(?: want|'d like| would like| need| request) (?:to (?:have|get|receive|export|download) )?{_DATA}"),
+    (Wish.EXPORT, "en", r"(?:(?:download|export) (?:all )?my (?:own |personal )?data|(?:a )?copy of (?:all )?my (?:own |personal )?data)"),
+    (Wish.EXPORT, "de", rf"(?:schicke?|schicken sie|sende?|senden sie|gib|geben sie) mir {_DATEN}(?: zu)?"),
+    (Wish.EXPORT, "de", rf"exportiere?(?:n sie)? (?:mir )?{_DATEN}|{_DATEN} (?:exportieren|herunterladen)|(?:eine )?kopie (?:aller )?meiner daten"),
+    (Wish.EXPORT, "de", rf"(?:kannst du|können sie|könntest du|könnten sie) mir {_DATEN} (?:zu)?(?:schicken|senden|geben|exportieren)"),
+    (Wish.EXPORT, "de", rf"(?:kann|könnte|darf) ich {_DATEN} (?:haben|bekommen|erhalten)"),
+    (Wish.EXPORT, "de", rf"ich (?:möchte|will|hätte gerne?|brauche|verlange) {_DATEN}(?: (?:haben|bekommen|erhalten|exportieren|herunterladen))?"),
 )  # fmt: skip
-_PATTERNS: Final = tuple((wish, language, re.compile(form)) for wish, language, form in _FORMS)
+_PATTERNS: Final = tuple((wish, language, pattern(form)) for wish, language, form in _FORMS)
 _SPOKEN_OF: Final = (  # one of these stands in every wish
-    *("about me", "on me", "forget", "remember", "delete", "remove", "erase"),
+    *("about me", "on me", "forget", "remember", "delete", "remove", "erase", "data"),
     *("mich", "mir", "vergiss", "vergessen", "lösch", "entfern", "merk", "daten", "informationen"),
 )
-_AROUND: Final = re.compile(
+_AROUND: Final = pattern(
     r"^(?:(?:ok(?:ay)?|hi|hey|hello|hallo|so|now|and|und|then|dann|well|also)[,!.]?\s+)+|[,\s]*(?:now|jetzt)?[\s.!?]*$"
 )
-_PLEASE: Final = re.compile(r",?\s*\b(?:please|bitte)\b[,!]?\s*")
+_PLEASE: Final = pattern(r",?\s*\b(?:please|bitte)\b[,!]?\s*")
 
 
 def wanted(text: str) -> Wanted | None:

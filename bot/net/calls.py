@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Final, Protocol
 
@@ -11,6 +11,7 @@ from aiohttp.client_middlewares import ClientHandlerType
 from yarl import URL
 
 from bot.errors import ActionError, NotSent, Uncertain
+from bot.model import value
 
 PIECE_BYTES: Final = 65_536
 FOLLOWING: Final = frozenset({"GET", "HEAD"})
@@ -18,7 +19,7 @@ _REFUSED_FOR_NOW: Final = 429
 _UNAVAILABLE: Final = 503
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answered:
     """A whole answer. `media_type` is what the other side says; `is_cut`: there was more than `data` holds."""
 
@@ -56,7 +57,7 @@ class Passage:
         return Uncertain(detail) if self.is_sent else NotSent(detail, is_retryable=is_retryable)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """A call, as it is made of one host."""
 
@@ -111,8 +112,8 @@ async def once(request: aiohttp.ClientRequest, send: ClientHandlerType) -> aioht
 
 def check_headers(headers: Mapping[str, str]) -> None:
     """Raises ValueError for a header that would be another one, or none."""
-    for name, value in headers.items():
-        if not name.isascii() or any(character < " " or character == "\x7f" for character in name + value):
+    for name, text in headers.items():
+        if not name.isascii() or any(character < " " or character == "\x7f" for character in name + text):
             raise ValueError(f"the header {name[:100]!r} holds characters that are none")
 
 

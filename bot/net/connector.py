@@ -17,11 +17,12 @@ from aiohttp.resolver import ThreadedResolver
 from aiohttp.tracing import Trace
 
 from bot.net.perimeter import Perimeter, is_private
+from bot.text import pattern
 
 KEEPALIVE_S = 60.0
 
 # What a resolver may take for an IPv4 address: https://url.spec.whatwg.org/#ends-in-a-number-checker
-_ENDS_IN_A_NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$", re.IGNORECASE)
+_ENDS_IN_A_NUMBER = pattern(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)\.?$", re.IGNORECASE)
 _UNICAST = IPv6Network("2000::/3")  # https://www.iana.org/assignments/ipv6-address-space
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are the IPv4 address that is meant
 # What Python's own list lacks, or has only in newer versions: https://www.iana.org/assignments/iana-ipv4-special-registry (protocol

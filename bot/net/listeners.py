@@ -8,13 +8,13 @@ import asyncio
 import errno
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, cast
 
 from aiohttp import hdrs, web
 
 from bot.errors import ConfigError, Overloaded, Problem, Refused, StoreUnavailable
+from bot.model import value
 from bot.net.gate import Gate, Proxies, counted, parsed
 from bot.ports import Clock, Route
 
@@ -39,7 +39,7 @@ _PLAIN: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ListenerConfig:
     """Where to listen. `key` is the config section that says so, for error messages. Port 0 takes any free port."""
 
@@ -48,7 +48,7 @@ class ListenerConfig:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ListenerLimits:
     """`[limits]` of the listeners. Connections are counted by client address (IPv6: by /64, which one host has to itself)."""
 

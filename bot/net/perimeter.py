@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
-_NAME = re.compile(r"(?=.{1,253}$)(?:\*\.)?(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*", re.ASCII)
+from bot.text import pattern
+
+_NAME = pattern(r"(?=.{1,253}$)(?:\*\.)?(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*", re.ASCII)
 # The ports that a URL means when it names none: https://url.spec.whatwg.org/#special-scheme
 _PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 # RFC 6761 (localhost), RFC 6762 (local), RFC 8375 (home.arpa), ICANN's resolution of 2024-07-29 (internal).

@@ -1,7 +1,6 @@
 """An operator, as the rest of the program sees one: no password, no secret."""
 
 import json
-import re
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any, Final
@@ -9,10 +8,11 @@ from typing import Any, Final
 from bot import ids
 from bot.model import value
 from bot.operators.roles import Right, may
+from bot.text import pattern
 
 CAPACITY: Final = 5  # conversations at once, where nothing else is said
 CAPACITY_MOST: Final = 1000
-NAME: Final = re.compile(r"[a-z][a-z0-9._-]{0,63}")  # as in [[operators.people]]
+NAME: Final = pattern(r"[a-z][a-z0-9._-]{0,63}")  # as in [[operators.people]]
 
 
 class Presence(StrEnum):

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from bot.errors import Refused
+
 
 class Role(StrEnum):
     VIEWER = "viewer"
@@ -54,6 +56,11 @@ RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
 def may(role: str, right: Right) -> bool:
     """A role that is not in the table may do nothing."""
     return role in RIGHTS and right in RIGHTS[Role(role)]
+
+
+def denied(right: Right) -> Refused:
+    """Says who could do it."""
+    return Refused("not_allowed", f"Your account may not do that: it takes the role {' or '.join(roles_with(right))}.")
 
 
 def roles_with(right: Right) -> list[str]:

@@ -7,15 +7,16 @@ pseudonyms: who did what and when (the audit), which actions were carried out an
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from bot import ids
+from bot.model import changeable
 from bot.people import places
 from bot.people.graves import Graves
 from bot.ports import Cursor, Value
 from bot.store import audit, gaps, memory, people
-from bot.store.people import Known
+from bot.store.people import CHAT_CHARS, Known
 
 _SPOKEN: Final = """
     SELECT s.conversation_id, NOT EXISTS (
@@ -76,10 +77,9 @@ _BOOKMARKS: Final = """
 _PLACE: Final = "SELECT channel, account, chat FROM conversations WHERE id = :conversation"
 _ADD: Final = """
     INSERT INTO erasures (id, pseudonym, actor, reason, at_ms) VALUES (:id, :pseudonym, :actor, :reason, :now)"""
-CHAT_CHARS: Final = 6  # a shorter name of a chat may be part of anything
 
 
-@dataclass(slots=True)
+@changeable
 class Erased:
     """What the unit of work did: rows by table, the files to be removed, the conversations that have changed or are gone."""
 
@@ -90,7 +90,7 @@ class Erased:
     changed: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
+@changeable
 class _Work:
     cursor: Cursor
     user: str

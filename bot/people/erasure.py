@@ -9,7 +9,7 @@ that there is nothing left but files, which housekeeping removes.
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from bot.conversations import Conversations
 from bot.delivery import Delivery
 from bot.errors import DataError
-from bot.model import ConversationId, IdentityId
+from bot.model import ConversationId, IdentityId, changeable
 from bot.people import scanning
 from bot.people.erasing import erase, sweep
 from bot.people.graves import Graves
@@ -63,7 +63,7 @@ class Scrubbed(Store, Protocol):
     async def scrub(self) -> None: ...
 
 
-@dataclass(slots=True)
+@changeable
 class _Look:
     user: str
     sought: Sequence[Sought]

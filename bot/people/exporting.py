@@ -14,6 +14,8 @@ from bot.model import value
 from bot.ports import Cursor, Value
 from bot.store import memory
 from bot.store.blobs import path_of
+from bot.store.sqlite import read_only
+from bot.store.writer import SqliteCursor
 
 FORMAT: Final = "frontdesk user export 1"
 FILE: Final = "user.json"
@@ -132,6 +134,21 @@ def exported(cursor: Cursor, user: str, now_ms: int) -> Export:
     return Export(found, names)
 
 
+def look(database: Path, user: str, now_ms: int) -> Export:
+    """The same beside the writer, which goes on. Blocking."""
+    connection = read_only(database)
+    try:
+        connection.execute("BEGIN")
+        return exported(SqliteCursor(connection), user, now_ms)
+    finally:
+        connection.close()
+
+
+def text(export: Export) -> str:
+    """As the file of the export is written."""
+    return json.dumps(export.data, ensure_ascii=False, indent=2) + "\n"
+
+
 def write(export: Export, blobs: Path, folder: Path) -> int:
     """Into a folder that is new or empty, readable by this account alone. Returns how many files could not be found."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -142,8 +159,7 @@ def write(export: Export, blobs: Path, folder: Path) -> int:
             shutil.copyfile(path_of(blobs, blob), folder / FILES / name)
         except FileNotFoundError:
             missing += 1
-    text = json.dumps(export.data, ensure_ascii=False, indent=2)
-    (folder / FILE).write_text(text + "\n", encoding="utf-8")
+    (folder / FILE).write_text(text(export), encoding="utf-8")
     return missing
 
 

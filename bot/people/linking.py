@@ -19,15 +19,14 @@ from bot.operators.codes import ALPHABET
 from bot.ports import Cursor
 from bot.store import people, records
 from bot.store.memory import READERS
+from bot.text import pattern
 
 PREFIX: Final = "LINK"
 LETTERS: Final = 8  # 38 bits, behind a limit of tries
 LASTS_MS: Final = 10 * 60_000
 WISH_CHARS: Final = 200  # a longer message is about something else
 HIDDEN: Final = "[linking code]"
-_CODE: Final = re.compile(
-    rf"(?<![\w-]){PREFIX}[ -]?([{ALPHABET}]{{4}})[ -]?([{ALPHABET}]{{4}})(?![\w-])", re.IGNORECASE
-)
+_CODE: Final = pattern(rf"(?<![\w-]){PREFIX}[ -]?([{ALPHABET}]{{4}})[ -]?([{ALPHABET}]{{4}})(?![\w-])", re.IGNORECASE)
 _ASKING: Final = tries.Limit(5, 10 * 60_000, 24 * 60 * 60_000)
 _TYPING: Final = tries.Limit(5, 60_000, 60 * 60_000)
 
@@ -46,12 +45,12 @@ _START: Final = (
 )
 _TO: Final = r"(?: (?:together|up|with each other|with one another|to each other|to (?:slack|discord|whatsapp|the web)|now|please|here|thanks|thank you))*"
 _ZU: Final = r"(?: (?:miteinander|zusammen|bitte|jetzt|hier|danke|mit (?:slack|discord|whatsapp)|verknüpfen|verknupfen|verbinden|zusammenführen|zusammenfuhren|koppeln))*"
-_ASKS: Final = re.compile(
+_ASKS: Final = pattern(
     rf"{_START}(?:(?:link|connect|merge|join|combine) {_MINE} {_ACCOUNTS}{_TO}"
     rf"|(?:verknüpfe?n?|verknupfe?n?|verbinde?n?|koppl?el?e?n?)(?: sie)?(?: bitte)? {_MEINE} {_KONTEN}{_ZU}"
     rf"|{_MEINE} {_KONTEN}(?: bitte)?(?: miteinander)? (?:verknüpfen|verknupfen|verbinden|zusammenführen|zusammenfuhren|koppeln)(?: lassen)?)"
 )
-_UNDOES: Final = re.compile(
+_UNDOES: Final = pattern(
     rf"{_START}(?:(?:unlink|unmerge)(?: {_MINE} {_ACCOUNTS}| me)?{_TO}|(?:disconnect|separate) {_MINE} {_ACCOUNTS}{_TO}"
     rf"|(?:trenne?n?|entknüpfe?n?|entkopple|entkoppeln)(?: sie)?(?: bitte)? {_MEINE} {_KONTEN}(?: wieder)?{_ZU}"
     rf"|{_MEINE} {_KONTEN}(?: bitte)?(?: wieder)? (?:trennen|entkoppeln)"

@@ -8,33 +8,35 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from bot.text import pattern
+
 REMOVED: Final = "[secret removed]"
 
 # Between two digits of a card: spaces of all kinds, dashes, dots, slashes and underscores, and what cannot be seen.
 _GAP: Final = r"[\s\-\u2010-\u2015./_\u00ad\u200b-\u200d\u2060\ufeff\ufffd]{1,3}"
-_RUN: Final = re.compile(rf"(?<![\w+@])(?<!\w[.@-])\d+(?:{_GAP}\d+)*(?![\w@])")
-_FIT: Final = re.compile(r"\d+")
-_IBAN: Final = re.compile(r"(?<!\w)[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
+_RUN: Final = pattern(rf"(?<![\w+@])(?<!\w[.@-])\d+(?:{_GAP}\d+)*(?![\w@])")
+_FIT: Final = pattern(r"\d+")
+_IBAN: Final = pattern(r"(?<!\w)[A-Z]{2}\d\d(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?!\w)")
 _DIGITS_LEAST: Final = 13
 _DIGITS_MOST: Final = 19
 
 # ISO/IEC 7812-1 gives the check digit; the beginnings and lengths are those that the networks publish for their cards.
 _NETWORKS: Final = (
-    (re.compile(r"4"), (13, 16, 19)),  # Visa
-    (re.compile(r"5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720"), (16,)),  # Mastercard
-    (re.compile(r"3[47]"), (15,)),  # American Express
-    (re.compile(r"30[0-5]|3[689]"), (14, 16, 19)),  # Diners Club
-    (re.compile(r"35(?:2[89]|[3-8])"), (16, 17, 18, 19)),  # JCB
-    (re.compile(r"6011|64[4-9]|65|62|81"), (16, 17, 18, 19)),  # Discover, UnionPay
-    (re.compile(r"220[0-4]|9792"), (16, 17, 18, 19)),  # Mir, Troy
-    (re.compile(r"50|5[6-8]|6[0-9]"), (13, 14, 15, 16, 17, 18, 19)),  # Maestro
+    (pattern(r"4"), (13, 16, 19)),  # Visa
+    (pattern(r"5[1-5]|222[1-9]|22[3-9]|2[3-6]|27[01]|2720"), (16,)),  # Mastercard
+    (pattern(r"3[47]"), (15,)),  # American Express
+    (pattern(r"30[0-5]|3[689]"), (14, 16, 19)),  # Diners Club
+    (pattern(r"35(?:2[89]|[3-8])"), (16, 17, 18, 19)),  # JCB
+    (pattern(r"6011|64[4-9]|65|62|81"), (16, 17, 18, 19)),  # Discover, UnionPay
+    (pattern(r"220[0-4]|9792"), (16, 17, 18, 19)),  # Mir, Troy
+    (pattern(r"50|5[6-8]|6[0-9]"), (13, 14, 15, 16, 17, 18, 19)),  # Maestro
 )
-_BEGINS: Final = re.compile("[2-689]")
-_GROUPS: Final = re.compile(
+_BEGINS: Final = pattern("[2-689]")
+_GROUPS: Final = pattern(
     r"\d{13,19}|(?:4 ){3,4}[1-4]|4 6 [45]|8 8|6 (?:7|8|9|10|11|12|13)|(?:2 ){6,8}[12]|(?:2 ){6,9}|(?:1 ){13,19}"
 )
 
-_SHAPES: Final = re.compile(
+_SHAPES: Final = pattern(
     r"""
       -----BEGIN\ [A-Z ]{0,30}PRIVATE\ KEY-----(?:[\s\S]{0,20000}?-----END\ [A-Z ]{0,30}PRIVATE\ KEY-----|[\s\S]{0,20000})
     | (?<!\w)eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*                              # JWT
@@ -57,57 +59,24 @@ _NAME: Final = (
     r"(?:pass ?(?:word|wort|phrase|code)|pass ?wd|pwd|kennwort|passwörter|passwords|geheimzahl|pin(?:[ -]?(?:code|nummer))?|"
     r"(?:api|access|secret|private|auth|client)[ _-]?(?:key|token|secret|schlüssel)|token|secret|zugangscode|cvv2?|cvc2?)"
 )
-_AFTER_A_NAME: Final = re.compile(
+_AFTER_A_NAME: Final = pattern(
     rf"(?P<name>(?<!\w)(?:\w{{1,20}}[ _-])??{_NAME}(?: ?\([^)\n]{{1,20}}\))?['\"]?\s{{0,3}}(?P<sign>[:=]|->|=>|\s(?:is|ist|lautet|war|was)\s)[ \t]{{0,3}}['\"`“„]?)"
     r"(?P<value>[^\s'\"`”“<>]{3,200})",
     re.IGNORECASE,
 )
-_BEARER: Final = re.compile(r"((?<!\w)bearer\s{1,3})[\w.~+/=-]{16,}", re.IGNORECASE)
-_HINTS: Final = re.compile(
+_BEARER: Final = pattern(r"((?<!\w)bearer\s{1,3})[\w.~+/=-]{16,}", re.IGNORECASE)
+_HINTS: Final = pattern(
     r"pass|pwd|kennwort|geheim|pin|key|token|secret|schlüssel|zugangscode|cv[vc]|bearer|-----|eyj|xox|xapp|sk[-_]|[rp]k_|whsec|gh[pousr]_|"
     r"github_|glpat|akia|asia|aiza|ya29|sg\.|npm_|hf_|shpat|hooks\.slack|://|\d:|\w{6}\.",
     re.IGNORECASE,
 )
 _LONGEST_PLAIN: Final = 56  # a shorter text has no room for a token of which only the length tells
 _WORDS: Final = (
-    *(
-        "pass",
-        "pwd",
-        "kennwort",
-        "geheim",
-        "pin",
-        "key",
-        "token",
-        "secret",
-        "schlüssel",
-        "zugangscode",
-        "cvv",
-        "cvc",
-        "bearer",
-        "-----",
-    ),
-    *(
-        "eyj",
-        "xox",
-        "xapp",
-        "sk-",
-        "sk_",
-        "rk_",
-        "pk_",
-        "whsec",
-        "gh",
-        "glpat",
-        "akia",
-        "asia",
-        "aiza",
-        "ya29",
-        "sg.",
-        "npm_",
-        "hf_",
-        "shpat",
-    ),
+    *("pass", "pwd", "kennwort", "geheim", "pin", "key", "token", "secret", "schlüssel", "zugangscode", "cvv", "cvc"),
+    *("bearer", "-----", "eyj", "xox", "xapp", "sk-", "sk_", "rk_", "pk_", "whsec", "gh", "glpat", "akia", "asia"),
+    *("aiza", "ya29", "sg.", "npm_", "hf_", "shpat"),
 )
-_PLAIN: Final = re.compile(
+_PLAIN: Final = pattern(
     r"forgotten|forgot|lost|wrong|reset|invalid|incorrect|expired|missing|changed|none|unknown|required|hidden|correct|empty|vergessen|"
     r"verloren|falsch|ungültig|abgelaufen|fehlt|geändert|unbekannt|gesperrt|please|bitte|help|hilfe|what|how|why|was|wie|warum|where|"
     r"zurücksetzen|zurückgesetzt|ändern|erneuern|change|changing|resetting|recovery|recover|renew|refresh|update|updating|"

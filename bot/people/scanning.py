@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from bot.people.receipt import Found, Scan
 from bot.ports import Cursor
 from bot.store import people
 from bot.store.folder import INDEX, LOCK
+from bot.text import pattern
 
 CHUNK_BYTES: Final = 262_144
 STRINGS_MOST: Final = 1_000
@@ -20,8 +20,8 @@ NAME_CHARS: Final = 4  # a shorter one stands in too many words
 TEXT_CHARS: Final = 12
 DOCUMENTS: Final = "the company's own documents"
 KNOWLEDGE: Final = "knowledge/"  # where they lie
-_MAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
-_NUMBER: Final = re.compile(r"(?<!\w)\+?\d[\d ()/-]{6,20}\d(?!\w)")
+_MAIL: Final = pattern(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
+_NUMBER: Final = pattern(r"(?<!\w)\+?\d[\d ()/-]{6,20}\d(?!\w)")
 _SAID: Final = """
     SELECT DISTINCT m.text FROM messages m JOIN identities i ON i.id = m.identity_id
     WHERE i.user_id = :user AND m.author = 'user' AND m.text <> '' ORDER BY length(m.text) DESC LIMIT :limit"""

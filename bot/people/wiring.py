@@ -9,6 +9,7 @@ from bot.config.schema import ChannelRetention
 from bot.model import ConversationId
 from bot.people.control import UserCommands
 from bot.people.erasure import Erasure, Scrubbed
+from bot.people.giving import Copies, drop_old
 from bot.people.graves import Graves
 from bot.people.retention import Days, Retention
 from bot.staff import Core
@@ -28,6 +29,7 @@ class People:
         outside = {name: each.provider for name, each in config.models.items() if each.provider != LOCAL}
         erasure = Erasure(store, core.clock, data, core.conversations, core.delivery, graves, touch, outside)
         self.commands = UserCommands(core.store, core.clock, erasure, self._changed)
+        self.copies = Copies(core.store, core.clock, data, core.channels)
         self._retention = Retention(core.store, core.clock, *_days_of(config))
 
     async def answer(self, account: str, command: str, arguments: Mapping[str, Any]) -> object:
@@ -39,6 +41,7 @@ class People:
         for message in await self._core.store.run(people.drop_codes_over, self._core.clock.now_ms()):
             rows = await self._core.store.read(people.CONVERSATION_OF_MESSAGE, {"id": message})
             self._changed([ConversationId(row[0]) for row in rows])
+        await self._core.store.run(drop_old, self._core.clock.now_ms())
         await self._retention.round()
 
     def take(self, config: Config) -> None:

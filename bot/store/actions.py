@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
 from bot import ids
 from bot.errors import Refused
+from bot.model import value
 from bot.operators.operator import operator_id
 from bot.ports import Cursor, Row, Value
 from bot.store import audit, records
@@ -41,7 +42,7 @@ class State(StrEnum):
     VOID = "void"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One action as the ledger has it."""
 
@@ -64,7 +65,7 @@ class Entry:
     created_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Proposal:
     """What is to be entered. `object`: what may happen once. `is_free`: it needs nobody's consent, unless the case is tainted: then the
     person's. `is_private`: a read of what only this person may see. `card` is what the person is asked; `operators` how many operators must agree."""
@@ -97,7 +98,7 @@ class Proposal:
     now_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Verdict:
     """What may happen now. `stopped`: why nothing may, in words for the model. `consent`: the person has to be asked, with this id, until
     `expires_ms`."""
@@ -549,7 +550,7 @@ def add_read(cursor: Cursor, asked: Proposal, state: State, result: str, detail:
         cursor.execute(READ_AFTER_ALL, {name: row[name] for name in ("id", "result", "ended")})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TurnEnd:
     """How a turn ends. `told`: what had been decided, and the agent knows by now. `is_heard`: the person reads what the agent says;
     `is_asking`: and it is the card of what was proposed. `is_agents`: the conversation is the agent's still."""

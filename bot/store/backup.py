@@ -11,7 +11,7 @@ import logging
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,9 @@ from bot.store.copying import (
     copy_files,
     empty,
     finish,
+    new_database,
     new_folder,
     opened,
-    refuse_damage,
     refuse_inside,
 )
 from bot.store.folder import DATABASE, LOCK, Lock, being_restored, refuse_other_owner, sync_folder
@@ -38,20 +38,7 @@ from bot.store.migrations import check, migrate
 from bot.store.packets import SEALED_ID
 from bot.store.restoring import GRAVES_SINCE, bind, settle
 from bot.store.sealed import open_backup, seal_backup
-from bot.store.sqlite import damaged
-
-__all__ = [
-    "PARTIAL",
-    "BackupReport",
-    "Files",
-    "RestoreReport",
-    "backup",
-    "copy_files",
-    "finish",
-    "new_folder",
-    "refuse_inside",
-    "restore",
-]
+from bot.store.sqlite import refuse_damage
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +110,7 @@ def restore(source: Path, data: Path, clock: Clock | None = None) -> RestoreRepo
 
 def _copy(source: Path, target: Path, ring: Keyring, now_ms: int) -> tuple[int, Files, int]:
     partial = target / PARTIAL
-    connection = sqlite3.connect(partial, isolation_level=None)
-    try:
-        connection.execute("PRAGMA synchronous = OFF")
+    with new_database(partial, source / DATABASE) as connection:
         _copy_database(source / DATABASE, connection)
         connection.execute("PRAGMA journal_mode = DELETE")
         refuse_damage(connection, source / DATABASE)
@@ -133,23 +118,14 @@ def _copy(source: Path, target: Path, ring: Keyring, now_ms: int) -> tuple[int, 
         connection.execute(MARK, {"key": BACKUP, "value": str(now_ms)})
         files = copy_files(connection, source, target)
         gone = bind(connection, target, ring, is_lacking=False, now_ms=now_ms)
-    except sqlite3.OperationalError as error:
-        raise DataError(f"{target} cannot be written ({error}). Free the disk or name another.") from error
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
-        raise DataError(damaged(source / DATABASE, str(error))) from error
-    finally:
-        connection.close()
     return finish(partial), files, gone
 
 
 def _copy_database(path: Path, target: sqlite3.Connection) -> None:
-    source = opened(path)
-    try:
+    with closing(opened(path)) as source:
         if check(source, path) == 0:
             raise DataError(f"{path} is empty. Check that it is the folder you mean.")
         source.backup(target, pages=-1)
-    finally:
-        source.close()
 
 
 def _is_sealed(path: Path) -> bool:

@@ -6,7 +6,7 @@ import os
 import struct
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from bot import ids
 from bot.errors import Refused, StoreUnavailable
@@ -43,6 +43,10 @@ _SENT_BY_OPERATORS = """
     WHERE c.channel = :channel AND c.account = :account AND c.identity_id = :identity AND c.kind = ''
       AND m.author = 'operator' AND m.visibility = 'public' AND m.is_deleted = 0 AND m.attachments NOT IN ('', '[]')"""
 ORPHAN_S = 3600.0  # a file has its row long before
+
+OWN_COPY: Final = "application/vnd.frontdesk.user-export+json"
+"""The media type of a copy of a person's data that is kept for them, and of no other file: no model is shown what is in it, as it would be
+of plain JSON, and no operator."""
 
 
 class Blobs:

@@ -73,6 +73,24 @@ def new_folder(target: Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def new_database(path: Path, source: Path) -> Iterator[sqlite3.Connection]:
+    """A new database at `path`, of what is read from the one at `source`. Raises DataError where the disk does not take it, and for damage of
+    the source."""
+    made = sqlite3.connect(path, isolation_level=None)
+    try:
+        made.execute("PRAGMA synchronous = OFF")  # `finish` makes the whole file durable, once
+        yield made
+    except sqlite3.OperationalError as error:
+        if str(error).startswith("Could not decode"):  # text that is none
+            raise DataError(damaged(source, "it holds text that is no UTF-8")) from error
+        raise DataError(f"{path.parent} cannot be written ({error}). Free the disk or name another.") from error
+    except (sqlite3.DatabaseError, ValueError) as error:
+        raise DataError(damaged(source, str(error))) from error
+    finally:
+        made.close()
+
+
 def copy_files(connection: sqlite3.Connection, source: Path, target: Path) -> Files:
     """Links or copies the blobs that the rows of `connection` name, the uploaded documents and the keys, and makes them durable."""
     files = bring_blobs(
@@ -116,7 +134,7 @@ def uploads_of(data: Path) -> list[Path]:
     return sorted(
         path
         for path in (data / UPLOADS).rglob("*")
-        if path.is_file() and not path.is_symlink() and not (path.name.startswith(".") and path.name.endswith(".part"))
+        if path.is_file() and not path.is_symlink() and not path.name.startswith(".")
     )
 
 
@@ -199,9 +217,3 @@ def opened(path: Path) -> sqlite3.Connection:
         return read_only(path)
     except sqlite3.OperationalError as error:
         raise DataError(f"{path} cannot be read ({error}). Check its rights.") from error
-
-
-def refuse_damage(connection: sqlite3.Connection, path: Path) -> None:
-    problems = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
-    if problems != ["ok"]:
-        raise DataError(damaged(path, "; ".join(" ".join(problem.split()) for problem in problems)))

@@ -13,6 +13,7 @@ from bot.model import value
 from bot.ports import Cursor, Row, Value
 from bot.store import audit
 
+CHAT_CHARS: Final = 6  # a shorter name of a chat may be part of anything
 _COLUMNS: Final = "i.id, i.channel, i.account, i.external_id, i.user_id, i.name, i.is_verified, i.created_ms"
 IDENTITIES_OF_USER: Final = f"SELECT {_COLUMNS} FROM identities i WHERE i.user_id = :user ORDER BY i.created_ms, i.id"
 CONVERSATION_OF_MESSAGE: Final = "SELECT conversation_id FROM messages WHERE id = :id"

@@ -255,7 +255,7 @@ def message_of(row: Row) -> Message:
         name=row[6],
         case=CaseId(row[7]),
         attachments=attachments_of(row[8]) if row[8] else (),
-        citations=_citations(row[9]) if row[9] else (),
+        citations=citations_of(row[9]),
         buttons=tuple(Button(*item) for item in json.loads(row[10])) if row[10] else (),
         feedback=row[11],
         is_edited=bool(row[12]) and not row[13],
@@ -279,7 +279,7 @@ def add_message(
             "name": message.name,
             "text": message.text,
             "attachments": attachments_text(message.attachments) if message.attachments else "",
-            "citations": _json([[c.number, c.passage, c.title, c.url] for c in message.citations]),
+            "citations": citations_text(message.citations),
             "buttons": buttons_text(message.buttons),
             "turn": turn,
             "now": message.at_ms,
@@ -287,6 +287,10 @@ def add_message(
             "via": via,
         },
     )
+
+
+def citations_text(citations: Iterable[Citation]) -> str:
+    return _json([[c.number, c.passage, c.title, c.url] for c in citations])
 
 
 def buttons_text(buttons: Iterable[Button]) -> str:
@@ -305,8 +309,9 @@ def attachments_of(text: str) -> tuple[Attachment, ...]:
     return tuple(Attachment(BlobId(blob), *rest) for blob, *rest in json.loads(text)) if text else ()
 
 
-def _citations(text: str) -> tuple[Citation, ...]:
-    return tuple(Citation(number, PassageId(passage), title, url) for number, passage, title, url in json.loads(text))
+def citations_of(text: str) -> tuple[Citation, ...]:
+    items = json.loads(text) if text else ()
+    return tuple(Citation(number, PassageId(passage), title, url) for number, passage, title, url in items)
 
 
 # --- inbox: messages that came in ----------------------------------------------------------------------------------

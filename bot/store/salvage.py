@@ -19,7 +19,7 @@ from bot.errors import DataError
 from bot.ports import Clock, Row, Value
 from bot.recovery import BACKUP
 from bot.store import records
-from bot.store.backup import PARTIAL, Files, copy_files, finish, new_folder, refuse_inside
+from bot.store.copying import PARTIAL, Files, copy_files, finish, new_folder, refuse_inside
 from bot.store.folder import DATABASE, holder
 from bot.store.migrations import APPLICATION_ID, check, migrate
 

@@ -6,6 +6,7 @@ Nothing plain is written into the backup at any time: rows are sealed as they ar
 import logging
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -22,9 +23,9 @@ from bot.store.copying import (
     Files,
     bring_blobs,
     finish,
+    new_database,
     opened,
     put,
-    refuse_damage,
     sync_file,
     uploads_of,
 )
@@ -34,7 +35,7 @@ from bot.store.migrations import APPLICATION_ID, check, latest, migrate
 from bot.store.packets import FORM, SEALED_ID, Opener, Sealer
 from bot.store.restoring import GRAVES_SINCE, bind, settle
 from bot.store.sealing import NOBODY, OWNED, Ownership
-from bot.store.sqlite import damaged
+from bot.store.sqlite import refuse_damage
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +45,10 @@ BLOBS_OWNED = "SELECT id, size_bytes, channel, account, owner FROM blobs"
 
 def seal_backup(data: Path, target: Path, now_ms: int) -> tuple[int, Files]:
     unfinished = target / PARTIAL
-    source = opened(data / DATABASE)
-    made = sqlite3.connect(unfinished, isolation_level=None)
-    try:
+    with closing(opened(data / DATABASE)) as source, new_database(unfinished, data / DATABASE) as made:
         version = _sealable(source, data / DATABASE)
         ownership, ring = _snapshot(source, data, now_ms)
         refuse_damage(source, data / DATABASE)
-        made.execute("PRAGMA synchronous = OFF")  # `finish` makes the whole file durable, once
         made.execute(f"PRAGMA application_id = {SEALED_ID}")
         made.execute(f"PRAGMA user_version = {version}")
         made.execute("BEGIN")
@@ -62,29 +60,17 @@ def seal_backup(data: Path, target: Path, now_ms: int) -> tuple[int, Files]:
         files = replace(files, documents=_seal_documents(data, target, sealer))
         sealer.finish(at_ms=now_ms, keyring_bytes=ring.size, documents=files.documents)
         made.execute("COMMIT")
-    except sqlite3.OperationalError as error:
-        if str(error).startswith("Could not decode"):  # text that is none
-            raise DataError(damaged(data / DATABASE, "it holds text that is no UTF-8")) from error
-        raise DataError(f"{target} cannot be written ({error}). Free the disk or name another.") from error
-    except sqlite3.DatabaseError as error:
-        raise DataError(damaged(data / DATABASE, str(error))) from error
-    finally:
-        made.close()
-        source.close()
     return finish(unfinished), files
 
 
 def open_backup(source: Path, target: Path, ring: Keyring, now_ms: int) -> tuple[int, Files, int]:
     """A sealed backup, as far as there are keys."""
     unfinished = target / PARTIAL
-    sealed = opened(source / DATABASE)
-    made = sqlite3.connect(unfinished, isolation_level=None)
-    try:
+    with closing(opened(source / DATABASE)) as sealed, new_database(unfinished, source / DATABASE) as made:
         version = _openable(sealed, source / DATABASE)
         refuse_damage(sealed, source / DATABASE)
         opener = Opener(sealed, ring.secrets())
         _refuse_keyring(opener, ring, source, target)
-        made.execute("PRAGMA synchronous = OFF")
         made.execute("BEGIN")
         opener.tables(made)
         made.execute("COMMIT")
@@ -96,13 +82,6 @@ def open_backup(source: Path, target: Path, ring: Keyring, now_ms: int) -> tuple
         documents, lost = _open_documents(opener, source, target)
         files = replace(files, documents=documents, missing=files.missing + lost)
         again = bind(made, target, ring, is_lacking=bool(opener.gone), now_ms=now_ms)
-    except sqlite3.OperationalError as error:
-        raise DataError(f"{target} cannot be written ({error}). Free the disk or name another.") from error
-    except (sqlite3.DatabaseError, ValueError) as error:
-        raise DataError(damaged(source / DATABASE, str(error))) from error
-    finally:
-        made.close()
-        sealed.close()
     return finish(unfinished), files, len(opener.gone) + again
 
 

@@ -1,4 +1,4 @@
-"""Whose each row is, and the sealed form of a database: packets of rows, each under the keys of all whose rows they are.
+"""Whose each row is, and so which keys it is sealed with in a backup.
 
 What one person has is sealed with the key of that identity; what is made of several people's words, with all of their keys together; what
 belongs to nobody, with the key of the house. Nothing is plain but the schema. A row that others need keeps its frame under the house's key,
@@ -14,8 +14,8 @@ from bot import ids
 from bot.model import value
 from bot.ports import Value
 from bot.store.keyring import HOUSE
+from bot.store.people import CHAT_CHARS
 
-CHAT_CHARS: Final = 6  # a shorter name of a chat may be part of anything
 Owners = tuple[str, ...]
 NOBODY: Final[Owners] = (HOUSE,)
 

@@ -168,9 +168,7 @@ def inspect(path: Path, how: str = "quick_check") -> None:
     connection = read_only(path)
     try:
         check(connection, path)
-        problems = [row[0] for row in connection.execute(f"PRAGMA {how}(3)")]
-        if problems != ["ok"]:
-            raise DataError(damaged(path, "; ".join(" ".join(problem.split()) for problem in problems)))
+        refuse_damage(connection, path, how)
         if wal.has_lost_commits(path):
             raise DataError(damaged(path, "its write-ahead log cannot be read to the end"))
     except sqlite3.OperationalError:
@@ -181,6 +179,13 @@ def inspect(path: Path, how: str = "quick_check") -> None:
         raise DataError(damaged(path, "its schema cannot be read")) from error
     finally:
         connection.close()
+
+
+def refuse_damage(connection: sqlite3.Connection, path: Path, how: str = "integrity_check") -> None:
+    """Raises DataError with the first of what the check finds, and sqlite3.DatabaseError where it cannot be made."""
+    problems = [row[0] for row in connection.execute(f"PRAGMA {how}(3)")]
+    if problems != ["ok"]:
+        raise DataError(damaged(path, "; ".join(" ".join(problem.split()) for problem in problems)))
 
 
 def read_only(path: Path) -> sqlite3.Connection:

@@ -10,26 +10,26 @@ health recovers even when nobody hands over a unit because of it.
 
 import asyncio
 import queue
-import re
 import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 from bot.errors import Overloaded, StoreUnavailable
+from bot.model import changeable
 from bot.ports import Row, Value
+from bot.text import pattern
 
 GROUP_MOST = 256  # units in one transaction: bounds how long the first of them waits for the last
 TOLD_AT_ONCE = 8  # callers that learn of their commit in one round of the loop: each may go on with a whole turn
 PROBE_S = 1.0  # between two writes that find out whether a failed store works again
 _NOTHING: dict[str, Value] = {}
-_NAME = re.compile(r"(?<![:\w]):([a-z_]\w*)")
+_NAME = pattern(r"(?<![:\w]):([a-z_]\w*)")
 _UNITS_OWN = frozenset(
     {
         0,  # raised by the Python module, not by SQLite
@@ -77,7 +77,7 @@ def _compiled(sql: str) -> tuple[str, Values]:
     return text, itemgetter(*names)
 
 
-@dataclass(slots=True)
+@changeable
 class _Work:
     unit: Callable[..., Any]  # each unit has its own result type; `Writer.run` is typed
     args: tuple[object, ...]
@@ -86,7 +86,7 @@ class _Work:
     error: BaseException | None = None
 
 
-@dataclass(slots=True)
+@changeable
 class _Upkeep:
     """Work on the database file itself, which goes into no transaction."""
 

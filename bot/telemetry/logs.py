@@ -9,7 +9,6 @@ import json
 import logging
 import os
 import queue
-import re
 import select
 import sys
 import threading
@@ -18,11 +17,12 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TextIO
 
+from bot.model import value
 from bot.telemetry.redaction import Redactor
+from bot.text import pattern
 
 CAPACITY = 4096  # entries waiting to be written
 MESSAGE_CHARS = 8_000
@@ -36,7 +36,7 @@ _turn: ContextVar[str] = ContextVar("turn", default="")
 
 _log = logging.getLogger(__name__)
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_ESCAPES = re.compile(
+_ESCAPES = pattern(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]*[0-~])?"  # ECMA-48: CSI, strings, the rest
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"  # other control and text direction characters
 )
@@ -63,7 +63,7 @@ def bound(*, conversation: str = "", turn: str = "") -> Iterator[None]:
         _conversation.reset(conversation_token)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One log entry as it was when it was logged."""
 
@@ -224,8 +224,8 @@ def _render_json(entry: Entry, redact: Redactor) -> str:
         "logger": entry.logger,
         "message": redact(_clean(entry.message)),
     }
-    for name, value in _cleaned(entry, redact).items():
-        line.setdefault(name, value)
+    for name, field in _cleaned(entry, redact).items():
+        line.setdefault(name, field)
     if entry.exception:
         line["exception"] = redact(_clean(entry.exception))
     return json.dumps(line, ensure_ascii=False)

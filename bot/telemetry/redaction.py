@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from bot.text import pattern
+
 HIDDEN = "[redacted]"
 SHORTEST = 6  # a shorter "secret" would blank out ordinary words
 
@@ -18,7 +20,7 @@ _SHAPES = (
     r"\b[MNO][\w-]{22,}\.[\w-]{6}\.[\w-]{27,}",  # Discord bot tokens
 )
 _NAMES = r"(?:access_|refresh_|bot_|app_|auth_|identity_|signing_|client_)?(?:token|secret|password|passwd|api_?key|signature)"
-_AFTER_A_NAME = re.compile(
+_AFTER_A_NAME = pattern(
     r"(\bbearer\s+)[\w.~+/=-]{16,}"
     r"|(authorization['\"]?\s*[:=]\s*['\"]?(?:\w+\s+)?)[^\s'\",]+"
     rf"|(\b{_NAMES}=['\"]?)[^\s'\"&,;)]+"
@@ -34,8 +36,8 @@ _HINTS = (
     "key",
     "signature",
 )  # one is in all that the above finds
-_IS_SECRET_NAME = re.compile(_NAMES, re.IGNORECASE)
-_CARD = re.compile(r"(?<![\w.-])[3-6](?:[ -]?\d){14,15}(?![\w.-])")
+_IS_SECRET_NAME = pattern(_NAMES, re.IGNORECASE)
+_CARD = pattern(r"(?<![\w.-])[3-6](?:[ -]?\d){14,15}(?![\w.-])")
 
 
 class Redactor:

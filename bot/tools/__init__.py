@@ -1,14 +1,14 @@
 """What an agent can do besides talking."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
-from bot.model import Button, Found
+from bot.model import Button, Found, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Caller:
     """On whose behalf a turn calls. `identity`: the one person who speaks in it, "" where several do.
     `vouched`: the id of the person as somebody on this machine gives it, where there is no turn."""
@@ -22,7 +22,7 @@ class Caller:
     vouched: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Output:
     """What a tool gave: the text that the model reads, the passages in it, and whether the user has asked for a person. `is_waiting`:
     somebody has to agree first; the person who is asked is shown `card` and `buttons`. `deed`: what was done, in words that an answer may

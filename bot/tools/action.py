@@ -5,9 +5,11 @@ However it is reached (an HTTP endpoint, an operation of an OpenAPI file, a tool
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Protocol
+
+from bot.model import value
 
 Arguments = Mapping[str, Any]  # JSON by nature
 
@@ -46,7 +48,7 @@ class Role(StrEnum):
     RECIPIENT = "recipient"  # who gets something: never taken from text that somebody else wrote
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Parameter:
     """One argument. `source_field`: which field of the identity or of the facts gives it ("" for its own name). `most_field`: a field of
     the facts that an amount may not exceed. `schema`: its JSON Schema."""
@@ -61,7 +63,7 @@ class Parameter:
     most_field: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Allowance:
     """How much of it may happen. 0: no such limit. Amounts in the smallest unit."""
 
@@ -72,7 +74,7 @@ class Allowance:
     operator_above: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """What an endpoint said. `is_refused`: it certainly did nothing; unless `is_vague`: it failed, and may have done something before. `data` is
     JSON."""
@@ -96,7 +98,7 @@ class Endpoint(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Action:
     """Everything declared of one action. `once_per`: a template over arguments, such as "refund:{order}": a second intent for the same is
     stopped; "": the same call with the same arguments happens once in a case. `facts`: the read that is made before consent is asked and
@@ -145,7 +147,7 @@ class Action:
         return made
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Declared:
     """What the way to an action tells by itself, before the config adds its rules. `effect` is a guess at most: None where nothing is
     known."""

@@ -5,13 +5,12 @@ No text of a model stands in it but the values of the arguments, each shown whol
 
 import hashlib
 import json
-import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
-from bot.model import Button
+from bot.model import Button, value
+from bot.text import pattern
 from bot.tools.action import Action, Parameter, Role
 
 CARD_CHARS: Final = 1_400  # a message of the narrowest channel (WhatsApp, 1,600) with its buttons under it
@@ -26,13 +25,13 @@ _CODE_DIGITS: Final = 6
 _HIDDEN: Final = frozenset(
     {"Cf", "Cc", "Co", "Cs", "Cn", "Zl", "Zp"}
 )  # what is there and not seen: direction marks, tags, controls
-_MARKS: Final = re.compile(r"([\\`*_~\[\]<>|#:])")  # and a colon, without which nothing becomes an address
+_MARKS: Final = pattern(r"([\\`*_~\[\]<>|#:])")  # and a colon, without which nothing becomes an address
 # Letters and marks that show nothing: fillers, the blank of Braille, selectors of a glyph's form (but that of emoji).
-_BLANK: Final = re.compile(
+_BLANK: Final = pattern(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\ufe00-\ufe0e\U000e0100-\U000e01ef]"
 )
-_ROOM: Final = re.compile(r"\s{3}|\n\s*\n")
-_TOWER: Final = re.compile("(?:[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]){4}")
+_ROOM: Final = pattern(r"\s{3}|\n\s*\n")
+_TOWER: Final = pattern("(?:[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]){4}")
 _ZERO_DECIMALS: Final = frozenset(
     {"JPY", "KRW", "VND", "CLP", "ISK", "UGX", "XAF", "XOF", "XPF", "PYG", "RWF", "VUV"}
 )  # ISO 4217
@@ -43,7 +42,7 @@ class NotShowable(ValueError):
     """It cannot be shown whole and plainly."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Card:
     """What is shown, and the buttons under it."""
 
@@ -65,9 +64,9 @@ def described(action: Action, arguments: Mapping[str, Any], facts: Mapping[str, 
             lines += [f"- {_plain(_title(each))}: {_shown(action, each, arguments)}"]
     known = {each.source_field or each.name for each in action.parameters if each.name in arguments}
     money_facts = {each.most_field for each in action.parameters}
-    for name, value in facts.items():
+    for name, fact in facts.items():
         if name not in known:
-            shown = _money(action, value, arguments) if name in money_facts else _value(value)
+            shown = _money(action, fact, arguments) if name in money_facts else _value(fact)
             lines.append(f"- {_plain(_named(name))}: {shown}")
     text = "\n".join(lines)
     if len(text) > CARD_CHARS:

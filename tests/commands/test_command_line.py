@@ -329,3 +329,25 @@ def test_every_command_can_be_loaded() -> None:
     for command in found:
         module, _, function = command.partition(":")
         assert callable(getattr(import_module(f"bot.commands.{module}"), function))
+
+
+def test_a_command_that_is_built_alone_is_as_it_is_among_all() -> None:
+    """Its arguments, help and errors do not depend on how much of the parser was built, and no command is forgotten."""
+
+    def parsers(parser: Any) -> Iterator[tuple[str, Any]]:  # argparse keeps its parts to itself
+        for action in parser._actions:
+            yield from action.choices.items() if isinstance(action.choices, dict) else ()
+
+    def helps(parser: Any) -> Iterator[str]:
+        yield parser.format_help()
+        for _, inner in parsers(parser):
+            yield from helps(inner)
+
+    everything = dict(parsers(build()))
+    for name, among_all in everything.items():
+        alone = dict(parsers(build([name, "--help"])))
+        assert list(helps(alone[name])) == list(helps(among_all)), name
+        assert len(alone) <= 4
+    assert (
+        dict(parsers(build(["no-such-command"]))).keys() == dict(parsers(build(["--help"]))).keys() == everything.keys()
+    )

@@ -19,6 +19,7 @@ from bot.console.room import Room, Settings
 from bot.conversations import Conversations
 from bot.delivery import Delivery
 from bot.errors import Refused
+from bot.gaps.gaps import Gaps
 from bot.handoff.commands import Command
 from bot.handoff.desk import Told
 from bot.handoff.feed import Feed
@@ -126,7 +127,7 @@ class Desk:
             self,
             house.data,
         )
-        self.console = Console(room, self.feed)
+        self.console = Console(room, self.feed, Gaps(house.store, house.clock, {}, house.data))
         self.people = People(house.store, house.clock.now_ms() - 3_600_000)
         nowhere = ListenerConfig("127.0.0.1", 0, "server")
         self.listeners = Listeners(

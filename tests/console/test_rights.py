@@ -1,20 +1,13 @@
 """Every route of the console against every role: who may not is refused, and a route that nobody has judged fails the test."""
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 import pytest
 
-from bot.console.console import Console
-from bot.console.room import Room
-from bot.gaps.gaps import Gaps
-from bot.handoff.feed import Feed
 from bot.operators.roles import Role
 from bot.ports import Route
-from tests.console import desk as desks
-from tests.console.desk import Desk, Page, opened_desk
+from tests.console.desk import Desk, Page
 
 EVERYBODY: Final = frozenset(Role)
 WORKERS: Final = frozenset({Role.AGENT, Role.APPROVER, Role.ADMIN})
@@ -75,18 +68,6 @@ ASKED: Final = {
 }
 
 
-@pytest.fixture
-async def whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    """With everything that the console may have."""
-
-    def with_gaps(room: Room, feed: Feed) -> Console:
-        return Console(room, feed, gaps=Gaps(room.store, room.clock, {}, room.data))
-
-    monkeypatch.setattr(desks, "Console", with_gaps)
-    async with opened_desk(tmp_path / "data") as desk:
-        yield desk
-
-
 def named(route: Route) -> str:
     return f"{route.method} {route.path}"
 
@@ -103,36 +84,36 @@ async def asked(page: Page, name: str) -> tuple[int, dict[str, object]]:
     return await page.post(concrete(path), ASKED, headers={"X-Name": "n.md"})
 
 
-async def test_f86_every_route_is_judged(whole: Desk) -> None:
-    assert {named(each) for each in whole.console.routes()} == OPEN | set(WHO)
+async def test_f86_every_route_is_judged(desk: Desk) -> None:
+    assert {named(each) for each in desk.console.routes()} == OPEN | set(WHO)
 
 
 @pytest.mark.parametrize("role", list(Role))
-async def test_f86_each_role_reaches_its_routes_and_no_others(whole: Desk, role: Role) -> None:
+async def test_f86_each_role_reaches_its_routes_and_no_others(desk: Desk, role: Role) -> None:
     """Where it may, the answer is about what was asked for; where it may not, nothing but that is told."""
     for name in [each for each in WHO if not each.endswith(("/ws", "/sign-out"))]:
-        page = await whole.signed_in("ann", role)
+        page = await desk.signed_in("ann", role)
         status, told = await asked(page, name)
         is_refused = (status, told.get("code")) == (403, "not_allowed")
         assert is_refused is (role not in WHO[name]), (name, status, told)
-    page = await whole.signed_in("ann", role)
+    page = await desk.signed_in("ann", role)
     assert await page.connect() == 101
     assert (await page.post("sign-out"))[0] == 200
 
 
-async def test_f86_without_a_session_no_route_answers(whole: Desk) -> None:
-    page = whole.page()
+async def test_f86_without_a_session_no_route_answers(desk: Desk) -> None:
+    page = desk.page()
     for name in [each for each in WHO if not each.endswith("/ws")]:
         status, told = await asked(page, name)
         assert (status, told["code"]) == (401, "signed_out"), name
     assert await page.connect() == 401
 
 
-async def test_f81_every_change_asks_for_the_token_and_the_page(whole: Desk) -> None:
-    page = await whole.signed_in("ann", "admin")
+async def test_f81_every_change_asks_for_the_token_and_the_page(desk: Desk) -> None:
+    page = await desk.signed_in("ann", "admin")
     csrf, origin = page.csrf, page.origin
     for page.csrf, page.origin, code in (("", origin, "bad_token"), (csrf, "https://evil.example", "bad_origin")):
         for name in [each for each in WHO if each.startswith("POST")]:
             status, told = await asked(page, name)
             assert (status, told["code"]) == (403, code), name
-    assert whole.works.acts == []
+    assert desk.works.acts == []

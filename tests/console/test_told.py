@@ -1,6 +1,7 @@
 """Notices and presence when something comes between: a store that fails, two who come and go in one moment, a name that only begins alike."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from bot.operators.operator import Operator, Presence
 from bot.operators.people import Operators
 from bot.ports import Cursor
 from tests.console.desk import Desk, Page
-from tests.operators.house import BY
+from tests.operators.house import BY, House, housed
 
 
 async def noted(desk: Desk, talk: str, text: str, note: str = "note-1") -> list[str]:
@@ -118,8 +119,8 @@ async def test_a_console_that_comes_while_the_store_fails_is_told_when_it_is_bac
 class Slow(Operators):
     """Somebody comes back while the first of several is being made offline."""
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk.house.store, desk.clock)
+    def __init__(self, house: House) -> None:
+        super().__init__(house.store, house.clock)
         self.gone: list[str] = []
         self.meanwhile: Any = None
 
@@ -131,26 +132,27 @@ class Slow(Operators):
         await super().go(id_)
 
 
-async def test_who_comes_back_while_another_leaves_stays_online(desk: Desk) -> None:
-    ann, ben = await desk.house.add("ann"), await desk.house.add("ben")
-    people = Slow(desk)
-    presences = Presences(people, desk.clock)
-    for each in (ann, ben):
-        await presences.arrive(each)
-        presences.leave(each)
-    people.meanwhile = lambda: presences.arrive(ben)
-    running = asyncio.create_task(presences.run())
-    try:
-        while not people.gone:
-            await desk.clock.advance(GRACE_S + LOOK_S)
-        for _ in range(5):
-            await desk.clock.advance(LOOK_S)
-            await desk.house.store.run(lambda cursor: None)
-    finally:
-        running.cancel()
-        await asyncio.wait([running])
-    assert people.gone == [ann.id]
-    assert (await desk.house.operators.named("ben")).presence is Presence.ONLINE
+async def test_who_comes_back_while_another_leaves_stays_online(tmp_path: Path) -> None:
+    async with housed(tmp_path / "data") as house:
+        ann, ben = await house.add("ann"), await house.add("ben")
+        people = Slow(house)
+        presences = Presences(people, house.clock)
+        for each in (ann, ben):
+            await presences.arrive(each)
+            presences.leave(each)
+        people.meanwhile = lambda: presences.arrive(ben)
+        running = asyncio.create_task(presences.run())
+        try:
+            while not people.gone:
+                await house.clock.advance(GRACE_S + LOOK_S)
+            for _ in range(5):
+                await house.clock.advance(LOOK_S)
+                await house.store.run(lambda cursor: None)
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
+        assert people.gone == [ann.id]
+        assert (await house.operators.named("ben")).presence is Presence.ONLINE
 
 
 async def test_a_page_that_could_not_be_opened_leaves_nobody_online(

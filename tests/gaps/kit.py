@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from bot import ids
-from bot.agent.router import Chain, Router
-from bot.agent.spending import Spending
-from bot.config import schema
+from bot.agent.router import Chain
 from bot.gaps.gaps import Gaps
 from bot.model import Author, ConversationId
 from bot.ports import ChatRequest, Cursor
 from bot.store import records
-from bot.telemetry.metrics import Metrics
 from tests.console.people import People, case_of
+from tests.memory.house import chain
 from tests.operators.house import House, housed
 from tests.pipeline.house import ScriptedModel
 
@@ -56,13 +54,7 @@ class Asking:
 async def asking(data: Path, model: ScriptedModel | None = None) -> AsyncIterator[Asking]:
     """With a background model, if one is given."""
     async with housed(data) as house:
-        chains: dict[str, Chain] = {}
-        if model is not None:
-            settings = {"writer": schema.Model(provider="openai", model="m")}
-            spending = Spending(house.clock, {"writer": settings["writer"].prices}, per_person=0.0, per_day=0.0)
-            chains["main"] = Router({"writer": model}, settings, house.clock, Metrics(), spending=spending).chain(
-                ["writer"]
-            )
+        chains = {"main": chain(model, house.clock)} if model is not None else {}
         yield Asking(house, chains)
 
 

@@ -56,7 +56,7 @@ async def test_a_model_writes_from_what_has_no_person_in_it(tmp_path: Path) -> N
         assert (draft["title"], draft["text"], draft["model"]) == (
             "Pianos to Iceland",
             "By ship, in six weeks.",
-            "writer",
+            model.name,
         )
         said = text_of(model.requests[0])
         assert "A colleague: Dear [name], yes: by ship" in said

@@ -352,7 +352,7 @@ async def test_f114_a_proposal_that_comes_after_the_user_was_forgotten_is_not_ke
         await desk.say("My zebra is lost")
         seq = (await desk.found()).last_seq
         await forget(desk)
-        proposed = Suggestion("s1", "Your zebra is here", "")
+        proposed = Suggestion("s1", "Your zebra is here")
         assert not await desk.store.run(keep, desk.id_of(), seq, "ben", proposed, (), 1)
         assert await desk.all("SELECT * FROM suggestions") == []
 

@@ -1,8 +1,9 @@
 """Embeddings come into memory in slices, and one of another length harms no search."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any  # numpy may be missing
 
 import pytest
 
@@ -10,7 +11,7 @@ from bot.knowledge import vectors
 from bot.knowledge.index import Entry, IndexReader, IndexWriter, Known
 from bot.model import PassageId
 
-pytest.importorskip("numpy")
+numpy = pytest.importorskip("numpy")
 MODEL = "test"
 
 
@@ -59,4 +60,27 @@ def test_new_embeddings_of_another_length_alone_do_not_break_a_search(writer: In
     add(writer, "b", "new")
     embed(writer, 6)
     assert nearest(reader, 4, 0) == ["old"]
+    reader.close()
+
+
+def test_what_is_embedded_little_by_little_is_not_copied_for_every_search(writer: IndexWriter, tmp_path: Path) -> None:
+    """As while a large index is embedded: every passage is found at once, and all that was copied is far less than all of it each time."""
+    count, copied = 64, 0
+    reader = IndexReader(tmp_path / "index.db", model=MODEL)
+    add(writer, "a", *(f"text {n}" for n in range(count)))
+    concatenate = numpy.concatenate
+
+    def counting(parts: Sequence[Any]) -> object:
+        nonlocal copied
+        copied += sum(len(part) for part in parts if part.ndim == 2)
+        return concatenate(parts)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numpy, "concatenate", counting)
+        for n in range(count):
+            ((hash_, _),) = writer.missing(MODEL, 1)
+            writer.keep(MODEL, [(hash_, vector(count, n))])
+            assert nearest(reader, count, n) == [f"text {n}"]
+            assert nearest(reader, count, 0) == ["text 0"]
+    assert copied <= count * (count.bit_length() - 1)
     reader.close()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.agent.calls import REPEATED
 from bot.agent.context import Past
-from bot.agent.loop import CUT_OFF, ONLY_QUOTES, REFUSED, REPEATED, STOPPED, Agent, Answer, Asked, Rules
+from bot.agent.loop import CUT_OFF, ONLY_QUOTES, REFUSED, STOPPED, Agent, Answer, Asked, Rules
 from bot.config import schema
 from bot.errors import Fault, ModelError
 from bot.llm.offline import OfflineModel

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from bot.agent.loop import UNCERTAIN, Agent, Rules
+from bot.agent.calls import UNCERTAIN
+from bot.agent.loop import Agent, Rules
 from bot.config import schema
 from bot.errors import Fault, ModelError
 from bot.llm.offline import OfflineModel

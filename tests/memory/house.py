@@ -3,17 +3,21 @@
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from bot.agent.loop import Agent
 from bot.agent.router import Chain, Router
 from bot.agent.spending import Spending
+from bot.channels import Channel
 from bot.config import schema
 from bot.memory.facts import Keeping
 from bot.memory.job import Keeper
 from bot.memory.memory import Memory
+from bot.memory.notes import Notebook
 from bot.memory.recall import DAY_MS, OPENING, Limits
 from bot.model import Accepted, Address, CaseEnded, Heard, Identity, MessageReceived
+from bot.people.giving import Copies
 from bot.ports import ChatRequest, Chunk, Finished, TextDelta
 from bot.telemetry.metrics import Metrics
 from tests.clock import ManualClock
@@ -23,9 +27,18 @@ KEEPING = Keeping(30, 365 * DAY_MS)
 
 
 class Remembering:
-    """One running house that remembers. `notes` is its background model."""
+    """One running house that remembers. `notes` is its background model; its channel carries files of `carries_bytes`."""
 
-    def __init__(self, house: Core, answerer: Agent, notes: ScriptedModel | None, limits: Limits, budget: int) -> None:
+    def __init__(
+        self,
+        house: Core,
+        folder: Path,
+        answerer: Agent,
+        notes: ScriptedModel | None,
+        limits: Limits,
+        budget: int,
+        other: ListChannel | None,
+    ) -> None:
         self.house, self.notes, self.answerer = house, notes, answerer
         self.keeper = Keeper(
             house.store,
@@ -45,10 +58,15 @@ class Remembering:
             self.keeper,
             {"main"},
             limits,
-            KEEPING,
             house.intake.receive,
+            Copies(
+                house.store,
+                house.clock,
+                folder,
+                {each.name: Channel.of(each) for each in (house.channel, other) if each is not None},
+            ),
         )
-        answerer.give_tools(self.memory.tools())
+        answerer.give_tools(Notebook(house.store, house.clock, KEEPING).tools())
         house.turns.memory = self.memory
         self.events = 0
 
@@ -108,7 +126,10 @@ async def remembering(
     limits: Limits | None = None,
     budget: int = 48_000,
     clock: ManualClock | None = None,
+    other: ListChannel | None = None,
+    carries_bytes: int = 0,
     change: Callable[[Core], None] = lambda house: None,
+    ready: Callable[[Remembering], None] = lambda desk: None,
 ) -> AsyncIterator[Remembering]:
     clock = clock or ManualClock()
     model = ScriptedModel(script)
@@ -117,8 +138,14 @@ async def remembering(
     made: list[Remembering] = []
 
     def built(house: Core) -> None:
-        made.append(Remembering(house, answerer, written, limits or Limits(), budget))
+        for each in (house.channel, other):
+            if each is not None:
+                each.limits = replace(each.limits, attachment_bytes=carries_bytes)
+        made.append(Remembering(house, folder, answerer, written, limits or Limits(), budget, other))
         change(house)
+        ready(made[0])
 
-    async with core(folder, model=model, channel=ListChannel(), clock=clock, answerer=answerer, built=built):
+    async with core(
+        folder, model=model, channel=ListChannel(), clock=clock, other=other, answerer=answerer, built=built
+    ):
         yield made[0]

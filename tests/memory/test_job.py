@@ -14,9 +14,8 @@ from bot.memory.job import AT_ONCE, SINCE_MS
 from bot.model import Address, CaseEnded, ForgetRequested, Identity
 from bot.ports import ChatRequest, Chunk, Finished, TextDelta
 from bot.store.folder import DATABASE
-from tests.memory.house import chain, remembering, told
+from tests.memory.house import remembering, told
 from tests.memory.test_memory import saying
-from tests.pipeline.house import ScriptedModel
 
 CASES = 2
 
@@ -80,17 +79,16 @@ async def test_two_rounds_at_once_write_one_episode(tmp_path: Path) -> None:
 
 async def test_f114_what_is_forgotten_while_a_model_is_at_it_is_thrown_away(tmp_path: Path) -> None:
     """Neither an episode nor a fact comes after."""
-    async with remembering(tmp_path, script=saying("Yes.")) as desk:
-        who, at = Identity("list", "", "ada"), Address("list", "", "ada")
+    who, at = Identity("list", "", "ada"), Address("list", "", "ada")
 
-        async def forgets_meanwhile(request: ChatRequest) -> AsyncIterator[Chunk]:
-            await desk.house.intake.receive(ForgetRequested(who, at))
-            fact = {"kind": "name", "value": "Ada", "about": ""}
-            yield TextDelta(json.dumps({"happened": "canary", "facts": [fact]}))
-            yield Finished()
+    async def forgets_meanwhile(request: ChatRequest) -> AsyncIterator[Chunk]:
+        await desk.house.intake.receive(ForgetRequested(who, at))
+        fact = {"kind": "name", "value": "Ada", "about": ""}
+        yield TextDelta(json.dumps({"happened": "canary", "facts": [fact]}))
+        yield Finished()
 
+    async with remembering(tmp_path, notes=forgets_meanwhile, script=saying("Yes.")) as desk:
         await desk.say("I am Ada")
-        desk.keeper._chains = {"main": chain(ScriptedModel(forgets_meanwhile), desk.house.clock)}
         await desk.end()
         assert await desk.rows("episodes") == []
         assert await desk.rows("facts") == []

@@ -14,8 +14,9 @@ import pytest
 from bot.errors import DataError, SendRefused
 from bot.model import Blob, Identity, Message
 from bot.recovery import discard, release, wake_waiting
-from bot.store.backup import PARTIAL, BackupReport, RestoreReport, backup, restore
+from bot.store.backup import BackupReport, RestoreReport, backup, restore
 from bot.store.blobs import Blobs, path_of
+from bot.store.copying import PARTIAL
 from bot.store.folder import BLOBS, DATABASE, Lock, being_restored, prepare
 from bot.store.keyring import KEYRING
 from bot.store.sqlite import SqliteStore, connect_writer

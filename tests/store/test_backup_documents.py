@@ -18,16 +18,21 @@ from bot.store.folder import BLOBS, DATABASE
 from bot.store.salvage import salvage
 from tests.store.database import fill, noted, opened
 from tests.store.test_backup import save_file
+from tests.users.house import empty_folder
 from tests.users.planting import files_with
-from tests.users.test_backup import empty_folder
 
 TEXT = "# Returns\n\nWithin zanzibar days.\n"
 
 
 def upload(data: Path) -> dict[str, bytes]:
-    """Two documents, the original of one of them, and a third that is not whole yet."""
+    """Two documents, the original of one of them, and others that are not whole yet."""
     found = {"returns-zanzibar.md": TEXT.encode(), "a.pdf.md": b"# A", ".originals/a.pdf": b"%PDF\x00\xff"}
-    for name, content in {**found, ".half.md.part": b"# Ha"}.items():
+    for name, content in {
+        **found,
+        ".half.md.part": b"# Ha",
+        ".draft-b.md": b"# B",
+        ".originals/.draft-b.pdf": b"%",
+    }.items():
         path = uploads(data) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -74,7 +79,8 @@ async def test_a_damaged_file_or_document_is_left_out_and_all_else_comes_back(tm
     found = upload(data)
     await asyncio.to_thread(backup, data, copy)
     for path in (path_of(copy / BLOBS, blobs[0].id), copy / "documents" / "000001"):
-        path.write_bytes(path.read_bytes()[:-1] + b"?")
+        *whole, last = path.read_bytes()
+        path.write_bytes(bytes((*whole, last ^ 1)))
     (copy / "documents" / "000002").unlink()
     back = empty_folder(tmp_path / "back", data)
     report = restore(copy, back)

@@ -3,8 +3,7 @@
 import asyncio
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 from bot.errors import DataError
 from bot.people import places
 from bot.people.erasing import erase
-from bot.people.erasure import Erasure
 from bot.people.graves import Graves
 from bot.ports import Cursor
 from bot.store import keyring, people
@@ -21,17 +19,16 @@ from bot.store.backup import backup, restore
 from bot.store.folder import BLOBS, DATABASE
 from bot.store.keyring import HOUSE, KEYRING
 from bot.store.migrations import migrate
-from bot.store.restoring import GRAVES_KEY
 from bot.store.sealing import OF_THE_HOUSE, OWNED
 from bot.store.sqlite import connect_writer
 from bot.store.writer import SqliteCursor
-from tests.pipeline.house import Core, core
+from tests.pipeline.house import Core
 from tests.store.kills import dies
+from tests.users.house import SECRET, empty_folder, eraser, house
 from tests.users.planting import Person, files_with, plant
 
 ADA = Person("ada@example.org", "zanzibar-canary-7731")
 EVE = Person("eve@example.org", "quetzal-canary-9942")
-SECRET = b"key of this installation"
 # Columns of kept rows that stay when their person goes: ids, states, times and what the house decided.
 FRAMES = {
     "cases": {"id", "conversation_id", "outcome", "feedback"},
@@ -51,29 +48,6 @@ FRAMES = {
         "language",
     },
 }
-
-
-def keep_graves(house: Core) -> None:
-    house.intake.graves = Graves(SECRET)
-
-
-@asynccontextmanager
-async def house(folder: Path, **more: Any) -> AsyncIterator[Core]:
-    async with core(folder, built=keep_graves, **more) as found:
-        (folder / GRAVES_KEY).write_bytes(SECRET)
-        yield found
-
-
-def eraser(found: Core, folder: Path) -> Erasure:
-    assert found.intake.graves is not None
-    return Erasure(found.store, found.clock, folder, found.conversations, found.delivery, found.intake.graves)
-
-
-def empty_folder(path: Path, ring: Path) -> Path:
-    """A new machine: the keyring of now, and nothing else."""
-    path.mkdir()
-    shutil.copyfile(ring / KEYRING, path / KEYRING)
-    return path
 
 
 def rows(data: Path, sql: str) -> list[tuple[Any, ...]]:

@@ -18,8 +18,9 @@ from bot.store.backup import backup, restore
 from bot.store.folder import DATABASE
 from bot.store.keyring import HOUSE, KEYRING, Keyring
 from tests.store.database import fill, noted
+from tests.users.house import SECRET, empty_folder, eraser, house
 from tests.users.planting import files_with
-from tests.users.test_backup import ADA, SECRET, empty_folder, eraser, house, rows
+from tests.users.test_backup import ADA, rows
 
 
 @pytest.mark.parametrize(

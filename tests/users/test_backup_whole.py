@@ -13,8 +13,9 @@ from bot.store.backup import backup, restore
 from bot.store.folder import DATABASE
 from bot.store.sqlite import connect_writer
 from tests.store.database import fill, noted
+from tests.users.house import house
 from tests.users.planting import plant
-from tests.users.test_backup import ADA, EVE, house
+from tests.users.test_backup import ADA, EVE
 
 ODD = (
     "",

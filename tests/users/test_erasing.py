@@ -2,18 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bot.people import places
-from bot.people.erasure import Erasure
-from bot.people.graves import Graves
 from bot.ports import ChatRequest, Chunk, Cursor, Finished, TextDelta
 from bot.store import audit, people
-from tests.pipeline.house import Core, ListChannel, ScriptedModel, core
+from tests.pipeline.house import ListChannel, ScriptedModel
+from tests.users.house import eraser, house
 from tests.users.planting import ALL_TOLD, Person, files_with, plant
 
 CANARY = "zanzibar-canary-7731"
@@ -84,21 +82,6 @@ OURS = {
     "call_id",
     "name",
 }
-
-
-def keep_graves(house: Core) -> None:
-    house.intake.graves = Graves(b"key of this installation")
-
-
-@asynccontextmanager
-async def house(folder: Path, **more: Any) -> AsyncIterator[Core]:
-    async with core(folder, built=keep_graves, **more) as found:
-        yield found
-
-
-def eraser(found: Core, folder: Path) -> Erasure:
-    assert found.intake.graves is not None
-    return Erasure(found.store, found.clock, folder, found.conversations, found.delivery, found.intake.graves)
 
 
 async def test_f114_nothing_of_an_erased_person_is_in_any_byte_of_the_data_folder(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from bot.model import Accepted, Address, Heard, Identity, MessageReceived
 from bot.people.erasure import Erasure
 from bot.store import people
 from tests.pipeline.house import Core, core
+from tests.users.house import eraser, house
 from tests.users.planting import files_with
-from tests.users.test_erasing import eraser, house
 
 ROOM = Address("list", "", "room")
 

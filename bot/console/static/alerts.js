@@ -1,8 +1,8 @@
 // A sound and a notification for what waits. Asked for by a button only; the text of a message never leaves the page.
+import { recipient } from "./commands.js";
 import { button, icon, tell } from "./dom.js";
-import { AWAITING, isMine, named, state } from "./state.js";
+import { AWAITING, isMine, state } from "./state.js";
 import { oneLine } from "./text.js";
-import { channel } from "./words.js";
 
 const KEY = "frontdesk:alerts";
 let known = new Map(); // conversation -> [is waiting, at_ms]
@@ -60,10 +60,9 @@ export const noticed = (rows) => {
 };
 
 const alarm = (row, isNewCase) => {
-	if (!isSeen(row.conversation)) announce(isNewCase ? "A case waits" : "A new message", whose(row), row.conversation);
+	if (!isSeen(row.conversation)) announce(isNewCase ? "A case waits" : "A new message", recipient(row), row.conversation);
 };
 const isSeen = (id) => document.hasFocus() && state.open?.id === id;
-const whose = (row) => `${oneLine(named(row), 60)} on ${channel(row.channel)}`;
 
 const announce = (title, body, id) => {
 	beep();
@@ -84,8 +83,8 @@ export const rang = ({ id, conversation, text }) => {
 	rungOf([...before, id].slice(-100));
 	if (isSeen(conversation)) return;
 	const row = state.rows.get(conversation);
-	tell(row ? `${whose(row)}: ${text}` : text);
-	if (stored()) announce(oneLine(text, 80), row ? whose(row) : "", conversation);
+	tell(row ? `${recipient(row)}: ${text}` : text);
+	if (stored()) announce(oneLine(text, 80), row ? recipient(row) : "", conversation);
 };
 let heard = []; // where the browser keeps nothing
 const rung = () => {

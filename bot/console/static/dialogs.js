@@ -1,5 +1,7 @@
 // Native dialogs: they hold the focus, close with Escape and give the focus back.
 import { button, h, icon } from "./dom.js";
+import { happened } from "./state.js";
+import { visible } from "./text.js";
 
 export const sheet = (title, ...content) => {
 	const heading = h("h2", { id: "sheet-title" }, title);
@@ -47,5 +49,25 @@ export const ask = ({ title, about = "", label = "", options = [], isLong = fals
 			done(answer);
 		};
 	});
+
+// Does a thing once it is confirmed, and stays with the reason where it does not work. `what`: the words or the name that it is about.
+export const sure = ({ title, what, about, submit, kind, act, done }) => {
+	const problem = h("p", { class: "problem", role: "alert" });
+	const go = h("button", { type: "button", class: kind }, submit);
+	const dialog = sheet(title, h("p", { class: "verbatim" }, visible(what)), h("p", { class: "about" }, about), problem, h("div", { class: "foot" }, button("", "Cancel", () => dialog.close()), go));
+	go.onclick = async () => {
+		go.disabled = true;
+		try {
+			await act();
+			dialog.close();
+			done();
+		} catch (refusal) {
+			if (refusal.status === 401) return happened("out");
+			problem.textContent = refusal.detail;
+			go.disabled = false;
+		}
+	};
+	go.focus();
+};
 
 export const isBusy = () => document.querySelector("dialog[open]") !== null;

@@ -16,7 +16,6 @@ let shown = "";
 const title = h("h1", { tabIndex: -1 }, "Gaps");
 const place = h("div", { class: "sheet-like" });
 const node = h("main", { class: "place gaps", "aria-label": "Gaps" }, h("header", { class: "place-head" }, title), place);
-document.head.append(h("link", { rel: "stylesheet", href: "/console/static/gaps.css" }));
 
 const open = async (what) => {
 	shown = what;

@@ -1,6 +1,6 @@
 // What the agents know: documents by source, what a question finds, uploads.
 import { get, post, put } from "./api.js";
-import { sheet } from "./dialogs.js";
+import { sure } from "./dialogs.js";
 import { announce, button, h, icon, tell } from "./dom.js";
 import { addPage } from "./pages.js";
 import { happened, may } from "./state.js";
@@ -84,25 +84,19 @@ const row = (each) => {
 	);
 };
 
-const remove = (each) => {
-	const problem = h("p", { class: "problem", role: "alert" });
-	const go = h("button", { type: "button", class: "bad" }, "Delete");
-	const dialog = sheet("Delete this document?", h("p", { class: "verbatim" }, visible(each.shown)), h("p", { class: "about" }, "It is gone from the answers at once."), problem, h("div", { class: "foot" }, button("", "Cancel", () => dialog.close()), go));
-	go.onclick = async () => {
-		go.disabled = true;
-		try {
-			await post("knowledge/delete", { name: each.file }, 120_000);
-			dialog.close();
+const remove = (each) =>
+	sure({
+		title: "Delete this document?",
+		what: each.shown,
+		about: "It is gone from the answers at once.",
+		submit: "Delete",
+		kind: "bad",
+		act: () => post("knowledge/delete", { name: each.file }, 120_000),
+		done: () => {
 			tell(`${oneLine(each.shown, 80)} is deleted.`);
-			await load();
-		} catch (refusal) {
-			if (refusal.status === 401) return happened("out");
-			problem.textContent = refusal.detail;
-			go.disabled = false;
-		}
-	};
-	go.focus();
-};
+			load();
+		},
+	});
 
 // --- uploads ------------------------------------------------------------------------------------------------------
 

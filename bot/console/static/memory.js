@@ -1,6 +1,6 @@
 // What is remembered of the person, beside the conversation; a wrong fact can be forgotten.
 import { post } from "./api.js";
-import { sheet } from "./dialogs.js";
+import { sure } from "./dialogs.js";
 import { button, h, icon, tell } from "./dom.js";
 import { happened, may, state } from "./state.js";
 import { oneLine, visible } from "./text.js";
@@ -41,20 +41,13 @@ const episode = (each) =>
 
 const forget = (each) => {
 	const { id } = state.open;
-	const why = h("p", { class: "problem", role: "alert" });
-	const go = h("button", { type: "button", class: "main" }, "Forget it");
-	const dialog = sheet("Forget this?", h("p", { class: "verbatim" }, visible(each.value)), h("p", { class: "about" }, "It goes with what it had taken the place of, and is not taken from the same message again. Your name stands in the audit."), why, h("div", { class: "foot" }, button("", "Cancel", () => dialog.close()), go));
-	go.onclick = async () => {
-		go.disabled = true;
-		try {
-			await post("facts/forget", { conversation: id, fact: each.id });
-			dialog.close();
-			tell("It is forgotten.");
-		} catch (refusal) {
-			if (refusal.status === 401) return happened("out");
-			why.textContent = refusal.detail;
-			go.disabled = false;
-		}
-	};
-	go.focus();
+	sure({
+		title: "Forget this?",
+		what: each.value,
+		about: "It goes with what it had taken the place of, and is not taken from the same message again. Your name stands in the audit.",
+		submit: "Forget it",
+		kind: "main",
+		act: () => post("facts/forget", { conversation: id, fact: each.id }),
+		done: () => tell("It is forgotten."),
+	});
 };

@@ -1,39 +1,16 @@
 """The page of gaps before the real server of the console, a real database and real files."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 from playwright.async_api import Page, expect
 
-from bot.console.admission import COOKIE
-from bot.console.console import Console
-from bot.console.room import Room
-from bot.gaps.gaps import Gaps
-from bot.handoff.feed import Feed
 from bot.knowledge.recalls import queue
 from bot.model import Author
-from tests.console import desk as desks
-from tests.console.desk import Desk, opened_desk
+from tests.browser.console.conftest import enter
+from tests.console.desk import Desk
 from tests.gaps.kit import Asking
 
+GAPS = "#/~gaps"
 QUESTION = "Do you deliver pianos to Iceland?"
-
-
-@pytest.fixture
-async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    def console(room: Room, feed: Feed) -> Console:
-        return Console(room, feed, gaps=Gaps(room.store, room.clock, {}, room.data))
-
-    monkeypatch.setattr(desks, "Console", console)
-    async with opened_desk(tmp_path / "data") as desk:
-        yield desk
-
-
-async def entered(page: Page, desk: Desk, role: str = "admin", at: str = "#/~gaps") -> None:
-    inside = await desk.signed_in("ann", role)
-    await page.context.add_cookies([{"name": COOKIE, "value": inside.token, "domain": "127.0.0.1", "path": "/console"}])
-    await page.goto(f"{desk.url}/console{at}")
 
 
 async def asked(desk: Desk) -> str:
@@ -51,7 +28,7 @@ async def test_one_click_drafts_a_document_and_another_adds_it(desk: Desk, page:
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
-    await entered(page, desk)
+    await enter(page, desk, "admin", GAPS)
     await expect(page.get_by_role("link", name="Gaps")).to_have_attribute("aria-current", "page")
     await expect(page.locator(".gap")).to_contain_text(QUESTION)
     await expect(page.locator(".gap")).to_contain_text("Asked once")
@@ -76,7 +53,7 @@ async def test_one_click_drafts_a_document_and_another_adds_it(desk: Desk, page:
 
 async def test_a_conversation_is_one_click_away_and_a_gap_can_be_closed(desk: Desk, page: Page) -> None:
     await asked(desk)
-    await entered(page, desk)
+    await enter(page, desk, "admin", GAPS)
     await page.get_by_role("link", name="Conversation 1").click()
     await expect(page.locator(".entry", has_text=QUESTION)).to_be_visible()
     await page.get_by_role("link", name="Gaps").click()
@@ -87,7 +64,7 @@ async def test_a_conversation_is_one_click_away_and_a_gap_can_be_closed(desk: De
 async def test_who_may_not_manage_knowledge_sees_gaps_and_changes_nothing(desk: Desk, page: Page) -> None:
     """On the page, and by the routes themselves."""
     await asked(desk)
-    await entered(page, desk, "agent")
+    await enter(page, desk, "agent", GAPS)
     await expect(page.locator(".gap")).to_contain_text(QUESTION)
     await expect(page.get_by_role("button", name="Draft a document")).to_have_count(0)
     agent = await desk.signed_in("ben", "agent")
@@ -117,7 +94,7 @@ async def test_who_was_told_what_stands_no_longer_waits_until_somebody_has_looke
         "passage": "p",
     }
     await desk.house.store.run(queue, "docs/returns.md", [told], desk.clock.now_ms())
-    await entered(page, desk, "agent")
+    await enter(page, desk, "agent", GAPS)
     entry = page.locator(".gap", has_text="docs/returns.md has changed")
     await expect(entry).to_contain_text("+ Fourteen days.")
     await expect(entry.locator("p").first).to_have_css("white-space", "pre-wrap")  # each change on a line of its own
@@ -132,7 +109,7 @@ async def test_what_people_wrote_is_never_markup(desk: Desk, page: Page) -> None
     asking = Asking(desk.house, {})
     asking.people = desk.people
     await asking.unanswered("Ada", "<img src=x onerror=alert(1)> pianos to Iceland?")
-    await entered(page, desk)
+    await enter(page, desk, "admin", GAPS)
     await expect(page.locator(".gap")).to_contain_text("<img src=x onerror=alert(1)>")
     await expect(page.locator(".gap img")).to_have_count(0)
 
@@ -141,7 +118,7 @@ async def test_what_people_wrote_is_never_markup(desk: Desk, page: Page) -> None
 async def test_no_width_makes_it_scroll_sideways(desk: Desk, page: Page, width: int) -> None:
     await asked(desk)
     await page.set_viewport_size({"width": width, "height": 800})
-    await entered(page, desk)
+    await enter(page, desk, "admin", GAPS)
     await page.get_by_role("button", name="Draft a document").click()
     await expect(page.get_by_label("Title")).to_be_visible()
     assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,19 +1,16 @@
 """What an operator asked to be told of shows in the open console, from the real hub and a real database, and nothing of it as markup."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from playwright.async_api import Page, expect
 
-from bot.console.admission import COOKIE
 from bot.handoff import watching
 from bot.ports import Cursor
-from tests.browser.console.conftest import sign_in
+from tests.browser.console.conftest import enter, sign_in
 from tests.browser.console.screenshots import furnish
 from tests.browser.console.server import Server
-from tests.console.desk import Desk, opened_desk
+from tests.console.desk import Desk
 
 WAIT_S = 10.0
 NOT_IN_SIGHT = (
@@ -21,19 +18,11 @@ NOT_IN_SIGHT = (
 )
 
 
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with opened_desk(tmp_path / "data") as desk:
-        yield desk
-
-
 async def test_a_note_that_names_an_operator_rings_once_on_their_page(desk: Desk, page: Page) -> None:
     """Also after a reload, when the server tells of it again; and where the browser keeps nothing."""
     talk = await desk.people.talk("Zoe")
     ben = await desk.house.add("ben")
-    inside = await desk.signed_in("ann")
-    await page.context.add_cookies([{"name": COOKIE, "value": inside.token, "domain": "127.0.0.1", "path": "/console"}])
-    await page.goto(f"{desk.url}/console")
+    await enter(page, desk)
     await expect(page.locator(".inbox")).to_be_attached()
 
     def unit(cursor: Cursor) -> watching.Told:

@@ -1,33 +1,18 @@
 """The pages before the real server of the console and a real database: both keep to one protocol."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pyotp
-import pytest
 from playwright.async_api import FilePayload, Locator, Page, expect
 
-from bot.console.admission import COOKIE
 from bot.handoff.commands import Command, Kind
 from bot.model import Author, Citation, PassageId
+from tests.browser.console.conftest import enter
 from tests.browser.console.server import PNG
-from tests.console.desk import Desk, opened_desk
+from tests.console.desk import Desk
 from tests.operators.house import BY, PASSWORD
 
 WAIT_S = 10.0
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    async with opened_desk(tmp_path / "data") as desk:
-        yield desk
-
-
-async def signed_in(page: Page, desk: Desk, role: str = "agent", at: str = "") -> None:
-    inside = await desk.signed_in("ann", role)
-    await page.context.add_cookies([{"name": COOKIE, "value": inside.token, "domain": "127.0.0.1", "path": "/console"}])
-    await page.goto(f"{desk.url}/console{at}")
 
 
 async def shown(desk: Desk, what: Locator) -> None:
@@ -64,7 +49,7 @@ async def test_a_conversation_is_read_followed_and_answered(desk: Desk, page: Pa
     talk = await desk.people.talk("Ana Berg", text="When do you open?")
     cited = (Citation(1, PassageId("docs/hours.md#1"), "Opening hours", ""),)
     await desk.people.say(talk, "At nine [1].", Author.AGENT, citations=cited)
-    await signed_in(page, desk)
+    await enter(page, desk)
     await page.get_by_role("button", name="All", exact=True).click()
     await page.locator(".row", has_text="Ana Berg").click()
     await expect(page.locator(".entry")).to_have_count(2)
@@ -93,7 +78,7 @@ async def test_a_conversation_is_read_followed_and_answered(desk: Desk, page: Pa
 async def test_whose_sessions_are_ended_is_shown_out(desk: Desk, page: Page) -> None:
     """Within a minute the open page ends, and shows nothing of what it had."""
     talk = await desk.people.talk("Ana Berg", text="Confidential")
-    await signed_in(page, desk, at=f"#/{talk}")
+    await enter(page, desk, at=f"#/{talk}")
     await expect(page.locator(".entry", has_text="Confidential")).to_be_visible()
     async with asyncio.timeout(WAIT_S):
         while not list(desk.console.hub.screens()):

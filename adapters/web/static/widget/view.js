@@ -335,7 +335,7 @@ export const start = async ({ base, prefix, data, root, launcher, badge, languag
 		launcher.focus();
 	};
 	$.close.onclick = close;
-	panel.onclick = ({ target }) => menu.contains(target) || (menu.open = false);
+	panel.onclick = ({ target }) => void (menu.contains(target) || (menu.open = false));
 	panel.onkeydown = (event) => {
 		if (event.key !== "Escape" || passage.open) return;
 		event.stopPropagation();
