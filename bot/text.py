@@ -18,10 +18,11 @@ class _Pattern:
         vars(self).update({name: getattr(real, name) for name in dir(real) if not name.startswith("_")})
 
     def __getattr__(self, name: str) -> Any:  # Any: methods and attributes alike
-        if name.startswith("_") or "search" in vars(self):
+        if "search" not in vars(self) and not name.startswith("_"):
+            self.prepare()
+        if name not in vars(self):  # looked for again: another thread may have prepared it since the first look
             raise AttributeError(name)
-        self.prepare()
-        return getattr(self, name)
+        return vars(self)[name]
 
 
 def pattern(text: str, flags: int = 0) -> re.Pattern[str]:

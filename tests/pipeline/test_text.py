@@ -85,6 +85,14 @@ def test_a_wrong_pattern_says_so_with_its_first_use() -> None:
         type(own).every.remove(own)  # type: ignore[attr-defined]  # so that nobody else compiles it
 
 
+def test_a_pattern_that_another_thread_has_just_compiled_is_used() -> None:
+    """The thread that compiles all of them may be first between a use's look and its own compiling."""
+    own = pattern("now")
+    late = type(own).__getattr__  # type: ignore[attr-defined]  # what a use calls that has found nothing yet
+    compile_patterns()
+    assert late(own, "search")("now") is not None
+
+
 def test_all_patterns_can_be_compiled_ahead(compiled: list[str]) -> None:
     """Afterwards no use compiles anything; and every pattern of ours that is imported here is a right one."""
     own = pattern("ahead (of|before) time")
