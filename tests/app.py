@@ -27,9 +27,11 @@ enabled = false
 async def running(
     folder: Path, *channels: ListChannel, models: Mapping[str, ChatModel] | None = None
 ) -> AsyncIterator[App]:
-    """By this folder's `config.toml`, from when it is ready."""
+    """By this folder's `config.toml`, from when it is ready. Without `channels`: with those of the config."""
     app = App(
-        load(folder / "config.toml", {}, adapters=find_settings), models=models, adapters=lambda house: [*channels]
+        load(folder / "config.toml", {}, adapters=find_settings),
+        models=models,
+        adapters=(lambda house: [*channels]) if channels else None,
     )
     task = asyncio.create_task(app.run())
     try:

@@ -1,15 +1,15 @@
 """A copy of what is stored of a person, given to them in their own chat when they ask for it there.
 
 Nobody looks at it first, so it holds what they said and were told, what is remembered, and what they agreed to; what an operator's export
-holds besides (notes, briefs, traces, calls of tools) is the team's to give. Its file is durable before the turn ends; its row, its entry in the audit and the message
-that carries it are one unit of work with the end of the turn, so that a crash leaves either all of it or a file that nobody knows. A person
-has one copy a day, on whichever of their linked channels. A copy is kept for a day and belongs to the account that asked for it.
+holds besides (notes, briefs, traces, calls of tools) is the team's to give. Its file is durable before the turn ends; its row, its entry in
+the audit and the message that carries it are one unit of work with the end of the turn, so that a crash leaves either all of it or a file that
+nobody knows. A person has one copy a day, on whichever of their linked channels. A copy is kept for a day and belongs to the account that
+asked for it.
 """
 
 import asyncio
 import hashlib
 import math
-import os
 import sqlite3
 from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
@@ -28,7 +28,7 @@ from bot.model import Attachment, BlobId, Conversation, Identity, value
 from bot.people import exporting
 from bot.ports import Clock, Cursor, Row, Store, Value
 from bot.store import audit, blobs, memory, records
-from bot.store.folder import BLOBS, DATABASE, sync_folder
+from bot.store.folder import BLOBS, DATABASE
 
 EVERY_MS: Final = 86_400_000
 KEPT_MS: Final = 86_400_000
@@ -170,7 +170,10 @@ class Copies:
         if len(data) > most:
             return None
         blob = BlobId(ids.new_id(now_ms))
-        _keep(self._data / BLOBS, blob, data)
+        try:
+            blobs.keep(self._data / BLOBS, blob, data)
+        except OSError as error:
+            raise StoreUnavailable(f"a copy of a person's data cannot be kept: {error}") from error
         attachment = Attachment(blob, name, blobs.OWN_COPY, len(data))
         return Given(attachment, Identity(*place), identity, user, hashlib.sha256(data).hexdigest())
 
@@ -182,23 +185,6 @@ def _for_them(export: exporting.Export) -> exporting.Export:
     for name, left_out in _WITHOUT.items():
         data[name] = [{key: each for key, each in row.items() if key not in left_out} for row in data[name]]
     return exporting.Export(data, ())
-
-
-def _keep(folder: Path, blob: str, data: bytes) -> None:
-    """Durable under its final name, or not there. Raises StoreUnavailable. Nobody ever finds one without a row; housekeeping removes it."""
-    partial, final = folder / f"{blob}.part", blobs.path_of(folder, blob)
-    try:
-        final.parent.mkdir(mode=0o700, exist_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(final)
-        sync_folder(final.parent)
-        sync_folder(folder)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise StoreUnavailable(f"a copy of a person's data cannot be kept: {error}") from error
 
 
 def _wait(wait_ms: int, words: Words) -> str:

@@ -172,6 +172,21 @@ def add(cursor: Cursor, row: dict[str, Value]) -> None:
     cursor.execute(records.ADD_BLOB, row)
 
 
+def keep(folder: Path, blob_id: str, data: bytes) -> None:
+    """A file of ours, durable under its name, or not there. Nobody finds it without a row; housekeeping removes it then. Raises OSError.
+    Blocking."""
+    partial = folder / f"{blob_id}.part"
+    file = _create(partial)
+    try:
+        _write(file, data)
+        _settle(file, partial, path_of(folder, blob_id))
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(file)
+
+
 def _check_pixels(picture: Path) -> None:
     """Looks at the picture's header alone. Raises Refused("too_large")."""
     import imagesize  # with the first upload

@@ -1,6 +1,5 @@
 """A visitor of the website asks for their data in the chat: the real daemon, its web channel, and a page on a socket."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,10 +9,9 @@ from typing import Any
 import aiohttp
 
 from bot.app import App
-from bot.config import find_settings, load
 from bot.store.blobs import OWN_COPY
 from bot.store.folder import BLOBS
-from tests.app import APART
+from tests.app import APART, running
 from tests.pipeline.house import ScriptedModel
 from tests.web.desk import Frame, Page
 
@@ -41,17 +39,11 @@ role = "agent"
 async def serving(folder: Path, more: str = "") -> AsyncIterator[tuple[App, aiohttp.ClientSession]]:
     config = APART.replace("enabled = false", "enabled = true") + CONFIG + more
     (folder / "config.toml").write_text(config)
-    app = App(load(folder / "config.toml", {}, adapters=find_settings), models={"talker": ScriptedModel()})
-    task = asyncio.create_task(app.run())
-    try:
-        ready = asyncio.create_task(app.ready.wait())
-        await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{app.listeners.public_port}") as http:
-            yield app, http
-    finally:
-        app.stop()
-        await task
+    async with (
+        running(folder, models={"talker": ScriptedModel()}) as app,
+        aiohttp.ClientSession(f"http://127.0.0.1:{app.listeners.public_port}") as http,
+    ):
+        yield app, http
 
 
 async def opened(http: aiohttp.ClientSession) -> Page:
