@@ -54,8 +54,10 @@ _ASKER: Final = "SELECT user_id, channel, account, external_id FROM identities W
 _LAST: Final = """
     SELECT coalesce(max(at_ms), 0) FROM audit WHERE action = 'user exported' AND at_ms > :since
       AND actor IN (SELECT id FROM identities WHERE user_id = :user)"""
+_OLD: Final = f"FROM blobs WHERE media_type = '{blobs.OWN_COPY}' AND created_ms <= :before"
+_HAS_OLD: Final = f"SELECT 1 {_OLD} LIMIT 1"
 _DROP_OLD: Final = f"""
-    DELETE FROM blobs WHERE media_type = '{blobs.OWN_COPY}' AND created_ms <= :before AND NOT EXISTS (
+    DELETE {_OLD} AND NOT EXISTS (
         SELECT 1 FROM holds h JOIN identities l ON l.id = h.identity_id JOIN identities i ON i.user_id = l.user_id
         WHERE i.channel = blobs.channel AND i.account = blobs.account AND i.external_id = blobs.owner)"""
 
@@ -139,6 +141,12 @@ class Copies:
         self._data = data
         self._channels = channels
         self._one = asyncio.Lock()
+
+    async def keep_house(self) -> None:
+        """Looks for old copies beside the writer, which has nearly always none to drop. Raises StoreUnavailable or Overloaded."""
+        now = self._clock.now_ms()
+        if await self._store.read(_HAS_OLD, {"before": now - KEPT_MS}):
+            await self._store.run(drop_old, now)
 
     async def answer(self, conversation: Conversation, identity: str, language: str) -> Answered:
         """Raises StoreUnavailable."""

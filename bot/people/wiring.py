@@ -9,7 +9,7 @@ from bot.config.schema import ChannelRetention
 from bot.model import ConversationId
 from bot.people.control import UserCommands
 from bot.people.erasure import Erasure, Scrubbed
-from bot.people.giving import Copies, drop_old
+from bot.people.giving import Copies
 from bot.people.graves import Graves
 from bot.people.retention import Days, Retention
 from bot.staff import Core
@@ -41,7 +41,7 @@ class People:
         for message in await self._core.store.run(people.drop_codes_over, self._core.clock.now_ms()):
             rows = await self._core.store.read(people.CONVERSATION_OF_MESSAGE, {"id": message})
             self._changed([ConversationId(row[0]) for row in rows])
-        await self._core.store.run(drop_old, self._core.clock.now_ms())
+        await self.copies.keep_house()
         await self._retention.round()
 
     def take(self, config: Config) -> None:
