@@ -14,7 +14,7 @@ from bot.errors import Overloaded, StoreUnavailable
 from bot.ports import Cursor
 from bot.store.folder import DATABASE, prepare
 from bot.store.sqlite import SqliteStore
-from bot.store.writer import GROUP_MOST, TOLD_AT_ONCE, Writer
+from bot.store.writer import GATHER_FROM, GATHER_S, GROUP_MOST, TOLD_AT_ONCE, Writer
 from tests.store.database import note, note_and_raise, note_twice, noted, opened, until
 
 WAIT_S = 10.0
@@ -102,6 +102,33 @@ async def test_the_loop_goes_round_while_the_callers_of_a_large_group_are_told(t
         await asyncio.gather(first, *tasks)
     assert told == list(range(GROUP_MOST))
     assert max(after - before for before, after in pairwise(seen)) <= TOLD_AT_ONCE
+
+
+async def test_a_group_gathers_after_a_large_one_and_after_no_other(tmp_path: Path) -> None:
+    """Under load a group lets more units come, a moment at most; where they are few, nobody waits."""
+    groups: list[int] = []
+    waits: list[tuple[int, float]] = []  # after how many groups, and for how long
+
+    def nothing(cursor: Cursor) -> None:
+        cursor.fetch("SELECT 1")
+
+    writer = Writer(
+        lambda: sqlite3.connect(tmp_path / "units.db", isolation_level=None),
+        observe=lambda units, seconds: groups.append(units),
+        now=lambda: 100.0,
+        wait=lambda seconds: waits.append((len(groups), seconds)),
+    )
+    await writer.open()
+    for units in (GATHER_FROM - 1, GATHER_FROM, 1):
+        gate = Gate()
+        held = writer.hand_over(gate, ())
+        await until(gate.is_reached.is_set)
+        others = [writer.hand_over(nothing, ()) for _ in range(units)]
+        gate.open()
+        await asyncio.gather(held, *others)
+    await writer.close()
+    assert groups == [1, GATHER_FROM - 1, 1, GATHER_FROM, 1, 1]
+    assert waits == [(4, pytest.approx(GATHER_S))]
 
 
 async def test_units_keep_their_order(tmp_path: Path) -> None:
