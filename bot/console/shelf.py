@@ -32,6 +32,7 @@ from bot.knowledge.sources import (
     text_of,
     title_from,
 )
+from bot.whole import replace_whole
 
 ORIGINALS: Final = ".originals"
 NAME_CHARS: Final = 100
@@ -145,8 +146,8 @@ def keep(folder: Path, ready: Ready, *, is_replacing: bool) -> str:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if ready.original_name:
             first.parent.mkdir(exist_ok=True, mode=0o700)
-            _write(first, ready.original)
-        _write(folder / name, ready.data)
+            replace_whole(first, ready.original)
+        replace_whole(folder / name, ready.data)
         if not ready.original_name:
             first.unlink(missing_ok=True)
     except OSError as error:
@@ -264,17 +265,3 @@ def _written(front: Mapping[str, str], text: str) -> bytes:
     lines = "".join(f"{name}: {one_line(value)}\n" for name, value in front.items() if one_line(value))
     head = f"---\n{lines}---\n" if lines else ""
     return f"{head}{text}".encode(errors="replace")
-
-
-def _write(path: Path, data: bytes) -> None:
-    """The file is the old one or the new one, also after a loss of power."""
-    draft = path.with_name(f".draft-{path.name}")
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise

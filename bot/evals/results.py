@@ -1,7 +1,6 @@
 """The outcome of a run, as it is shown, saved and compared."""
 
 import json
-import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bot.errors import DataError
 from bot.store.folder import refuse_other_owner
+from bot.whole import replace_whole
 
 FOLDER = "evals"  # of the data folder
 KEPT = 20  # runs of one suite
@@ -164,9 +164,7 @@ def read(file: Path) -> Run:
 
 def _write(run: Run, file: Path) -> None:
     """Puts the run in place of what stood there, whole or not at all."""
-    new = file.with_name(f"{file.name}.new")
     try:
-        new.write_text(json.dumps(run.model_dump(mode="json"), indent=2) + "\n", "utf-8")
-        os.replace(new, file)
+        replace_whole(file, (json.dumps(run.model_dump(mode="json"), indent=2) + "\n").encode())
     except OSError as error:
         raise DataError(f"{file} cannot be written ({error.strerror}). Name another file with --save.") from error

@@ -7,7 +7,6 @@ colleagues' words are the draft.
 
 import asyncio
 import itertools
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from bot.people.masking import masked
 from bot.ports import Clock, Cursor, Row, Store, Value
 from bot.store import audit
 from bot.text import pattern
+from bot.whole import replace_whole
 
 MODEL_S: Final = 25.0  # the command line waits 30 s
 PAYER: Final = "gaps"
@@ -122,7 +122,7 @@ class Drafting:
         try:
             name = gap["document"] or await asyncio.to_thread(_free, self._folder, f"{_slug(title)}-{gap['id'][:8]}")
             await self._store.run(call, gap["id"], name)
-            await asyncio.to_thread(_write, self._folder / name, document(title, text))
+            await asyncio.to_thread(_publish, self._folder / name, document(title, text))
         except OSError as error:
             what = f"{self._folder} cannot be written ({error.strerror})"
             raise DataError(f"{what}. Give this account the folder and try again.") from error
@@ -208,15 +208,9 @@ def _free(folder: Path, name: str) -> str:
     return next(each for each in numbered if not (folder / each).exists())
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: hidden files are no documents."""
+def _publish(path: Path, text: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.part")
-    with partial.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    partial.replace(path)
+    replace_whole(path, text.encode())
 
 
 # --- units of work ---------------------------------------------------------------------------------------------------

@@ -41,13 +41,13 @@ def test_a_config_with_secrets_is_never_readable_by_others_while_it_is_written(
     config.write_text("[knowledge]\npaths = []\n")
     config.chmod(0o600)
     seen: list[int] = []
-    chmod = os.chmod
+    give = os.fchmod
 
-    def look(path: Path, mode: int) -> None:
-        seen.append(path.stat().st_mode & 0o077)
-        chmod(path, mode)
+    def look(file: int, mode: int) -> None:
+        seen.append(os.fstat(file).st_mode & 0o077)
+        give(file, mode)
 
-    monkeypatch.setattr(os, "chmod", look)
+    monkeypatch.setattr(os, "fchmod", look)
     add_source(config, GIVEN)
     assert seen == [0]
 

@@ -21,6 +21,7 @@ from typing import Final
 from bot.config.knowledge_schema import Source
 from bot.errors import DataError
 from bot.knowledge.origins.origin import Fresh, Mark, Page
+from bot.whole import replace_whole
 
 _NOTES: Final = ".notes"
 _STATE: Final = ".state.json"
@@ -97,12 +98,12 @@ class KeptFolder:
             if not digest:
                 data = _document(fresh, self._source, version, now_ms)
                 digest = hashlib.sha256(data).hexdigest()
-                _replace(self._folder / name, data)
+                replace_whole(self._folder / name, data)
         elif old is not None and old.file:
             (self._folder / old.file).unlink(missing_ok=True)
         note = Note(fresh.key, name, digest, version, fresh.mark)
         if note != old:
-            _replace(self._note_path(fresh.key), json.dumps(asdict(note)).encode())
+            replace_whole(self._note_path(fresh.key), json.dumps(asdict(note)).encode())
             self._known[fresh.key] = note
         return change
 
@@ -136,7 +137,7 @@ class KeptFolder:
                 os.unlink(entry.path)
 
     def note_state(self, state: State) -> None:
-        _replace(self._folder / _STATE, json.dumps(asdict(state)).encode())
+        replace_whole(self._folder / _STATE, json.dumps(asdict(state)).encode())
 
     def close(self) -> None:
         """Lets the folder go. Safe to repeat."""
@@ -221,17 +222,3 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
         return ""
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """The file is the old one or the new one, also after a loss of power."""
-    draft = path.with_name(f".draft-{path.name}")
-    try:
-        with open(draft, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise

@@ -1,6 +1,5 @@
 """The sources that a config file lists, and one more written at its end."""
 
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from pydantic import ValidationError
 
 from bot.config.knowledge_schema import SOURCE, SOURCES, Source, placed
 from bot.errors import ConfigError, Problem
+from bot.whole import replace_whole
 
 KEY = "knowledge.sources"
 
@@ -47,28 +47,12 @@ def add_source(config: Path, given: Mapping[str, object]) -> Source:
         mend = "Write [[knowledge.sources]] into it by hand."
         raise ConfigError([Problem(KEY, "cannot be added to this file", mend, str(config))])
     try:
-        _replace(config.resolve(), grown)
+        replace_whole(config.resolve(), grown.encode())
     except OSError as error:
         what = f"cannot be written ({error.strerror or type(error).__name__})"
         mend = "Make the file and its folder writable for the user that runs this, or write the source into it by hand."
         raise ConfigError([Problem(str(config), what, mend)]) from error
     return source
-
-
-def _replace(file: Path, text: str) -> None:
-    """The file may hold secrets: nobody may read the draft who may not read the file."""
-    draft = file.with_name(f".{file.name}.draft")
-    draft.unlink(missing_ok=True)
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as writer:
-            writer.write(text)
-            writer.flush()
-            os.fsync(writer.fileno())
-        os.chmod(draft, file.stat().st_mode & 0o777)
-        os.replace(draft, file)
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def _read(config: Path) -> str:
