@@ -16,10 +16,11 @@ from bot import ids
 from bot.agent.context import Past
 from bot.agent.loop import Agent, Asked
 from bot.agent.router import Attempt, Chain
+from bot.background import Background
 from bot.errors import ModelError, Overloaded, Refused, StoreUnavailable
 from bot.handoff.brief import brief_of
 from bot.model import Author, Citation, Conversation, Message, value
-from bot.ports import ChatMessage, ChatRequest, Clock, Cursor, Progress, Row, Store, Value
+from bot.ports import Clock, Cursor, Progress, Row, Store, Value
 from bot.store import records
 from bot.store.handoffs import Record
 from bot.store.steps import add_spend
@@ -30,6 +31,7 @@ WAITING_MOST: Final = 1000
 SUMMARY_S: Final = 30.0
 PEEK_MESSAGES: Final = 10
 CASE_MESSAGES: Final = 200
+CASE_CHARS: Final = 24_000
 PAYER: Final = "operators"
 SUMMARISE: Final = """\
 You brief a colleague who takes over a support conversation. Summarise what stands below in one paragraph of at most 90 words, in the language of \
@@ -84,7 +86,7 @@ class Briefing:
         self._store = store
         self._clock = clock
         self._proposers = proposers
-        self._chains = chains
+        self._background = Background(store, clock, chains, PAYER, SUMMARY_S)
         self._turn_s = turn_s
         self._begun: asyncio.Queue[Record] = asyncio.Queue(WAITING_MOST)
 
@@ -99,7 +101,7 @@ class Briefing:
             record = await self._begun.get()
             try:
                 await self._improve(record)
-            except (ModelError, TimeoutError, StoreUnavailable, Overloaded) as error:
+            except (StoreUnavailable, Overloaded) as error:
                 log.info("no better summary: %s", type(error).__name__)
 
     async def peek(self, found: Conversation) -> str:
@@ -113,12 +115,8 @@ class Briefing:
 
     async def summary(self, found: Conversation) -> str:
         """Of the case so far: by a background model, or of the rows alone."""
-        chain = self._chains.get(found.agent)
-        if chain is not None:
-            try:
-                return await self._summarised(chain, await self._said(found))
-            except (ModelError, TimeoutError):
-                log.info("no model could summarise")
+        if text := await self._summarised(found):
+            return text
         brief = await self._store.run(brief_of, found.id, found.case, "")
         return str(json.loads(brief)["summary"])
 
@@ -150,29 +148,22 @@ class Briefing:
 
     async def _improve(self, record: Record) -> None:
         rows = await self._store.read(records.CONVERSATION_BY_ID, {"id": record.conversation})
-        chain = self._chains.get(rows[0][6]) if rows else None
-        if chain is None:
-            return
         was = record.brief
-        if not was:
+        if not rows or not was:
             return
-        found = records.conversation_of(rows[0])
-        text = await self._summarised(chain, await self._said(found))
-        better = json.dumps({**json.loads(was), "summary": text}, ensure_ascii=False)
-        values = {"id": record.id, "brief": better, "was": was, "now": self._clock.now_ms()}
-        await self._store.run(lambda cursor: cursor.execute(_BETTER, values))
+        if text := await self._summarised(records.conversation_of(rows[0])):
+            better = json.dumps({**json.loads(was), "summary": text}, ensure_ascii=False)
+            values = {"id": record.id, "brief": better, "was": was, "now": self._clock.now_ms()}
+            await self._store.run(lambda cursor: cursor.execute(_BETTER, values))
 
-    async def _summarised(self, chain: Chain, said: Sequence[Message]) -> str:
-        lines = "\n".join(f"{each.author}: {each.text}" for each in said if each.text)[-24_000:]
-        request = ChatRequest(SUMMARISE, (ChatMessage(Author.USER, lines),))
-        attempts: list[Attempt] = []
-        try:
-            async with self._clock.timeout(SUMMARY_S):
-                deadline = self._clock.monotonic() + SUMMARY_S
-                made = await chain.complete(request, _Summary, attempts, deadline=deadline, payer=PAYER)
-        finally:
-            await self._store.run(add_spend, PAYER, attempts)
-        return made.summary
+    async def _summarised(self, found: Conversation) -> str:
+        """By a background model; "" where there is none, or none answers."""
+        if not self._background.works_for(found.agent):
+            return ""
+        said = await self._said(found)
+        lines = "\n".join(f"{each.author}: {each.text}" for each in said if each.text)[-CASE_CHARS:]
+        made = await self._background.write(found.agent, SUMMARISE, lines, _Summary)
+        return made[0].summary if made is not None else ""
 
     async def _said(self, found: Conversation) -> list[Message]:
         values: dict[str, Value] = {
