@@ -9,9 +9,11 @@ any change ends it, and it runs again on the rows as they are now.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import field, replace
+from types import TracebackType
+from typing import Self
 from weakref import WeakValueDictionary
 
 from bot.agent.context import Block, Past
@@ -37,16 +39,25 @@ class Conflict(FrontdeskError):
 
 
 class Reading:
-    """What one running turn has read of a conversation, and whether it still holds. `interrupt` is called when it no longer does, but
-    only while a model is asked: a tool that runs is let finish, so that what came of it is known."""
+    """What one running turn has read of a conversation, and whether it still holds. Entered around the turn: only inside is it told of
+    changes. `interrupt` is called when it no longer holds, but only while a model is asked: a tool that runs is let finish, so that what
+    came of it is known."""
 
-    __slots__ = ("_has_changed", "_is_asking", "_lock", "interrupt")
+    __slots__ = ("_conversation", "_conversations", "_has_changed", "_is_asking", "interrupt")
 
-    def __init__(self, lock: Callable[[], asyncio.Lock]) -> None:
+    def __init__(self, conversations: "Conversations", conversation: str) -> None:
         self.interrupt: Callable[[], None] | None = None
         self._has_changed = False
         self._is_asking = False
-        self._lock = lock
+        self._conversations = conversations
+        self._conversation = conversation
+
+    def __enter__(self) -> Self:
+        self._conversations.readings[self._conversation] = self
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        del self._conversations.readings[self._conversation]
 
     def check(self) -> None:
         """Raises Conflict once a message was changed."""
@@ -65,7 +76,7 @@ class Reading:
     @asynccontextmanager
     async def steady(self) -> AsyncIterator[None]:
         """Inside, no message is changed, and no model is asked. Raises Conflict."""
-        async with self._lock():
+        async with self._conversations.lock(self._conversation):
             self.check()
             self.rest()
             yield
@@ -86,7 +97,7 @@ class Conversations:
         self._history_most = history_most
         self._known: OrderedDict[str, Working] = OrderedDict()
         self._arrivals: dict[str, int] = {}  # conversations being read: how many messages were committed meanwhile
-        self._readings: dict[str, Reading] = {}  # of the turns that run, one a conversation
+        self.readings: dict[str, Reading] = {}  # of the turns that run, one a conversation
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def arrived(self, conversation: Conversation, inbound: Inbound, *, is_new: bool) -> None:
@@ -115,42 +126,39 @@ class Conversations:
             working = await self._load(conversation)
         return working
 
-    def handled(self, working: Working, last_seq: Seq, handled: Iterable[Inbound], replies: Iterable[Message]) -> None:
+    def handled(self, working: Working, last_seq: Seq, handled: Sequence[Inbound], replies: Iterable[Message]) -> None:
         """A turn was committed: `handled` and `replies` have become history, and `last_seq` is the conversation's last."""
         if self._known.get(working.conversation.id) is not working:
             return
-        done = list(handled)
-        last = done[-1].message.seq if done else 0
+        last = handled[-1].message.seq if handled else 0
         working.unhandled = [inbound for inbound in working.unhandled if inbound.message.seq > last]
-        working.past.extend(inbound.message for inbound in done)
-        working.past.extend(replies)
-        working.past.keep_newest(self._history_most)
+        past = working.past
+        for inbound in handled:
+            past.add(inbound.message)
+        for reply in replies:
+            past.add(reply)
+        past.keep_newest(self._history_most)
         working.conversation = working.conversation.advanced(last_seq)
 
-    @contextmanager
-    def reading(self, conversation: str) -> Iterator[Reading]:
+    def reading(self, conversation: str) -> Reading:
         """Around a turn; entered before anything is awaited after `get`."""
-        reading = self._readings[conversation] = Reading(lambda: self._lock(conversation))
-        try:
-            yield reading
-        finally:
-            del self._readings[conversation]
+        return Reading(self, conversation)
 
     @asynccontextmanager
     async def changing(self, conversation: str) -> AsyncIterator[None]:
         """Around the unit of work that changes a message: no turn keeps a step meanwhile."""
-        async with self._lock(conversation):
+        async with self.lock(conversation):
             yield
 
     def changed(self, conversation: str) -> None:
         """An edit or a deletion was committed: the copy is dropped, and a turn that has read it ends and runs again."""
         self.forget(conversation)
-        if (reading := self._readings.get(conversation)) is not None:
+        if (reading := self.readings.get(conversation)) is not None:
             reading.changed()
 
     def changed_all(self) -> None:
         """Any of them may have been changed."""
-        for conversation in {*self._known, *self._readings, *self._arrivals}:
+        for conversation in {*self._known, *self.readings, *self._arrivals}:
             self.changed(conversation)
 
     def forget(self, conversation: str) -> None:
@@ -162,7 +170,8 @@ class Conversations:
     def __len__(self) -> int:
         return len(self._known)
 
-    def _lock(self, conversation: str) -> asyncio.Lock:
+    def lock(self, conversation: str) -> asyncio.Lock:
+        """Held while a turn keeps a step, or a message is changed."""
         lock = self._locks.get(conversation)
         if lock is None:
             lock = self._locks[conversation] = asyncio.Lock()

@@ -29,6 +29,10 @@ _PROMISE = pattern(
     r"gutgeschrieben)|Sie (?:erhalten|bekommen|hören))\b",
     re.IGNORECASE,
 )
+_WORDS_OF_PROMISES = (  # one of these stands in each
+    *("'ll", "’ll", "will", "shall", "going to", "promise"),
+    *("werde", "wird", "melde", "verspreche", "sie "),
+)
 
 
 @value
@@ -38,6 +42,9 @@ class Recalled:
     text: str = ""
     facts: tuple[str, ...] = ()
     episodes: tuple[str, ...] = ()
+
+
+NOTHING = Recalled()
 
 
 @value
@@ -61,15 +68,12 @@ class Past:
         self._gone = 0  # entries that were dropped: an entry's place counts them too
         self._pinned: list[tuple[int, ChatMessage]] = []  # with their places, the oldest first
         self.names: set[str] = set()  # of the people who spoke
-        if not blocks:
-            self.extend(messages)
-            return
         left = sorted(blocks, key=lambda block: block.first)
         for message in messages:
             while left and left[0].first <= message.seq:
                 self._put(left.pop(0))
             if not any(block.first <= message.seq <= block.last for block in blocks):
-                self.extend((message,))
+                self.add(message)
         for block in left:
             self._put(block)
 
@@ -83,14 +87,13 @@ class Past:
         self._entries.append(entry)
         self._chars += _length(entry)
 
-    def extend(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            if is_visible_to_model(message):
-                text = words(message)
-                name = speaker(message)
-                entry = ChatMessage(message.author, text, message.attachments, name=name)
-                self._append(entry, is_pinned=is_binding(message))
-                self.names.add(name)
+    def add(self, message: Message) -> None:
+        """The newest."""
+        if is_visible_to_model(message):
+            entry = ChatMessage(message.author, words(message), message.attachments, name=speaker(message))
+            self._append(entry, is_pinned=is_binding(message))
+            if entry.name:
+                self.names.add(entry.name)
 
     def keep_newest(self, most: int) -> None:
         surplus = len(self._entries) - most
@@ -147,12 +150,16 @@ def is_binding(message: Message) -> bool:
     """Whether it asks for consent, or our side promises something in it."""
     if message.author in (Author.AGENT, Author.OPERATOR):
         return is_promise(message.text)
-    return any(button.id.startswith(_CONSENT) for button in message.buttons)
+    return bool(message.buttons) and any(button.id.startswith(_CONSENT) for button in message.buttons)
 
 
 def is_promise(text: str) -> bool:
     """Whether something is promised in it, in English or German. An offer or a question is none."""
-    return bool(_PROMISE.search(text))
+    plain = text.lower()
+    for word in _WORDS_OF_PROMISES:  # the pattern takes ten times as long to find that there is none
+        if word in plain:
+            return bool(_PROMISE.search(text))
+    return False
 
 
 def speaker(message: Message) -> str:
@@ -179,9 +186,7 @@ def build(
     results of this turn so far. What the user has written comes first when there is too little room, then the newest results."""
     visible = [message for message in unhandled if is_visible_to_model(message)]
     entries = _within(past, visible, budget_chars, exchange, recalled)
-    if not past.names and not any(message.name for message in visible):
-        return entries
-    names = past.names.union(map(speaker, visible)) - {""}
+    names = {*past.names, *filter(None, map(speaker, visible))}
     return tuple(map(_named, entries)) if len(names) > 1 else entries
 
 
@@ -189,21 +194,22 @@ def _within(
     past: Past, visible: Sequence[Message], budget_chars: int, exchange: Sequence[ChatMessage], recalled: str
 ) -> tuple[ChatMessage, ...]:
     if not exchange:
-        asked = _fitted(visible, budget_chars)
-        noted = _noted(recalled, budget_chars - _chars(asked))
-        return (*past.within(budget_chars - _chars(asked) - _chars(noted)), *noted, *asked)
+        asked, left = _fitted(visible, budget_chars)
+        return (*_shown(past, recalled, left), *asked)
     fixed = sum(map(_fixed_chars, exchange))
-    asked = _fitted(visible, max(budget_chars // ASKED_SHARE, budget_chars - fixed - sum(map(_result_chars, exchange))))
-    left = budget_chars - fixed - _chars(asked)
+    room = max(budget_chars // ASKED_SHARE, budget_chars - fixed - sum(map(_result_chars, exchange)))
+    asked, unused = _fitted(visible, room)
+    left = budget_chars - fixed - (room - unused)
     fitted = _with_room(exchange, left)
     left -= sum(map(_result_chars, fitted))
-    noted = _noted(recalled, left)
-    return (*past.within(left - _chars(noted)), *noted, *asked, *fitted)
+    return (*_shown(past, recalled, left), *asked, *fitted)
 
 
-def _noted(recalled: str, left: int) -> tuple[ChatMessage, ...]:
-    """What is remembered, where it leaves enough room for the case itself."""
-    return (ChatMessage(Author.SYSTEM, recalled),) if 0 < len(recalled) <= left // RECALLED_SHARE else ()
+def _shown(past: Past, recalled: str, left: int) -> Sequence[ChatMessage]:
+    """The past; after it what is remembered, where it leaves enough room for the case itself."""
+    if not 0 < len(recalled) <= left // RECALLED_SHARE:
+        return past.within(left)
+    return (*past.within(left - len(recalled)), ChatMessage(Author.SYSTEM, recalled))
 
 
 def _with_room(exchange: Sequence[ChatMessage], budget_chars: int) -> list[ChatMessage]:
@@ -231,10 +237,6 @@ def _length(entry: ChatMessage) -> int:
     return len(entry.text) + len(entry.name)
 
 
-def _chars(entries: Sequence[ChatMessage]) -> int:
-    return sum(map(_length, entries))
-
-
 def _result_chars(entry: ChatMessage) -> int:
     return sum(len(result.text) for result in entry.results)
 
@@ -244,8 +246,8 @@ def _fixed_chars(entry: ChatMessage) -> int:
     return len(entry.text) + calls + sum(len(each.data) for each in entry.reasoning)
 
 
-def _fitted(messages: Sequence[Message], budget_chars: int) -> list[ChatMessage]:
-    """The newest are kept whole; older ones are cut or dropped when they do not all fit."""
+def _fitted(messages: Sequence[Message], budget_chars: int) -> tuple[list[ChatMessage], int]:
+    """The newest are kept whole; older ones are cut or dropped when they do not all fit. With how many characters are left."""
     entries: list[ChatMessage] = []
     left = budget_chars
     for message in reversed(messages):
@@ -256,4 +258,4 @@ def _fitted(messages: Sequence[Message], budget_chars: int) -> list[ChatMessage]
         left -= len(text)
         if text or message.attachments:
             entries.append(ChatMessage(Author.USER, text, message.attachments, name=name))
-    return entries[::-1]
+    return entries[::-1], left

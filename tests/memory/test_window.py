@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,7 +48,8 @@ def test_f42_with_memory_in_it_a_context_keeps_its_budget_and_the_users_text(
 ) -> None:
     """Whatever was promised, asked or remembered; grown from turn to turn or cut to its newest entries."""
     kept = Past(past)
-    kept.extend(later)
+    for each in later:
+        kept.add(each)
     kept.keep_newest(most)
     asked = message(99, Author.USER, "where is my tube?")
     built = context.build(kept, [asked], budget, (), memory)
@@ -58,11 +60,49 @@ def test_f42_with_memory_in_it_a_context_keeps_its_budget_and_the_users_text(
         assert built[-2].text == memory
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'll look into it.",
+        "Then we’ll call back.",
+        "WE WILL SEND IT.",
+        "I shall ask them.",
+        "I am going to ask them.",
+        "We are going to repay it.",
+        "I promise it.",
+        "You'll hear from us.",
+        "You will receive a label.",
+        "Will be refunded on Monday.",
+        "Ich werde das prüfen.",
+        "Wir melden uns.",
+        "Ich melde mich.",
+        "Ich verspreche es Ihnen.",
+        "Das Geld wird morgen erstattet.",
+        "Die Lampen werden am Montag geliefert.",
+        "SIE ERHALTEN eine Nachricht.",
+        "Sie hören von uns.",
+    ],
+)
+def test_a_promise_is_found_in_every_form(text: str) -> None:
+    """At the beginning of a text, after other sentences, in capitals."""
+    assert context.is_promise(text)
+    assert context.is_promise(f"Thank you for the order number. {text} Anything else?")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Shall I ask them?", "It was sent on Monday.", "Das wird teuer.", "Haben Sie die Nummer?"]
+)
+def test_an_offer_or_a_question_is_no_promise(text: str) -> None:
+    """Though it may have the same words in it."""
+    assert not context.is_promise(text)
+
+
 def test_f42_a_promise_and_a_consent_are_shown_after_the_window_has_left_them() -> None:
     """A long talk later."""
     card = message(2, Author.SYSTEM, "Refund 25 EUR?", (Button("consent:1:yes", "Yes"),))
     past = Past([message(1, Author.AGENT, PROMISE), card])
-    past.extend(message(seq, Author.USER, "x" * 100) for seq in range(3, 300))
+    for seq in range(3, 300):
+        past.add(message(seq, Author.USER, "x" * 100))
     past.keep_newest(200)
     texts = [entry.text for entry in past.within(2_000)]
     assert texts[:2] == [PROMISE, "Refund 25 EUR?"]

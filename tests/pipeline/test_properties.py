@@ -87,7 +87,8 @@ def test_a_past_that_grew_is_the_past_that_was_read(
 ) -> None:
     """Carried from turn to turn or read from the store: the model sees the same."""
     grown, whole = Past(first), Past([*first, *second])
-    grown.extend(second)
+    for message in second:
+        grown.add(message)
     for past in (grown, whole):
         past.keep_newest(most)
     assert list(grown.within(budget)) == list(whole.within(budget))
