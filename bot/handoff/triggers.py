@@ -66,9 +66,12 @@ def contact_in(text: str) -> str:
     A number counts with its country code, as phone numbers are written in a country, or after a word such as "call"; an order's
     number, a date, an amount or an address of a machine does not.
     """
-    if found := _EMAIL.search(text):
+    if "@" in text and (found := _EMAIL.search(text)):
         return found[0]
-    return next((match[0].strip() for match in _DIGITS.finditer(text) if _is_phone(match, text)), "")
+    for match in _DIGITS.finditer(text):
+        if _is_phone(match, text):
+            return match[0].strip()
+    return ""
 
 
 def _is_phone(match: re.Match[str], text: str) -> bool:

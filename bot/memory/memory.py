@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bot import ids
-from bot.agent.context import Recalled
+from bot.agent.context import NOTHING, Recalled
 from bot.channels import Channel, channel_at
 from bot.conversations import Conversations, Working
 from bot.delivery import Delivery
@@ -68,12 +68,12 @@ class Memory:
         does not wait for memory that cannot be read."""
         people = {inbound.identity for inbound in read}
         if len(people) != 1:
-            return Recalled()
+            return NOTHING
         try:
             return await self._recall(conversation, people.pop(), [inbound.message for inbound in read])
         except (StoreUnavailable, Overloaded) as error:
             log.warning("nothing is recalled: %s", type(error).__name__)
-            return Recalled()
+            return NOTHING
 
     async def _recall(self, conversation: str, identity: str, asked: Sequence[Message]) -> Recalled:
         text = "\n".join(message.text for message in asked if not message.is_deleted)
@@ -84,9 +84,8 @@ class Memory:
     async def obey(self, conversation: Conversation, read: Sequence[Inbound]) -> Answered | None:
         """What comes of a user's messages that are nothing but wishes about their data; None for any other. With the text "" everything was
         forgotten, the user has been told so, and what was read is no more."""
-        said = [inbound for inbound in read if not inbound.message.is_deleted]
-        wishes = [(inbound, wish) for inbound in said if (wish := _wish_of(inbound)) is not None]
-        if not said or len(wishes) < len(said):
+        wishes = _wishes_of(read)
+        if not wishes:
             return None
         told: list[str] = []
         copy: Answered | None = None
@@ -131,12 +130,25 @@ async def recollection(
     """What a model is shown of a person for what they ask there; empty where others read along."""
     readers = await store.read(memory.READERS, {"conversation": conversation})
     if not readers or not telling.is_private_row(*readers[0]):
-        return Recalled()
+        return NOTHING
     known = await store.read(memory.FACTS, {"identity": identity, "now": now_ms})
     cases = await store.read(memory.EPISODES, {"identity": identity, "limit": EPISODES_READ})
     return recalled(
         [memory.fact_of(row) for row in known], [memory.episode_of(row) for row in cases], asked, now_ms, limits
     )
+
+
+def _wishes_of(read: Sequence[Inbound]) -> list[tuple[Inbound, Wanted]]:
+    """Each message with its wish; none where one of them is anything else."""
+    wishes = []
+    for inbound in read:
+        if inbound.message.is_deleted:
+            continue
+        wish = _wish_of(inbound)
+        if wish is None:
+            return []
+        wishes.append((inbound, wish))
+    return wishes
 
 
 def _wish_of(inbound: Inbound) -> Wanted | None:

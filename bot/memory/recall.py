@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from math import log
 from typing import Final
 
-from bot.agent.context import Recalled
+from bot.agent.context import NOTHING, Recalled
 from bot.memory.facts import distinct, plain
 from bot.memory.stems import stems
 from bot.model import value
@@ -49,7 +49,7 @@ def recalled(facts: Sequence[Fact], episodes: Sequence[Episode], asked: str, now
     seen = _fitting("Earlier cases:", cases, left)
     lines = [*said.values(), *seen.values()]
     if not lines:
-        return Recalled()
+        return NOTHING
     return Recalled("\n".join([OPENING, *lines]) + ENDING, tuple(filter(None, said)), tuple(filter(None, seen)))
 
 

@@ -91,7 +91,10 @@ def wanted(text: str) -> Wanted | None:
     if not text or len(text) > CHARS_MOST:
         return None
     plain = text.replace("’", "'").lower()
-    if not any(word in plain for word in _SPOKEN_OF):
+    for word in _SPOKEN_OF:
+        if word in plain:
+            break
+    else:
         return None
     plain = _AROUND.sub("", _PLEASE.sub(" ", plain).strip())
     plain = " ".join(plain.split())
