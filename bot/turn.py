@@ -119,7 +119,8 @@ class Turns:
 
     async def run(self, conversation_id: str) -> float | None:
         """One turn. Returns None, or the seconds after which the conversation wants another."""
-        turn = TurnId(ids.new_id(self._clock.now_ms()))
+        now = self._clock.now_ms()
+        turn = TurnId(ids.new_id(now))
         bind(conversation_id, turn)
         try:
             working = await self._conversations.get(ConversationId(conversation_id))
@@ -128,8 +129,7 @@ class Turns:
         if working is None or not working.unhandled:
             return None
         with self._conversations.reading(conversation_id) as reading:
-            batch = Batch(turn, self._clock.now_ms(), working, self._rules.tries, reading)
-            return await self._run_batch(batch)
+            return await self._run_batch(Batch(turn, now, working, self._rules.tries, reading))
 
     async def recover(self) -> None:
         """At a start, before any turn runs: which turns have left steps, and whether any has left actions."""
@@ -231,14 +231,14 @@ class Turns:
             conversation.id, batch.working.past, batch.joined, draft, conversation.identity, journal, is_again
         )
         asked.caller = batch.caller
-        asked.is_decision = all(is_decision(inbound.button) for inbound in batch.read)
+        asked.is_decision = all(map(is_decision, batch.pressed))
         if (memory := self.memory) is not None and memory.is_on(conversation.agent):
             asked.recall = lambda: memory.recall(conversation.id, batch.read)
         return asked
 
     async def _act(self, batch: Batch, draft: Draft, asked: Asked) -> Ending:
-        action = route(batch.conversation, batch.read)
-        if self._preparing is not None and any(inbound.message.attachments for inbound in batch.read):
+        action = route(batch)
+        if self._preparing is not None and batch.has_files:
             unheard = await self._prepare(self._preparing, batch, asked, is_listening=action is Action.ANSWER)
             if unheard:
                 return self._end(batch, "unanswered", unheard)
@@ -272,7 +272,7 @@ class Turns:
             return Giving.of(ending, obeyed.given) if obeyed.given is not None else ending
         if self.handing is None:
             return await self._answer(batch, draft, asked)
-        is_returned = all(inbound.button == RETURNED for inbound in batch.read)
+        is_returned = batch.pressed == {RETURNED}
         ask = None if is_returned else await self.handing.before(batch.conversation, batch.read)
         if ask is not None and ask.is_at_once:
             ending = self._end(batch, "handed over", WISH_NOTED)  # said where nothing can begin
@@ -282,8 +282,9 @@ class Turns:
         if is_woken and self._agent(batch.conversation).is_local:
             return self._end(batch, "recorded")
         ending = await self._answer(batch, draft, asked)
-        if any(contact_in(inbound.message.text) for inbound in batch.read):
-            ending.hears = batch.read  # which off hours the agent has asked for
+        for inbound in batch.read:
+            if contact_in(inbound.message.text):
+                ending.hears = batch.read  # which off hours the agent has asked for
         if ending.ask is None and ask is not None:
             ending.ask = ask.ask
         return ending
@@ -323,7 +324,7 @@ class Turns:
         author, name = (Author.SYSTEM, "") if answer.is_card else (Author.AGENT, agent.rules.signature)
         reply = self._reply(batch, answer, author, name)
         ending = self._ending(batch, reply, outcome_of(answer), answer, asked.attempts, asked.on_record)
-        if self.handing is not None:
+        if self.handing is not None and ending.rules.is_staffed:
             ending.ask = await self.handing.after(batch.conversation, answer, ending.outcome, asked.attempts)
             ending.is_wish = ending.ask is not None and answer.is_person_wished
         return ending
@@ -368,13 +369,13 @@ class Turns:
             first_id=batch.first.message.id,
             last=batch.last.message.seq,
             count=len(batch.read),
-            changed=sum(inbound.changed_ms for inbound in batch.read),
+            changed=batch.changed,
             reply=reply,
             parts=() if reply is None or is_deduped else _parts(channel, reply),
             outcome=outcome,
             wants_person=outcome == "wish" or (answer is not None and answer.is_person_wished),
             started_ms=batch.started_ms,
-            now_ms=self._clock.now_ms(),
+            now_ms=self._clock.now_ms() if reply is None else reply.at_ms,
             trace=trace(batch.read, reply, answer, attempts),
             attempts=attempts[on_record:],
             has_steps=batch.reply_id in self._begun,
@@ -400,7 +401,7 @@ class Turns:
         self._outcomes["late" if ended.is_late else ending.outcome].inc()
         if ended.reply is None and not ending.is_deduped:
             self._delivery.wake(ending.conversation.address)  # a draft may have to be taken away
-        await self._tell_handing(ending, ended)
+        self._tell_handing(ending, ended)
         if ended.is_late:
             self._conversations.forget(ending.conversation.id)
             return False
@@ -415,7 +416,7 @@ class Turns:
             await self._delivery.planned(ended.conversation, message)
         return ending.reply is None or ended.reply is not None
 
-    async def _tell_handing(self, ending: Ending, ended: Ended) -> None:
+    def _tell_handing(self, ending: Ending, ended: Ended) -> None:
         if self.handing is None:
             return
         if ended.begun is not None:
@@ -455,7 +456,7 @@ class Turns:
             return self._wait_s(batch, error)
         self._begun.discard(batch.reply_id)
         self._metrics.incidents.of("dead letter").inc()
-        await self._tell_handing(ending, ended)
+        self._tell_handing(ending, ended)
         for message in (*((ended.reply,) if ended.reply is not None else ()), *ended.said):
             await self._delivery.planned(ended.conversation, message)
         if ended.reply is None:
