@@ -59,7 +59,7 @@ class Calls:
         has agreed to: it was entered before, so a rerun finds its outcome. `recalled`: calls of this turn, whose results follow with their
         steps."""
         caller, dispatcher = self.caller(), self._dispatcher
-        if caller is None or not dispatcher.has_actions:
+        if caller is None:
             return
         for name, output in await dispatcher.opening(caller.agent, caller, self.left_s()):
             call = ToolCall(f"profile_{name}", name, "{}")

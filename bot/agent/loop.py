@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Awaitable, Callable, Container, Iterator, Sequence
-from contextlib import aclosing
 from dataclasses import field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -166,7 +165,7 @@ class Answer:
     whole: Whole | None = None  # where the model that answered has read that: `found` holds its passages
     found: list[Found] = field(default_factory=list)
     reranked: int = 0  # searches whose passages a model has put in order
-    recalled: context.Recalled = field(default_factory=context.Recalled)  # what stood before a model
+    recalled: context.Recalled = context.NOTHING  # what stood before a model
     calls: list[dict[str, Any]] = field(default_factory=list)  # JSON for the trace
     steps: int = 0
     first_token_s: float | None = None
@@ -267,16 +266,16 @@ class _Run:
         self._heard: Sequence[Message] = ()  # the messages of the turn in it
         self._has_shown = False  # something of this answer stands on the page
         self._is_stale = False  # ... and does not count any more
-        self._remembered = context.Recalled()
+        self._remembered = context.NOTHING
 
     async def answer(self) -> Answer:
-        if self._asked.recall is not None and self._is_of_one():
-            self._remembered = await self._asked.recall()
-        recalled = await self._recalled()
-        await self._take_whole(recalled)
-        calls = self._calls
-        await calls.open({call.id for taken in recalled for call in taken.step.calls})
-        if self._asked.is_decision and not calls.decided and self._agent.dispatcher.has_actions:
+        agent, asked, calls = self._agent, self._asked, self._calls
+        if asked.recall is not None and self._is_of_one():
+            self._remembered = await asked.recall()
+        recalled = await self._recalled() if asked.is_again else ()
+        if agent.shelf is not None:
+            await self._take_whole(agent.shelf, recalled)
+        if agent.dispatcher.has_actions and await self._is_waiting(recalled):
             return self._say(WAITS_OPERATOR)
         for taken in recalled:
             self._answer.steps, self._answer.model = taken.step.number, taken.step.model
@@ -290,7 +289,7 @@ class _Run:
                 await self._correct(said, held)
             elif text := _safe(said.text) or (REFUSED if said.end.reason == "refusal" else ""):
                 return self._finish(text, said)
-            elif self._answer.is_last_resort or self._answer.model in self._agent.local:
+            elif self._answer.is_last_resort or self._answer.model in agent.local:
                 raise ModelError("the model gave an empty answer", Fault.MALFORMED)
             else:
                 self._answer.is_last_resort = True
@@ -300,18 +299,21 @@ class _Run:
 
     async def _recalled(self) -> Sequence[Taken]:
         """The steps of an earlier run of this turn."""
-        if not self._asked.is_again or self._asked.journal is None:
-            return ()
-        return await self._asked.journal.recall()
+        return await self._asked.journal.recall() if self._asked.journal is not None else ()
 
-    async def _take_whole(self, recalled: Sequence[Taken]) -> None:
+    async def _is_waiting(self, recalled: Sequence[Taken]) -> bool:
+        """Takes up what has been decided on actions. True where the turn was begun by a decision of which nothing has come yet."""
+        await self._calls.open({call.id for taken in recalled for call in taken.step.calls})
+        return self._asked.is_decision and not self._calls.decided
+
+    async def _take_whole(self, shelf: Shelf, recalled: Sequence[Taken]) -> None:
         """All that the agent may quote, for this turn, where that goes whole. A turn that has searched goes on so after a crash: its numbers
         are those of the search."""
         agent = self._agent
         has_searched = any(call.name == SEARCH_KNOWLEDGE for taken in recalled for call in taken.step.calls)
-        if agent.shelf is None or agent.is_local or has_searched:
+        if agent.is_local or has_searched:
             return
-        whole = await agent.shelf.whole(self._calls.left_s())
+        whole = await shelf.whole(self._calls.left_s())
         if whole is not None:
             self._answer.whole = whole
             self._answer.found.extend(whole.found)
@@ -343,34 +345,37 @@ class _Run:
         said = _Said()
         chain = self._agent.resort if answer.is_last_resort else self._agent.chain
         chunks = chain.stream(self._request, asked.attempts, deadline=self._deadline, payer=asked.payer)
-        async with aclosing(chunks):
+        try:
             async for chunk in chunks:
-                await self._take(chunk, said)
-                if said.end is _TOO_LONG:
-                    break
+                if isinstance(chunk, TextDelta):
+                    if not said.has_room_for(chunk.text):
+                        said.end = _TOO_LONG
+                        break
+                    if said.grounds is not None:
+                        await said.grounds.prepare()
+                    await self._show(said.checked(chunk.text))
+                else:
+                    self._take(chunk, said)
+        finally:
+            await chunks.aclose()
         if not said.end.reason:
             raise ModelError("the model's answer broke off", Fault.MALFORMED)
         if said.watch is not None:
             await self._show(said.watch.rest())
         return said
 
-    async def _take(self, chunk: Began | Chunk, said: "_Said") -> None:
+    def _take(self, chunk: Began | Chunk, said: "_Said") -> None:
         match chunk:
-            case TextDelta(text):
-                if said.has_room_for(text):
-                    await self._show(await said.checked(text))
-                else:
-                    said.end = _TOO_LONG
             case Began():
-                await self._begin(chunk, said)
+                self._begin(chunk, said)
+            case Finished():
+                said.end = chunk
             case ToolCall():
                 said.calls.append(chunk)
             case Reasoning():
                 said.reasoning.append(chunk)
-            case Finished():
-                said.end = chunk
 
-    async def _begin(self, began: Began, said: "_Said") -> None:
+    def _begin(self, began: Began, said: "_Said") -> None:
         answer = self._answer
         said.begin_again()
         answer.model = began.model
@@ -456,9 +461,10 @@ class _Run:
 
     def _fault(self, said: "_Said") -> Held | None:
         """Why the answer may not be sent. One that cites after its claim was corrected claims nothing."""
-        is_corrected = any(each.why == "claim" for each in self._answer.held)
-        if said.claim and not (is_corrected and _CITED.search(said.text)):
-            return Held("claim", (said.claim,))
+        if said.claim:
+            is_corrected = any(each.why == "claim" for each in self._answer.held)
+            if not (is_corrected and _CITED.search(said.text)):
+                return Held("claim", (said.claim,))
         missing = said.grounds.missing(_safe(said.text)) if said.grounds is not None else ()
         return Held("source", missing) if missing else None
 
@@ -575,10 +581,8 @@ class _Said:
         self.pieces.append(text)
         return self.chars <= ANSWER_CHARS
 
-    async def checked(self, text: str) -> str:
+    def checked(self, text: str) -> str:
         """What of it may be shown now."""
-        if self.grounds is not None:
-            await self.grounds.prepare()
         return text if self.watch is None else self.watch.take(text)
 
     @property
