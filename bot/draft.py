@@ -21,6 +21,7 @@ class Draft:
     __slots__ = (
         "_announce",
         "_channel",
+        "_drafts",
         "_has_sign",
         "_id",
         "_is_deduped",
@@ -37,26 +38,26 @@ class Draft:
     ) -> None:
         self.started = started
         self._channel = channel
+        self._drafts = channel.drafts if channel is not None else None
         self._is_deduped = channel is not None and channel.limits.is_deduped
         self._to = to
         self._id = message
         self._announce = announce
         self._task = asyncio.current_task()
         self._is_shown = False
-        self._is_mute = channel is None or channel.drafts is None
+        self._is_mute = self._drafts is None
         self._has_sign = False
         self._is_ended = False
 
     async def show(self, text: str) -> None:
         self._has_sign = True
-        if not await self._is_showing() or self._channel is None or self._channel.drafts is None:
-            return
-        await self._best_effort(self._channel.drafts.draft(self._to, self._id, text))
+        if self._drafts is not None and await self._is_showing():
+            await self._best_effort(self._drafts.draft(self._to, self._id, text))
 
     async def step(self, progress: Progress) -> None:
         if self._channel is None or self._channel.progress is None:
             return
-        if self._channel.drafts is None or await self._is_showing():
+        if self._drafts is None or await self._is_showing():
             await self._best_effort(self._channel.progress.progress(self._to, self._id, progress))
 
     async def _is_showing(self) -> bool:
@@ -87,9 +88,9 @@ class Draft:
     async def withdraw(self) -> None:
         if not self._is_deduped:
             self._is_mute = True
-        elif self._is_shown and self._channel is not None and self._channel.drafts is not None:
+        elif self._is_shown and self._drafts is not None:
             self._is_shown = False
-            await self._channel.drafts.withdraw(self._to, self._id)
+            await self._drafts.withdraw(self._to, self._id)
 
     async def void(self) -> None:
         await self.withdraw()
