@@ -24,7 +24,7 @@ from bot.store.handoffs import Record
 from bot.store.records import Inbound
 from bot.store.steps import add_spend, attempt_json, end_steps, record_attempts
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 NOT_MADE = "Something went wrong on our side before it was made. Nothing was done."
 _WISHES = frozenset({"wish", "handed over"})
 _PLAIN = frozenset({"answered", "tools"})
@@ -114,14 +114,16 @@ def trace(
         if answer.recalled.text:
             kept["recalled"] = {"facts": answer.recalled.facts, "episodes": answer.recalled.episodes}
         kept["first_token_ms"] = None if answer.first_token_s is None else round(answer.first_token_s * 1000, 2)
-        kept["passages"] = _passages(answer)
+        kept["passages"] = _passages(answer) if answer.found else []
         if answer.whole is not None:
             whole = answer.whole
             kept["whole"] = {"passages": len(whole.found), "chars": len(whole.text), "tokens": whole.tokens}
         if answer.reranked:
             kept["reranked"] = answer.reranked
-    if any(each.is_call or each.outcome not in _PLAIN for each in attempts):  # the offline answerer's own stand above
-        kept["attempts"] = [attempt_json(each) for each in attempts]
+    for each in attempts:
+        if each.is_call or each.outcome not in _PLAIN:  # the offline answerer's own stand above
+            kept["attempts"] = list(map(attempt_json, attempts))
+            break
     return _encode(kept)
 
 

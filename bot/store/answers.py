@@ -46,6 +46,8 @@ class Source:
 
 def sources_of(citations: Sequence[Citation], found: Sequence[Found]) -> tuple[Source, ...]:
     """What an answer rests on: the passages that it cites, or, where it cites none, all that it had in view."""
+    if not found:
+        return ()
     seen = {one.passage.id: one.passage for one in found}
     numbers = {each.passage: each.number for each in citations if each.passage in seen}
     chosen = numbers or dict.fromkeys(seen, 0)
