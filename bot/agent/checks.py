@@ -41,6 +41,8 @@ def _claims(done: str, getan: str) -> re.Pattern[str]:
 
 _ANY = _claims(f"{_DONE}|{_PASSED_ON}", f"{_GETAN}|{_WEITERGEGEBEN}")
 _BUT_PASSING_ON = _claims(_DONE, _GETAN)
+_SUBJECT = re.compile(r"\b(?:i|we|your|ich|wir|ihre?)(?=\W)", re.IGNORECASE)  # with one of these a claim begins
+_SUBJECT_CHARS = 5
 _CONDITION = re.compile(
     r"\b(?:once|after|if|when|whenever|whether|as soon as|until|unless|before|sobald|wenn|nachdem|falls|ob|bevor|bis)\b[^,;:]*$",
     re.IGNORECASE,
@@ -51,6 +53,7 @@ _END = re.compile(  # of a sentence, with the citation after its full stop; neit
     rf"(?:[.!?]{{1,9}}(?<!\d\.)(?<!Mio\.)(?<!Tsd\.)|(?<=\d)\.(?=\s{{1,9}}(?!(?:{MONTH})\b)[^\W\d]{{1,60}}\W))(?=[\"'”’)*_`]{{0,9}}\s{{1,9}}[^\s\[.!?])"
     r"|(?<=[^\W\d])[.!?]{1,9}(?=[A-ZÄÖÜ])|\n(?=\s{0,99}[^\s\[.!?])"
 )
+_MARK = re.compile(r"[.!?\n]")  # with one of these an end begins
 
 
 def is_backed(claim: str, deeds: Sequence[str]) -> bool:
@@ -145,6 +148,8 @@ class ClaimWatch:
         "_pattern",
         "_sentence",
         "_sought",
+        "_subject",
+        "_subject_sought",
         "_table",
         "claim",
         "is_unsourced",
@@ -160,8 +165,14 @@ class ClaimWatch:
         self._table: list[str] = []  # its head, which says of what the numbers are, and the last rows
         self._sentence = ""  # the last one as far as it has come
         self._held = ""  # what of it is not shown yet
+        self._begin()
+
+    def _begin(self) -> None:
+        """Another sentence."""
         self._is_holding = False
         self._sought = 0  # before this no end of the sentence is to be found
+        self._subject = -1  # where a claim may begin; -1: nowhere
+        self._subject_sought = 0
 
     @property
     def is_stopped(self) -> bool:
@@ -174,12 +185,11 @@ class ClaimWatch:
             return ""
         self._sentence += piece
         self._held += piece
-        while (end := _END.search(self._sentence, self._sought)) is not None:
-            if self._judge(self._sentence[: end.end()]):
+        while end := self._end():
+            if self._judge(self._sentence[:end]):
                 return ""
-            self._sentence, self._sought = self._sentence[end.end() :], 0
-            self._is_holding = False
-        self._sought = max(0, len(self._sentence) - _END_CHARS)
+            self._sentence = self._sentence[end:]
+            self._begin()
         at = max(0, len(self._held) - len(self._sentence) + self._free_chars())
         shown, self._held = self._held[:at], self._held[at:]
         return shown
@@ -191,11 +201,31 @@ class ClaimWatch:
         shown, self._held = self._held, ""
         return shown
 
+    def _end(self) -> int:
+        """Where the sentence ends; 0 as long as it does not."""
+        mark = _MARK.search(self._sentence, self._sought)
+        if mark is None:
+            self._sought = len(self._sentence)
+            return 0
+        end = _END.search(self._sentence, mark.start())
+        self._sought = max(mark.start(), len(self._sentence) - _END_CHARS)
+        return end.end() if end is not None else 0
+
+    def _is_claiming(self) -> bool:
+        """As far as the sentence has come."""
+        if self._subject < 0:
+            subject = _SUBJECT.search(self._sentence, self._subject_sought)
+            if subject is None:
+                self._subject_sought = max(0, len(self._sentence) - _SUBJECT_CHARS)
+                return False
+            self._subject = subject.start()
+        return self._pattern.search(self._sentence, self._subject) is not None
+
     def _free_chars(self) -> int:
         """How much of the unfinished sentence may be seen. What has become longer than sentences are is not looked at before its end."""
         if len(self._sentence) > _SENTENCE_CHARS:
             return 0
-        self._is_holding = self._is_holding or self._pattern.search(self._sentence) is not None
+        self._is_holding = self._is_holding or self._is_claiming()
         if self._is_holding:
             return 0
         return len(self._sentence) if self._grounds is None else value_start(self._sentence)

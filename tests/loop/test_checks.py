@@ -1,7 +1,10 @@
 """Row 43: what an answer may not claim."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from bot.agent import checks
 from bot.agent.checks import ClaimWatch, find_claim
 
 CLAIMS = [
@@ -77,6 +80,70 @@ def test_f43_an_honest_answer_is_shown_whole_however_it_is_cut(text: str) -> Non
     for size in (1, 3, 7, 1000):
         whole = f"{text} {text}"
         assert watched(whole, size) == (whole, "")
+
+
+class Anew(ClaimWatch):
+    """Reads the whole sentence anew with every piece."""
+
+    def _end(self) -> int:
+        end = checks._END.search(self._sentence)
+        return end.end() if end is not None else 0
+
+    def _is_claiming(self) -> bool:
+        return self._pattern.search(self._sentence) is not None
+
+
+WRITTEN = st.lists(
+    st.sampled_from(
+        [
+            *(
+                "I",
+                "i’ve",
+                "we",
+                "We have",
+                "ich",
+                "Wir haben",
+                "ihre",
+                "your",
+                "Your",
+                "web",
+                "have",
+                "has been",
+                "wurde",
+                "not",
+            ),
+            *(
+                "issued",
+                "sent",
+                "storniert",
+                "forwarded",
+                "refund",
+                "Bestellung",
+                "4.90",
+                "3.",
+                "Mio.",
+                "Mai",
+                "[1]",
+                "|",
+                "once",
+            ),
+            *(".", "!", "?!", "...", "\n", "\n\n", ",", "’", '"', "x" * 170),
+        ]
+    ),
+    max_size=14,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(WRITTEN, st.sampled_from(["", " "]), st.integers(1, 12))
+def test_f43_what_is_read_once_is_judged_as_what_is_read_anew(words: list[str], between: str, size: int) -> None:
+    """A claim and an end of a sentence are found with the same piece."""
+    text = between.join(words)
+    once, anew = ClaimWatch(is_person_wished=False), Anew(is_person_wished=False)
+    for at in range(0, len(text), size):
+        piece = text[at : at + size]
+        assert once.take(piece) == anew.take(piece)
+    assert (once.rest(), once.claim) == (anew.rest(), anew.claim)
 
 
 def watched(text: str, size: int) -> tuple[str, str]:
