@@ -13,8 +13,12 @@ from bot.text import pattern
 
 def is_angry_sentence(sentence: Sentence) -> bool:
     """Whether a folded sentence is angry, in any of the languages."""
+    text = sentence.text
     angry, calm = _patterns()
-    return any(one.search(sentence.text) for one in angry) and not any(one.search(sentence.text) for one in calm)
+    if not text.isascii():
+        further_angry, further_calm = _further_patterns()
+        angry, calm = angry + further_angry, calm + further_calm
+    return any(one.search(text) for one in angry) and not any(one.search(text) for one in calm)
 
 
 _SHOUTED = pattern(r"[^\W\d_]{2,}")
@@ -57,7 +61,13 @@ def _is_shouted_line(line: str) -> bool:
 @cache
 def _patterns() -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern[str], ...]]:
     """What is angry and what takes it back. Made on first use: to compile them takes a moment."""
-    return (_western(), _romance(), _slavic(), _further(), _east_asian()), (_calm(), _calm_pieces())
+    return (_western(), _romance(), _slavic(), _further()), (_calm(),)
+
+
+@cache
+def _further_patterns() -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern[str], ...]]:
+    """Of scripts whose words are never ASCII."""
+    return (_east_asian(),), (_calm_pieces(),)
 
 
 def _western() -> re.Pattern[str]:

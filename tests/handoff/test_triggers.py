@@ -38,6 +38,7 @@ def test_each_direction_has_enough_labelled_sentences_none_twice(detection: str)
     "text",
     [
         "My invoice is wrong.\n\nI want to talk to a human",
+        "My order is 4711, 转人工",
         "I don't want to complain, but please let me talk to a person",
         "i WANT to TALK to a HUMAN",
         "I  want\tto talk to\u00a0a human",

@@ -1,5 +1,6 @@
 """How people ask for a person, by language: the wish, and what only looks like one."""
 
+from collections.abc import Callable
 from functools import cache
 
 from bot.handoff.saying import Sentence
@@ -9,40 +10,32 @@ from bot.handoff.wishes.romance import french, italian, portuguese, spanish
 from bot.handoff.wishes.slavic import polish, russian, ukrainian
 from bot.handoff.wishes.wording import Wording
 
-_LANGUAGES = (
-    english,
-    german,
-    dutch,
-    french,
-    spanish,
-    portuguese,
-    italian,
-    polish,
+_LATIN = (english, german, dutch, french, spanish, portuguese, italian, polish, turkish)
+_OTHER_SCRIPTS = (
     russian,
     ukrainian,
-    turkish,
     arabic,
     hindi,
     chinese,
     japanese,
     korean,
-)
+)  # whose words are never ASCII, however folded
 
 
 def is_wish(sentence: Sentence) -> bool:
     """Whether the sentence asks for a person now, in any of the languages."""
-    return any(_is_wish(sentence, wording) for wording in _wordings())
+    languages = _LATIN if sentence.text.isascii() else _LATIN + _OTHER_SCRIPTS
+    return any(_is_wish(sentence, _wording(language)) for language in languages)
 
 
 def _is_wish(sentence: Sentence, wording: Wording) -> bool:
-    asking = any(
-        wording.refusal.search(clause) or (wording.wish.search(clause) and not wording.denial.search(clause))
-        for clause in sentence.clauses
-    )
-    return asking and not wording.about.search(sentence.text)
+    for clause in sentence.clauses:
+        if wording.refusal.search(clause) or (wording.wish.search(clause) and not wording.denial.search(clause)):
+            return not wording.about.search(sentence.text)
+    return False
 
 
 @cache
-def _wordings() -> tuple[Wording, ...]:
-    """Made on first use: to compile them takes a moment."""
-    return tuple(wording() for wording in _LANGUAGES)
+def _wording(language: Callable[[], Wording]) -> Wording:
+    """Made on first use: to compile it takes a moment."""
+    return language()
