@@ -63,9 +63,10 @@ class Batch:
         self.reading = reading
         self.conversation = working.conversation
         self.first = unhandled[0]
-        self.is_last_try = self.first.attempts >= tries - 1
+        self.is_last_try = self._is_alone = self.first.attempts >= tries - 1
         self.reply_id = reply_id(self.first.message.id)
-        self._is_alone = self.is_last_try or any(inbound.attempts >= tries - 1 for inbound in unhandled[1:])
+        for inbound in unhandled:
+            self._is_alone |= inbound.attempts >= tries - 1
         self.read = []
         self._take()
 
