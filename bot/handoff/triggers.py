@@ -45,7 +45,9 @@ def _stands(phrase: str, spoken: str, padded: str) -> bool:
 
 
 _EMAIL = pattern(r"(?<![\w.+%-])[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w@-])")
-_DIGITS = pattern(r"(?<![A-Za-z0-9_#@/.,+-])(?:\+|\+?\()?\d[\d ()./-]{5,22}\d(?![\w@%€$])")
+_NUMBER = r"\d[\d ()./-]{5,22}\d"
+_NUMBER_ANYWHERE = pattern(_NUMBER)  # is sooner known not to be there
+_DIGITS = pattern(rf"(?<![A-Za-z0-9_#@/.,+-])(?:\+|\+?\()?{_NUMBER}(?![\w@%€$])")
 _DATE = pattern(r"\d{1,2}[./-]\d{1,2}[./-]\d{2,4}.*|\d{4}[./-]\d{1,2}[./-]\d{1,2}.*|\d+\.\d+|(?:\d{1,3}\.){3}\d{1,3}")
 _LOCAL = pattern(r"0\d.*|\(0?\d{2,5}\).*|\d{3}[ .-]\d{3}[ .-]\d{4}")
 _CALLABLE = pattern(
@@ -68,6 +70,8 @@ def contact_in(text: str) -> str:
     """
     if "@" in text and (found := _EMAIL.search(text)):
         return found[0]
+    if not _NUMBER_ANYWHERE.search(text):
+        return ""
     for match in _DIGITS.finditer(text):
         if _is_phone(match, text):
             return match[0].strip()
