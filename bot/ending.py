@@ -17,7 +17,7 @@ from bot.handoff.brief import brief_of
 from bot.handoff.hearing import heard
 from bot.handoff.requests import Ask, Begun, begin, wished_again
 from bot.handoff.rules import UNSTAFFED, Rules
-from bot.model import AGENT_OWNER, CaseId, Conversation, Message, MessageId, Seq, TurnId, Visibility, changeable
+from bot.model import AGENT_OWNER, CaseId, Conversation, Message, MessageId, Seq, TurnId, Visibility, changeable, value
 from bot.ports import Cursor, Value
 from bot.store import actions, answers, records
 from bot.store.handoffs import Record
@@ -253,9 +253,20 @@ def _hear(cursor: Cursor, ending: Ending, read: Sequence[Inbound], *, is_owned: 
     return [told] if told is not None else []
 
 
-def pay(cursor: Cursor, owed: Sequence[tuple[str, Sequence[Attempt]]]) -> None:
-    for payer, attempts in owed:
-        add_spend(cursor, payer, attempts)
+@value
+class Owed:
+    """What a turn has cost that was not committed, as far as anybody knows."""
+
+    turn: TurnId
+    payer: str
+    attempts: Sequence[Attempt]
+
+
+def pay(cursor: Cursor, owed: Sequence[Owed]) -> None:
+    """A turn that was committed all the same has paid already."""
+    for each in owed:
+        if not cursor.fetch(records.HAS_TURN, {"id": each.turn}):
+            add_spend(cursor, each.payer, each.attempts)
 
 
 def add_turn(cursor: Cursor, ending: Ending) -> None:

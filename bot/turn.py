@@ -20,7 +20,7 @@ from bot.channels import Channel, channel_at
 from bot.conversations import Conflict, Conversations
 from bot.delivery import Delivery, announce
 from bot.draft import Draft
-from bot.ending import Ended, Ending, fail, finish, mark_alone, outcome_of, pay, sources, trace
+from bot.ending import Ended, Ending, Owed, fail, finish, mark_alone, outcome_of, pay, sources, trace
 from bot.errors import ModelError, Overloaded, StoreUnavailable
 from bot.handoff.handing import Handing
 from bot.handoff.orders import RETURNED
@@ -113,7 +113,7 @@ class Turns:
             )
         }
         self._is_store_doubtful = False  # a unit of work has failed, and none has succeeded since
-        self._owed: list[tuple[str, Sequence[Attempt]]] = []
+        self._owed: list[Owed] = []
         self._begun: set[str] = set()  # replies whose turns have left steps on disk
         self._has_open = False  # the last run has left actions, which the config may not name any more
 
@@ -172,12 +172,14 @@ class Turns:
             return self._rules.retry_s[-1]
         try:
             ending = await self._act(batch, draft, asked)
-            if not await self._commit(batch, ending):
+            ended = await self._commit(ending)
+            asked.on_record = len(asked.attempts)
+            if not await self._tell(batch, ending, ended):
                 await draft.withdraw()
             self._count_incidents(asked.attempts)
         except asyncio.CancelledError:
             if unpaid := asked.attempts[asked.on_record :]:
-                self._owed.append((batch.conversation.identity, unpaid))
+                self._owed.append(Owed(batch.turn, batch.conversation.identity, unpaid))
             raise
         except (Conflict, StoreUnavailable, Overloaded) as error:
             log.warning("turn not committed, runs again: %s", type(error).__name__)
@@ -391,12 +393,13 @@ class Turns:
 
     # --- committing ------------------------------------------------------------------------------------------------
 
-    async def _commit(self, batch: Batch, ending: Ending) -> bool:
-        """False when a person had taken over: the reply has become a note."""
+    async def _commit(self, ending: Ending) -> Ended:
         if isinstance(ending, Giving):
-            ended = await self._patiently(finish_giving, ending)
-        else:
-            ended = await self._patiently(finish, ending)
+            return await self._patiently(finish_giving, ending)
+        return await self._patiently(finish, ending)
+
+    async def _tell(self, batch: Batch, ending: Ending, ended: Ended) -> bool:
+        """The turn was committed: says so. False when a person had taken over: the reply has become a note."""
         self._begun.discard(batch.reply_id)
         self._outcomes["late" if ended.is_late else ending.outcome].inc()
         if ended.reply is None and not ending.is_deduped:
@@ -466,7 +469,7 @@ class Turns:
     async def _owe(self, batch: Batch, attempts: Sequence[Attempt]) -> None:
         """Model calls of a turn that was not committed have cost something all the same."""
         if any(each.is_call for each in attempts):
-            self._owed.append((batch.conversation.identity, attempts))
+            self._owed.append(Owed(batch.turn, batch.conversation.identity, attempts))
             await self.pay()
 
     async def pay(self) -> None:

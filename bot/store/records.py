@@ -567,6 +567,8 @@ ADD_TURN = """
     INSERT INTO turns (id, conversation_id, case_id, agent, outcome, started_ms, ended_ms, trace)
     VALUES (:id, :conversation, :case, :agent, :outcome, :started, :ended, :trace)"""
 
+HAS_TURN = "SELECT 1 FROM turns WHERE id = :id"
+
 ADD_INCIDENT = """
     INSERT INTO incidents (id, kind, subject, conversation_id, detail, created_ms, updated_ms)
     VALUES (:id, :kind, :subject, :conversation, :detail, :now, :now)
