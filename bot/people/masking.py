@@ -65,17 +65,13 @@ _AFTER_A_NAME: Final = pattern(
     re.IGNORECASE,
 )
 _BEARER: Final = pattern(r"((?<!\w)bearer\s{1,3})[\w.~+/=-]{16,}", re.IGNORECASE)
-_HINTS: Final = pattern(
-    r"pass|pwd|kennwort|geheim|pin|key|token|secret|schlüssel|zugangscode|cv[vc]|bearer|-----|eyj|xox|xapp|sk[-_]|[rp]k_|whsec|gh[pousr]_|"
-    r"github_|glpat|akia|asia|aiza|ya29|sg\.|npm_|hf_|shpat|hooks\.slack|://|\d:|\w{6}\.",
-    re.IGNORECASE,
-)
-_LONGEST_PLAIN: Final = 56  # a shorter text has no room for a token of which only the length tells
-_WORDS: Final = (
+_WORDS: Final = (  # one of these, or what `_SIGNS` finds, stands in everything that is taken out here
     *("pass", "pwd", "kennwort", "geheim", "pin", "key", "token", "secret", "schlüssel", "zugangscode", "cvv", "cvc"),
-    *("bearer", "-----", "eyj", "xox", "xapp", "sk-", "sk_", "rk_", "pk_", "whsec", "gh", "glpat", "akia", "asia"),
-    *("aiza", "ya29", "sg.", "npm_", "hf_", "shpat"),
+    *("bearer", "-----", "_", "sk-", "xox", "xapp", "glpat", "eyj", "akia", "asia", "aiza", "ya29.", "sg."),
+    "hooks.slack",
 )
+_SIGNS: Final = pattern(r"\.[\w-]{6}\.|\d:[\w-]{35}|://[^\s/:@]{1,64}:")
+_LIKE_ASCII: Final = pattern("[\u0130\u0131\u017f]")  # İ, ı and ſ: i and s where case does not count
 _PLAIN: Final = pattern(
     r"forgotten|forgot|lost|wrong|reset|invalid|incorrect|expired|missing|changed|none|unknown|required|hidden|correct|empty|vergessen|"
     r"verloren|falsch|ungültig|abgelaufen|fehlt|geändert|unbekannt|gesperrt|please|bitte|help|hilfe|what|how|why|was|wie|warum|where|"
@@ -89,7 +85,7 @@ def masked(text: str) -> str:
     it is."""
     if sum(map(text.count, "0123456789")) >= _DIGITS_LEAST or not text.isascii():
         text = _without_cards(text)
-    if _may_hold_secret(text) and _HINTS.search(text):
+    if _may_hold_secret(text):
         text = _SHAPES.sub(REMOVED, text)
         text = _BEARER.sub(rf"\g<1>{REMOVED}", text)
         text = _AFTER_A_NAME.sub(_hidden, text)
@@ -97,11 +93,12 @@ def masked(text: str) -> str:
 
 
 def _may_hold_secret(text: str) -> bool:
-    """What is quicker to find out than by the hints themselves: most messages hold none of this."""
-    if ":" in text or len(text) >= _LONGEST_PLAIN:
-        return True
+    """False for most messages, and quickly: looking for one word after the other takes a tenth of what one pattern of all takes."""
     lower = text.lower()
-    return any(word in lower for word in _WORDS)
+    for word in _WORDS:
+        if word in lower:
+            return True
+    return bool(_SIGNS.search(text) or (not text.isascii() and _LIKE_ASCII.search(text)))
 
 
 def _without_cards(text: str) -> str:

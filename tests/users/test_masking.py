@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bot.accepting import cleaned
 from bot.model import Address, Identity, MessageEdited
+from bot.people import masking
 from bot.people.masking import is_card, masked
 from tests.pipeline.house import core
 
@@ -65,6 +66,14 @@ HIDDEN = [
     "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\n-----END RSA PRIVATE KEY-----",
     "postgres://ada:pa55word@db.example.org/shop",
     "glpat-abcdefghijklmnopqrst",
+    "npm_abcdefghijklmnopqrstuvwxyz0123456789",
+    "whsec_abcdefghijklmnop0123",
+    "SG.abcdefghijklmnopqr.stuvwxyz0123456789",
+    "ya29.abcdefghijklmnopqrstuvwx",
+    "MTIzNDU2Nzg5MDEyMzQ1Njc4.Gh-1Jk.abcdefghijklmnopqrstuvwxyz0123456789",
+    "P\u0130N: 4711",
+    "p\u0131n: 4711",
+    "pa\u017f\u017fword: hunter2",
 ]  # fmt: skip
 KEPT = [
     "My order number is 4111111111111112", "Bestellung 1234567890123456", "invoice 2024-0001-2345-6789", "tracking 00340434161094042557",
@@ -139,6 +148,21 @@ async def test_f107_no_card_number_reaches_a_byte_of_the_data_folder_or_a_model(
     assert b"4242 4242 4242" not in written
     assert b"42424242424242" not in written
     assert b"hunter2" not in written
+
+
+@given(
+    st.lists(
+        st.sampled_from(HIDDEN + KEPT).flatmap(
+            lambda text: st.sampled_from([text, text.upper(), text.lower(), text[4:]])
+        )
+    )
+)
+def test_what_is_told_at_a_glance_to_hold_no_secret_holds_none(texts: list[str]) -> None:
+    text = "/".join(texts)
+    quickly = masked(text)
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(masking, "_may_hold_secret", lambda text: True)
+        assert masked(text) == quickly
 
 
 @given(st.text(max_size=300))
