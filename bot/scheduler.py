@@ -63,7 +63,7 @@ class TurnScheduler:
         self._is_alone_running = False
         self._has_overflowed = False
         self._is_open = False
-        self._tasks: asyncio.TaskGroup | None = None
+        self._failure: asyncio.Future[None] | None = None  # what a turn raised, for `run`
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -110,15 +110,16 @@ class TurnScheduler:
     # --- life ------------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Owns the turns' tasks until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            self._tasks = tasks
-            self._is_open = True
-            self._pump()
-            try:
-                await asyncio.get_running_loop().create_future()
-            finally:
-                self._is_open = False
+        """Owns the turns' tasks until cancelled; raises what a turn has raised. Either way those that run are cancelled, and have ended
+        when it returns."""
+        self._failure = asyncio.get_running_loop().create_future()
+        self._is_open = True
+        self._pump()
+        try:
+            await self._failure
+        finally:
+            self._is_open = False
+            await self._end_all()
 
     async def drain(self, seconds: float) -> bool:
         """Starts no further turn and waits for the running ones; cancels what is left after `seconds` and returns False then."""
@@ -131,6 +132,13 @@ class TurnScheduler:
                 task.cancel()
             return False
         return True
+
+    async def _end_all(self) -> None:
+        running = tuple(self._running.values())
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
 
     # --- within ----------------------------------------------------------------------------------------------------
 
@@ -168,26 +176,30 @@ class TurnScheduler:
         self._pump()
 
     def _pump(self) -> None:
-        if not self._is_open or self._tasks is None or self._is_alone_running:
+        if not self._is_open or self._is_alone_running:
             return
         while self._alone:
             if self._running:
                 return
             self._is_alone_running = True
-            self._start(self._alone.popleft(), self._turn_alone, self._tasks)
+            self._start(self._alone.popleft(), self._turn_alone)
             return
         while self._ready and len(self._running) < self._at_once:
-            self._start(self._ready.popleft(), self._turn, self._tasks)
+            self._start(self._ready.popleft(), self._turn)
 
-    def _start(self, conversation: str, turn: Turn, tasks: asyncio.TaskGroup) -> None:
+    def _start(self, conversation: str, turn: Turn) -> None:
         self._slots[conversation].state = _State.RUNNING
         self._idle.clear()
-        self._running[conversation] = tasks.create_task(self._run_turn(conversation, turn))
+        self._running[conversation] = asyncio.get_running_loop().create_task(self._run_turn(conversation, turn))
 
     async def _run_turn(self, conversation: str, turn: Turn) -> None:
         again_s: float | None = None
         try:
             again_s = await turn(conversation)
+        except Exception as error:
+            if self._failure is not None and not self._failure.done():
+                self._failure.set_exception(error)
+            raise
         finally:
             self._end(conversation, again_s)
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from bot.scheduler import Turn, TurnScheduler
 from tests.clock import ManualClock, settle
 
@@ -234,6 +236,53 @@ async def test_f17_draining_ends_in_time() -> None:
         await settle()
         assert turns.running == set()
         assert turns.ended == []
+
+
+async def test_when_it_is_cancelled_every_turn_has_ended_before_it_has() -> None:
+    """Also a turn that needs a moment for its end."""
+    turns, clock = Turns(), ManualClock()
+    last_words: list[str] = []
+
+    async def turn(conversation: str) -> float | None:
+        try:
+            return await turns.run(conversation)
+        finally:
+            await asyncio.sleep(0)
+            last_words.append(conversation)
+
+    scheduler = TurnScheduler(turn, clock)
+    async with asyncio.TaskGroup() as tasks:
+        running_ = tasks.create_task(scheduler.run())
+        for conversation in ("a", "b"):
+            turns.hold(conversation)
+            scheduler.wake(conversation)
+        await settle()
+        scheduler.wake("a")
+        running_.cancel()
+    assert last_words == ["a", "b"]
+    assert turns.started == ["a", "b"]
+    assert scheduler.running() == 0
+
+
+async def test_what_a_turn_should_not_have_raised_ends_it_and_the_other_turns() -> None:
+    turns, clock = Turns(), ManualClock()
+    turns.hold("a")
+
+    async def turn(conversation: str) -> float | None:
+        if conversation == "broken":
+            raise ZeroDivisionError
+        return await turns.run(conversation)
+
+    scheduler = TurnScheduler(turn, clock)
+    scheduler.wake("a")
+    scheduler.wake("broken")
+    with pytest.raises(ZeroDivisionError):
+        await scheduler.run()
+    assert turns.started == ["a"]
+    assert turns.running == set()
+    scheduler.wake("b")
+    await settle()
+    assert turns.started == ["a"]
 
 
 async def test_a_suspect_runs_with_nothing_beside_it() -> None:
