@@ -71,8 +71,8 @@ def _refusal(room: Room, visitor: Visitor, frame: Frame) -> bytes:
 
 def _message(room: Room, visitor: Visitor, frame: Frame) -> MessageReceived:
     id_: str = frame["id"]
-    now_ms, sent_at_ms = room.host.clock.now_ms(), time_of_id(id_)
-    is_plausible = now_ms - 30 * _DAY_MS < sent_at_ms < now_ms + _DAY_MS
+    sent_at_ms = time_of_id(id_)
+    is_plausible = sent_at_ms and -_DAY_MS < room.host.clock.now_ms() - sent_at_ms < 30 * _DAY_MS
     return MessageReceived(
         visitor.identity,
         visitor.at,
@@ -98,39 +98,39 @@ async def _attachment(room: Room, visitor: Visitor, blob: BlobId) -> Attachment:
         return Attachment(file.id, file.name, file.media_type, file.size_bytes)
 
 
-async def _take_received(session: "Session", visitor: Visitor, frame: Frame) -> None:
-    await session.room.host.receive(Delivered(visitor.at, frame["seq"]))
+def _take_received(session: "Session", visitor: Visitor, frame: Frame) -> Awaitable[object]:
+    return session.room.host.receive(Delivered(visitor.at, frame["seq"]))
 
 
-async def _take_typing(session: "Session", visitor: Visitor, frame: Frame) -> None:
-    await session.room.host.receive(TypingSeen(visitor.at))
+def _take_typing(session: "Session", visitor: Visitor, frame: Frame) -> Awaitable[object]:
+    return session.room.host.receive(TypingSeen(visitor.at))
 
 
-async def _take_press(session: "Session", visitor: Visitor, frame: Frame) -> None:
+def _take_press(session: "Session", visitor: Visitor, frame: Frame) -> Awaitable[object]:
     message, button = frame["message"], frame["button"]
     external_id = f"press:{message}:{button}"
-    await session.room.host.receive(ButtonPressed(visitor.identity, visitor.at, external_id, message, button))
+    return session.room.host.receive(ButtonPressed(visitor.identity, visitor.at, external_id, message, button))
 
 
-async def _take_feedback(session: "Session", visitor: Visitor, frame: Frame) -> None:
+def _take_feedback(session: "Session", visitor: Visitor, frame: Frame) -> Awaitable[object]:
     message = MessageId(frame["message"]) if "message" in frame else None
     case = CaseId(frame["case"]) if "case" in frame else None
-    await session.room.host.receive(FeedbackGiven(visitor.identity, visitor.at, frame["value"], message, case))
+    return session.room.host.receive(FeedbackGiven(visitor.identity, visitor.at, frame["value"], message, case))
 
 
 async def _take_passage(session: "Session", visitor: Visitor, frame: Frame) -> None:
     session.send(frames.passage(await session.room.host.passage(PassageId(frame["id"]))))
 
 
-async def _take_end(session: "Session", visitor: Visitor, frame: Frame) -> None:
-    await session.room.host.receive(CaseEnded(visitor.identity, visitor.at))
+def _take_end(session: "Session", visitor: Visitor, frame: Frame) -> Awaitable[object]:
+    return session.room.host.receive(CaseEnded(visitor.identity, visitor.at))
 
 
 async def _take_hello(session: "Session", visitor: Visitor, frame: Frame) -> None:
     raise BadFrame("Hello was said already.")
 
 
-TAKERS: Final[Mapping[str, Callable[["Session", Visitor, Frame], Awaitable[None]]]] = {
+TAKERS: Final[Mapping[str, Callable[["Session", Visitor, Frame], Awaitable[object]]]] = {
     "hello": _take_hello,
     "message": _take_message,
     "press": _take_press,

@@ -249,6 +249,9 @@ BAD = [
     '"hello"',
     "null",
     "{}",
+    '{"type":"typing"}{"type":"typing"}',
+    '{"type":"typing"},',
+    '\u00a0{"type":"typing"}',
     '{"type":1}',
     '{"type":["message"]}',
     '{"type":"nonsense"}',
@@ -285,6 +288,13 @@ async def test_bad_frames_are_answered_and_forgiven(text: str) -> None:
         await page.ws.send_str(text)
         await page.error("bad_frame")
         assert (await page.say("Hi"))["seq"] == 1
+
+
+async def test_space_around_a_frame_means_nothing() -> None:
+    async with running() as desk:
+        page = await desk.visitor()
+        await page.ws.send_str(' \r\n\t{"type": "message", "id": "a", "text": " Hi "}\n')
+        assert (await page.next("ack"))["id"] == "a"
 
 
 async def test_ten_bad_frames_end_the_socket() -> None:
