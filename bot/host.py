@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 SECRET_BYTES = 32
 TITLE_CHARS = 80
+_OF_OURS = (DraftPosted, DeliveryReported)  # what is told of our own messages is no new work
 
 
 class House:
@@ -119,7 +120,7 @@ class Door:
     # --- what comes in ---------------------------------------------------------------------------------------------
 
     async def receive(self, event: Event, bookmark: Bookmark | None = None) -> Accepted:
-        if not isinstance(event, DraftPosted | DeliveryReported):  # what is told of our own messages is no new work
+        if not isinstance(event, _OF_OURS):
             self._house.check_open()
         at = event.at
         if at.channel != self._at.channel or at.account != self._at.account:

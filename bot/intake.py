@@ -137,7 +137,12 @@ class Intake:
         """Takes one event; a bookmark is committed with it, or, where nothing is, by itself. A caller may give up waiting: what is
         committed all the same is worked on all the same."""
         try:
-            return await self._take(event, bookmark)
+            match event:
+                case MessageReceived():
+                    return await self._message(event, bookmark)
+                case Delivered(at, seq):
+                    return self._delivered(at, seq)
+            return await self._rare(event, bookmark)
         except asyncio.CancelledError:
             left = asyncio.get_running_loop().create_task(self._look_after(event.at))
             self._left.add(left)
@@ -161,12 +166,8 @@ class Intake:
             return False
         return True
 
-    async def _take(self, event: Event, bookmark: Bookmark | None) -> Accepted:
+    async def _rare(self, event: Event, bookmark: Bookmark | None) -> Accepted:
         match event:
-            case MessageReceived():
-                return await self._message(event, bookmark)
-            case Delivered(at, seq):
-                return self._delivered(at, seq)
             case TypingSeen(at):
                 self._scheduler.wait_longer(conversation_id(at), self._of(at).quiet_s)
                 self._rules.typed(conversation_id(at))
@@ -200,10 +201,10 @@ class Intake:
         """Stores a bookmark of this account by itself."""
         await self._store.run(keep_bookmark, at, bookmark, self._clock.now_ms())
 
-    async def _run(self, at: Address, bookmark: Bookmark | None, unit: Callable[..., T], *args: object) -> T:
+    def _run(self, at: Address, bookmark: Bookmark | None, unit: Callable[..., T], *args: object) -> Awaitable[T]:
         if bookmark is None:
-            return await self._store.run(unit, *args)
-        return await self._store.run(bookmarked, at, bookmark, self._clock.now_ms(), unit, args)
+            return self._store.run(unit, *args)
+        return self._store.run(bookmarked, at, bookmark, self._clock.now_ms(), unit, args)
 
     def reread(self) -> None:
         """Other settings of channels: what was looked up of them is looked up again."""
@@ -235,22 +236,24 @@ class Intake:
 
     # --- one kind of event each ------------------------------------------------------------------------------------
 
-    async def _message(self, event: MessageReceived, bookmark: Bookmark | None) -> Accepted:
-        now = self._clock.now_ms()
-        if event.sent_at_ms and now - event.sent_at_ms > OLDEST_MS:
+    def _message(self, event: MessageReceived, bookmark: Bookmark | None) -> Awaitable[Accepted]:
+        if event.sent_at_ms and self._clock.now_ms() - event.sent_at_ms > OLDEST_MS:
             raise Refused("too_old", "This message is more than 30 days old.")
         if len(event.text) > self._rules.message_chars:
             raise Refused("too_long", f"Please keep a message under {self._rules.message_chars} characters.")
         text, raw_hash = cleaned(event.text)
         if not text.strip() and not event.attachments and not event.files:
             raise Refused("empty", "The message is empty.")
-        wish = None if self._rules.is_room(event.at) else linking.wish_of(text)
+        wish = None if self._is_room(event.at) else linking.wish_of(text)
         if wish is not None:
             text, raw_hash = wish.text, raw_hash if wish.text == text else ""
         arrival = self._arrival(event, "message", text, raw_hash, event.sent_at_ms)
         if wish is not None:
-            return await self._link(event, arrival, wish, bookmark)
-        return await self._store_message(accept, event, arrival, bookmark)
+            return self._link(event, arrival, wish, bookmark)
+        return self._store_message(accept, event, arrival, bookmark)
+
+    def _is_room(self, at: Address) -> bool:
+        return self._of(at).may_have_room and self._rules.is_room(at)
 
     async def _link(
         self, event: MessageReceived, arrival: Arrival, wish: linking.Wish, bookmark: Bookmark | None
@@ -298,7 +301,7 @@ class Intake:
             self._rules.case_idle_ms,
             self._has_early_changes,
             facts.has_window,
-            ROOM if facts.may_have_room and self._rules.is_room(event.at) else "",
+            ROOM if self._is_room(event.at) else "",
             self.graves,
         )
 
