@@ -25,8 +25,9 @@ class Listener:
         if len(self._changed) >= MOST:
             self.overflowed = True
             self._changed.clear()
+        if not self._changed:
+            self._has_some.set()
         self._changed[conversation] = None
-        self._has_some.set()
 
     async def batch(self) -> list[str]:
         """Waits until something has changed, then gives all of it, each once. `overflowed` is for the caller to reset."""
