@@ -104,6 +104,8 @@ def _check(frame: Frame) -> None:
     kind = frame.get("type")
     if kind == "message" and len(frame) == 3 and _is_client_id(frame.get("id")) and type(frame.get("text")) is str:
         return
+    if kind == "received" and len(frame) == 2 and _is_count(frame.get("seq")):
+        return
     fields = FROM_CLIENT.get(kind) if type(kind) is str else None
     if fields is None:
         raise BadFrame("There is no frame of this type.", _id_of(frame))
