@@ -179,8 +179,9 @@ class Intake:
     async def _rarer(self, event: Event, bookmark: Bookmark | None) -> Accepted:
         match event:
             case PersonRequested():
-                arrival = self._arrival(event, f"press:{PERSON_BUTTON.id}", PERSON_BUTTON.label, "", 0)
-                return await self._store_message(accept, event, arrival, bookmark)
+                facts = self._of(event.at)
+                arrival = self._arrival(event, facts, f"press:{PERSON_BUTTON.id}", PERSON_BUTTON.label, "", 0)
+                return await self._store_message(accept, event, arrival, facts, bookmark)
             case ContactChosen():
                 return await self._chosen(event, bookmark)
             case FeedbackGiven():
@@ -244,16 +245,14 @@ class Intake:
         text, raw_hash = cleaned(event.text)
         if not text.strip() and not event.attachments and not event.files:
             raise Refused("empty", "The message is empty.")
-        wish = None if self._is_room(event.at) else linking.wish_of(text)
+        facts = self._of(event.at)
+        wish = None if facts.may_have_room and self._rules.is_room(event.at) else linking.wish_of(text)
         if wish is not None:
             text, raw_hash = wish.text, raw_hash if wish.text == text else ""
-        arrival = self._arrival(event, "message", text, raw_hash, event.sent_at_ms)
+        arrival = self._arrival(event, facts, "message", text, raw_hash, event.sent_at_ms)
         if wish is not None:
             return self._link(event, arrival, wish, bookmark)
-        return self._store_message(accept, event, arrival, bookmark)
-
-    def _is_room(self, at: Address) -> bool:
-        return self._of(at).may_have_room and self._rules.is_room(at)
+        return self._store_message(accept, event, arrival, facts, bookmark)
 
     async def _link(
         self, event: MessageReceived, arrival: Arrival, wish: linking.Wish, bookmark: Bookmark | None
@@ -271,21 +270,21 @@ class Intake:
         if event.button in SOLVED:
             return await self._run(event.at, bookmark, rate_case_of, event, conversation_id(event.at))
         once = replace(event, external_id=f"press:{event.message}:{event.button}")  # however often, by whatever event
-        arrival = self._arrival(once, f"press:{event.button}", "", "", 0)
-        return await self._store_message(press, once, arrival, bookmark)
+        facts = self._of(event.at)
+        arrival = self._arrival(once, facts, f"press:{event.button}", "", "", 0)
+        return await self._store_message(press, once, arrival, facts, bookmark)
 
     async def _chosen(self, event: ContactChosen, bookmark: Bookmark | None) -> Accepted:
-        arrival = self._arrival(event, f"choice:{event.choice}", clean(event.text), "", 0)
+        arrival = self._arrival(event, self._of(event.at), f"choice:{event.choice}", clean(event.text), "", 0)
         stored = await self._run(event.at, bookmark, choose, event, arrival)
         self._conversations.forget(arrival.conversation)
         if self._delivery is not None:
             self._delivery.wake(event.at)
         return stored.accepted
 
-    def _arrival(self, event: Said, kind: str, text: str, raw_hash: str, sent_ms: int) -> Arrival:
+    def _arrival(self, event: Said, facts: _Facts, kind: str, text: str, raw_hash: str, sent_ms: int) -> Arrival:
         conversation = conversation_id(event.at)
         identity = identity_id(event.sender.channel, event.sender.account, event.sender.external_id)
-        facts = self._of(event.at)
         return Arrival(
             message_id(conversation, event.external_id),
             conversation,
@@ -301,11 +300,11 @@ class Intake:
             self._rules.case_idle_ms,
             self._has_early_changes,
             facts.has_window,
-            ROOM if self._is_room(event.at) else "",
+            ROOM if facts.may_have_room and self._rules.is_room(event.at) else "",
             self.graves,
         )
 
-    def _of(self, at: Address) -> "_Facts":
+    def _of(self, at: Address) -> _Facts:
         key = channel_at(at)
         facts = self._facts.get(key)
         if facts is None:
@@ -318,12 +317,11 @@ class Intake:
         return facts
 
     async def _store_message(
-        self, unit: Callable[..., Stored], event: Said, arrival: Arrival, bookmark: Bookmark | None
+        self, unit: Callable[..., Stored], event: Said, arrival: Arrival, facts: _Facts, bookmark: Bookmark | None
     ) -> Accepted:
         started = self._clock.monotonic()
         stored = await self._run(event.at, bookmark, unit, event, arrival)
         self._metrics.ack_seconds.observe(self._clock.monotonic() - started)
-        facts = self._of(event.at)
         if stored.inbound is None or stored.conversation is None:
             facts.duplicates.inc()
             return stored.accepted
