@@ -70,7 +70,7 @@ from bot.text import clean
 OLDEST_MS = (
     30 * 86_400_000
 )  # an event that is older by its platform's time is refused: what it repeats may have been erased
-RECEIPTS_EVERY_S = 0.05
+RECEIPTS_EVERY_S = 0.25
 LOOK_AGAIN_S = 1.0
 IDLE_AT_ONCE = 100
 
