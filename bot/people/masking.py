@@ -5,7 +5,7 @@ have, and the check digit. One in ten numbers that fit the first two passes the 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bot.text import pattern
@@ -65,13 +65,16 @@ _AFTER_A_NAME: Final = pattern(
     re.IGNORECASE,
 )
 _BEARER: Final = pattern(r"((?<!\w)bearer\s{1,3})[\w.~+/=-]{16,}", re.IGNORECASE)
-_WORDS: Final = (  # one of these, or what `_SIGNS` finds, stands in everything that is taken out here
+# In all that `_AFTER_A_NAME` finds stands one of `_NAMES`; in what `_SHAPES` finds, one of `_TOKENS`, or what `_SIGNS` finds.
+_NAMES: Final = (
     *("pass", "pwd", "kennwort", "geheim", "pin", "key", "token", "secret", "schlüssel", "zugangscode", "cvv", "cvc"),
-    *("bearer", "-----", "_", "sk-", "xox", "xapp", "glpat", "eyj", "akia", "asia", "aiza", "ya29.", "sg."),
-    "hooks.slack",
+)
+_LIKE_ASCII: Final = pattern("[\u0130\u0131\u017f]")  # İ, ı and ſ are i and s where case does not count
+_TOKENS: Final = (
+    *("-----", "_", "sk-", "xox", "xapp", "glpat", "eyj", "akia", "asia", "aiza", "ya29.", "sg.", "hooks.slack"),
 )
 _SIGNS: Final = pattern(r"\.[\w-]{6}\.|\d:[\w-]{35}|://[^\s/:@]{1,64}:")
-_LIKE_ASCII: Final = pattern("[\u0130\u0131\u017f]")  # İ, ı and ſ: i and s where case does not count
+_MANY_DIGITS: Final = pattern(rf"(?:\d\D*+){{{_DIGITS_LEAST}}}")
 _PLAIN: Final = pattern(
     r"forgotten|forgot|lost|wrong|reset|invalid|incorrect|expired|missing|changed|none|unknown|required|hidden|correct|empty|vergessen|"
     r"verloren|falsch|ungültig|abgelaufen|fehlt|geändert|unbekannt|gesperrt|please|bitte|help|hilfe|what|how|why|was|wie|warum|where|"
@@ -83,22 +86,29 @@ _PLAIN: Final = pattern(
 def masked(text: str) -> str:
     """The text with a marker in the place of each card number (which keeps the last four digits) and secret. The same text again stays as
     it is."""
-    if sum(map(text.count, "0123456789")) >= _DIGITS_LEAST or not text.isascii():
+    if _may_hold_card(text):
         text = _without_cards(text)
-    if _may_hold_secret(text):
+    lower = text.lower()
+    if _has_one_of(_TOKENS, lower) or _SIGNS.search(text):
         text = _SHAPES.sub(REMOVED, text)
+    if "bearer" in lower:
         text = _BEARER.sub(rf"\g<1>{REMOVED}", text)
+    if _has_one_of(_NAMES, lower) or (not text.isascii() and _LIKE_ASCII.search(text)):
         text = _AFTER_A_NAME.sub(_hidden, text)
     return text
 
 
-def _may_hold_secret(text: str) -> bool:
-    """False for most messages, and quickly: looking for one word after the other takes a tenth of what one pattern of all takes."""
-    lower = text.lower()
-    for word in _WORDS:
+def _may_hold_card(text: str) -> bool:
+    if text.isascii():
+        return sum(map(text.count, "0123456789")) >= _DIGITS_LEAST
+    return _MANY_DIGITS.search(text) is not None
+
+
+def _has_one_of(words: Sequence[str], lower: str) -> bool:
+    for word in words:  # noqa: SIM110  half the time of `any`, a tenth of that of one pattern which ignores case
         if word in lower:
             return True
-    return bool(_SIGNS.search(text) or (not text.isascii() and _LIKE_ASCII.search(text)))
+    return False
 
 
 def _without_cards(text: str) -> str:
