@@ -85,9 +85,12 @@ class Family(Generic[I]):
 
     def of(self, *values: str) -> I:
         """The instrument for these label values, made on first use. Labels are few and ours, never what people wrote."""
-        if len(values) != len(self.labels):
-            raise ValueError(f"{self.name} has the labels {self.labels}, not {values}")
-        return self.children.get(values) or self.children.setdefault(values, self._make())
+        found = self.children.get(values)
+        if found is None:
+            if len(values) != len(self.labels):
+                raise ValueError(f"{self.name} has the labels {self.labels}, not {values}")
+            found = self.children[values] = self._make()
+        return found
 
 
 class Numbers(Family[N]):
