@@ -76,13 +76,12 @@ class TurnScheduler:
                 self._has_overflowed = True  # it stands in the inbox; the sweep will find it
                 return
             slot = self._slots[conversation] = _Slot(_State.QUIET, self._clock.monotonic() if quiet_s else 0.0)
-        if slot.state is _State.RUNNING:
-            slot.state = _State.RUNNING_AGAIN
-            slot.quiet_s = quiet_s
-        elif slot.state is _State.RUNNING_AGAIN:
-            slot.quiet_s = quiet_s
+            self._wait_for_quiet(conversation, slot, quiet_s)
         elif slot.state is _State.QUIET:
             self._wait_for_quiet(conversation, slot, quiet_s)
+        elif slot.state is not _State.READY:
+            slot.state = _State.RUNNING_AGAIN
+            slot.quiet_s = quiet_s
 
     def wait_longer(self, conversation: str, quiet_s: float) -> None:
         slot = self._slots.get(conversation)
