@@ -6,7 +6,7 @@ Promise: one call of `stream` is one try. The call is repeated only to leave out
 
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,10 @@ from bot.llm import faults
 from bot.llm.anthropic_answer import Answer
 from bot.llm.anthropic_request import Body, Form, body, is_readable
 from bot.llm.clients import Clients
-from bot.llm.content import ReadBlob, encoded, is_assistant, load, room_for
+from bot.llm.content import ReadBlob, encoded, load, room_for, with_files
 from bot.llm.stream import Events, Patience, whole
 from bot.model import Attachment
-from bot.ports import ChatRequest, Chunk, Clock, Headroom
+from bot.ports import ChatMessage, ChatRequest, Chunk, Clock, Headroom
 
 if TYPE_CHECKING:
     import anthropic
@@ -54,8 +54,9 @@ class AnthropicModel:
     async def _chunks(self, request: ChatRequest, answer: Answer) -> AsyncGenerator[Chunk, None]:
         patience = Patience(self._clock, self._settings.first_token_s, self._settings.idle_s)
         try:
-            async with self._clients.room.hold(room_for(request.messages, self._is_readable)):
-                response = await self._open(request, patience)
+            theirs = with_files(request.messages)
+            async with self._clients.room.hold(room_for(theirs, self._is_readable)):
+                response = await self._open(request, theirs, patience)
         except Exception as error:
             refusal = getattr(error, "response", None)
             if refusal is not None and (headroom := self._headroom(refusal)) is not None:
@@ -77,14 +78,14 @@ class AnthropicModel:
     def _headroom(self, response: "httpx2.Response") -> Headroom | None:
         return faults.anthropic_headroom(response.headers, self._clock.now_ms())
 
-    async def _open(self, request: ChatRequest, patience: Patience) -> "httpx2.Response":
-        """The response, its body still to be read. Asks again, each time with less, while the server names what it does not take."""
-        theirs = [message for message in request.messages if not is_assistant(message.author)]
+    async def _open(self, request: ChatRequest, theirs: Sequence[ChatMessage], patience: Patience) -> "httpx2.Response":
+        """The response, its body still to be read. Asks again, each time with less, while the server names what it does not take. The files
+        of `theirs` are let go of at its end."""
         files = await load(theirs, self._is_readable, self._read_blob)
         form = Form(files, has_schema=self._takes_schema and request.schema is not None)
         while True:
             try:
-                return await patience.wait(self._ask(body(request, self._settings, self.name, form)))
+                return await patience.wait(self._ask(body(request, self._settings, self.name, form), bool(form.files)))
             except Exception as error:
                 less = form.without(_refused(error))
                 if less is None:
@@ -94,7 +95,7 @@ class AnthropicModel:
                 _log.warning("The model %s refused %s; asking again without it.", self.name, form.beyond(less))
                 form = less
 
-    async def _ask(self, asked: Body) -> "httpx2.Response":
+    async def _ask(self, asked: Body, has_files: bool) -> "httpx2.Response":
         import httpx2
 
         from bot.llm.transport import released
@@ -103,8 +104,9 @@ class AnthropicModel:
             self._sdk = await self._clients.anthropic(self._settings.base_url, self._key)
         settings = self._settings
         whole = {"model": settings.model, "max_tokens": settings.output_tokens, "stream": settings.stream, **asked}
+        sent = await encoded(whole, has_files=has_files)
         response = await self._sdk.post(
-            "/v1/messages", cast_to=httpx2.Response, content=await encoded(whole), stream=True, stream_cls=None
+            "/v1/messages", cast_to=httpx2.Response, content=sent, stream=True, stream_cls=None
         )
         return released(response)
 

@@ -137,64 +137,70 @@ def _closed(schema: Any) -> Any:  # JSON Schema is untyped JSON by nature
 
 # --- messages ----------------------------------------------------------------------------------------------------------
 
-_Part = str | Block  # a text, or any other block; a lone text needs no block, and most of a long history is that
+_Part = str | Block  # a text, or any other block
+_Said = str | list[Block]  # a lone text needs no block, and most of a long history is that
 
 
 def _messages(conversation: Sequence[ChatMessage], name: str, form: Form) -> list[Body]:
-    turns: list[tuple[str, list[_Part]]] = []
+    turns: list[Body] = []
     for message in paired(conversation, _ID):
-        role, said = _said(message, form.files)
+        role = "assistant" if is_assistant(message.author) else "user"
+        is_plain = not (message.attachments or message.calls or message.results or message.is_knowledge)
+        said: _Said = spoken(message) if is_plain and not message.reasoning else _blocks(message, role, name, form)
         if not said:
             continue
-        has_thoughts = message.reasoning and form.has_thoughts and role == "assistant"
-        thoughts = _thoughts(message.reasoning, name) if has_thoughts else []
-        if turns and turns[-1][0] == role:
-            if not thoughts:
-                turns[-1][1].extend(said)
-                continue
-            turns.append(("user", [_GO_ON]))  # thoughts must begin an assistant's turn
-        turns.append((role, [*thoughts, *said]))
-    if turns and turns[0][0] == "assistant":
-        turns.insert(0, ("user", [_BEGIN]))
-    if not turns or turns[-1][0] == "assistant":
-        turns.append(("user", [_GO_ON]))
-    _mark([said for _, said in turns])
-    return [{"role": role, "content": _content(said)} for role, said in turns]
+        if not turns or turns[-1]["role"] != role:
+            turns.append({"role": role, "content": said})
+        elif _begins_with_thoughts(said):  # which must begin an assistant's turn
+            turns += ({"role": "user", "content": _GO_ON}, {"role": role, "content": said})
+        else:
+            turns[-1]["content"] = _listed(turns[-1]["content"])
+            turns[-1]["content"] += _listed(said)
+    if turns and turns[0]["role"] == "assistant":
+        turns.insert(0, {"role": "user", "content": _BEGIN})
+    if not turns or turns[-1]["role"] == "assistant":
+        turns.append({"role": "user", "content": _GO_ON})
+    _mark(turns)
+    return turns
 
 
-def _mark(turns: Sequence[list[_Part]]) -> None:
+def _mark(turns: Sequence[Body]) -> None:
     """The last message, up to which the next call reads from the cache, and the user's before it, up to which this one does."""
-    for said in turns[-1::-2][:2]:
-        last = said[-1]
-        said[-1] = {**(_text(last) if isinstance(last, str) else last), "cache_control": _CACHED}
+    for turn in turns[-1::-2][:2]:
+        blocks = turn["content"] = _listed(turn["content"])
+        blocks[-1] = {**blocks[-1], "cache_control": _CACHED}
 
 
-def _content(said: Sequence[_Part]) -> str | list[Block]:
-    if len(said) == 1 and isinstance(said[0], str):
-        return said[0]
-    return [_text(part) if isinstance(part, str) else part for part in said]
+def _listed(said: _Said) -> list[Block]:
+    return [_text(said)] if isinstance(said, str) else said
 
 
-def _said(message: ChatMessage, files: Loaded) -> tuple[str, list[_Part]]:
-    """Whose turn a message belongs to, and its parts; none when it says nothing."""
+def _begins_with_thoughts(said: _Said) -> bool:
+    return not isinstance(said, str) and said[0]["type"] in THOUGHTS
+
+
+def _blocks(message: ChatMessage, role: str, name: str, form: Form) -> _Said:
+    """What a message says that is more than a text; empty when it says nothing."""
     if message.is_knowledge:
-        return "user", [{**_text(message.text), "cache_control": _CACHED}]
-    text = spoken(message)
-    said: list[_Part] = [text] if text else []
-    if is_assistant(message.author):
-        if message.attachments:
-            said.append(notes(message, {}))
-        if message.calls:
-            said.extend(map(_call, message.calls))
-        return "assistant", said
-    if message.attachments:
-        unread = notes(message, files)
-        said[:0] = [_file(attachment, data) for attachment, data in parts(message, files)] + (
-            [unread] if unread else []
-        )
-    if message.results:
-        said[:0] = map(_result, message.results)
-    return "user", said
+        return [{**_text(message.text), "cache_control": _CACHED}]
+    parts = _assistants_parts(message) if role == "assistant" else _users_parts(message, form.files)
+    thoughts = _thoughts(message.reasoning, name) if form.has_thoughts and role == "assistant" else []
+    if not parts:
+        return ""
+    if len(parts) == 1 and isinstance(parts[0], str) and not thoughts:
+        return parts[0]
+    return [*thoughts, *(_text(part) if isinstance(part, str) else part for part in parts)]
+
+
+def _assistants_parts(message: ChatMessage) -> list[_Part]:
+    texts = (spoken(message), notes(message, {}))
+    return [*filter(None, texts), *map(_call, message.calls)]
+
+
+def _users_parts(message: ChatMessage, files: Loaded) -> list[_Part]:
+    sent = [_file(attachment, data) for attachment, data in parts(message, files)]
+    texts = (notes(message, files), spoken(message))
+    return [*map(_result, message.results), *sent, *filter(None, texts)]
 
 
 def _call(call: ToolCall) -> Block:
@@ -233,10 +239,10 @@ def _input(arguments: str) -> Body:
 
 def _thoughts(reasoning: Sequence[Reasoning], name: str) -> list[Block]:
     """The blocks as the API gave them, in their order."""
-    return [block for each in reasoning if each.model == name for block in _blocks(each.data)]
+    return [block for each in reasoning if each.model == name for block in _kept(each.data)]
 
 
-def _blocks(data: str) -> list[Block]:
+def _kept(data: str) -> list[Block]:
     try:
         value = json.loads(data)
     except ValueError:

@@ -10,7 +10,7 @@ message of the history, and the typed stream builds objects for pieces of which 
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -24,7 +24,7 @@ from bot.llm.openai_dialect import Quirk, Quirks, learnt
 from bot.llm.openai_request import body, query
 from bot.llm.stream import Events, Patience, whole
 from bot.model import Attachment
-from bot.ports import ChatRequest, Chunk, Clock
+from bot.ports import ChatMessage, ChatRequest, Chunk, Clock
 from bot.tools.names import SEARCH_KNOWLEDGE
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ class OpenAIModel:
     async def _chunks(self, request: ChatRequest, answer: Answer) -> AsyncGenerator[Chunk, None]:
         patience = Patience(self._clock, self._settings.first_token_s, self._settings.idle_s)
         try:
-            async with self._clients.room.hold(content.room_for(request.messages, self._is_readable)):
-                response = await self._open(request, patience)
+            theirs = content.with_files(request.messages)
+            async with self._clients.room.hold(content.room_for(theirs, self._is_readable)):
+                response = await self._open(request, theirs, patience)
         except Exception as error:
             headroom = faults.openai_headroom(getattr(getattr(error, "response", None), "headers", {}))
             if headroom is not None:
@@ -83,16 +84,17 @@ class OpenAIModel:
         finally:
             await response.aclose()
 
-    async def _open(self, request: ChatRequest, patience: Patience) -> "httpx2.Response | None":
+    async def _open(
+        self, request: ChatRequest, theirs: Sequence[ChatMessage], patience: Patience
+    ) -> "httpx2.Response | None":
         """The response, its body still to be read; None when what the user asks is to be looked up first. Asks again, each time in another
-        form, while the server names what it does not take."""
-        with_files = [each for each in request.messages if each.attachments and not content.is_assistant(each.author)]
-        loaded = await content.load(with_files, self._is_readable, self._read_blob)
+        form, while the server names what it does not take. The files of `theirs` are let go of at its end."""
+        loaded = await content.load(theirs, self._is_readable, self._read_blob)
         quirks = self._quirks
         asked = self._body(request, loaded, quirks)
         while Quirk.NO_TOOLS not in quirks or not query(request):
             try:
-                response = await patience.wait(self._post(asked))
+                response = await patience.wait(self._post(asked, bool(loaded)))
             except Exception as error:
                 quirk = learnt(getattr(error, "status_code", 0), getattr(error, "body", None), asked, quirks)
                 if quirk is None:
@@ -117,7 +119,7 @@ class OpenAIModel:
         files = {} if Quirk.NO_FILES in quirks else loaded
         return body(self.name, self._settings, request, files, quirks, is_openai=self._is_openai)
 
-    async def _post(self, asked: dict[str, Any]) -> "httpx2.Response":
+    async def _post(self, asked: dict[str, Any], has_files: bool) -> "httpx2.Response":
         if self._sdk is None:
             self._sdk = await self._clients.openai(self._settings.url, self._key)
         import httpx2
@@ -127,7 +129,7 @@ class OpenAIModel:
         response = await self._sdk.post(
             "/chat/completions",
             cast_to=httpx2.Response,
-            content=await content.encoded(asked),
+            content=await content.encoded(asked, has_files=has_files),
             stream=True,
             stream_cls=None,
         )
