@@ -1,6 +1,5 @@
 """One call of one model, from its request to its place on the record; and what a model is to those who call it."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, cast
@@ -9,6 +8,7 @@ from bot.agent.circuit import Circuit
 from bot.agent.limiter import Lease, Limiter
 from bot.agent.sizes import CHARS_A_TOKEN, LEAST_CHARS, chars_of
 from bot.agent.spending import Spending, is_priced
+from bot.alarm import Alarm
 from bot.config import schema
 from bot.errors import Fault, ModelError
 from bot.model import changeable, value
@@ -200,7 +200,7 @@ class Try:
         self._chars = 0  # of text that came
         self._text = ""  # held back until it can be read; with `accept`, all of it
         self._started = clock.monotonic()
-        self._wait = _Wait(clock, seconds)
+        self._alarm = Alarm(clock, self._started + seconds)
         self._chunks = member.model.stream(request)
 
     def began(self) -> Began:
@@ -215,7 +215,7 @@ class Try:
             return TextDelta(text)
         while self.finished is None and self.error is None:
             try:
-                with self._wait:
+                with self._alarm:
                     chunk = await anext(self._chunks)
             except StopAsyncIteration:
                 self._fail(ModelError("the answer broke off before its end", Fault.MALFORMED))
@@ -317,7 +317,7 @@ class Try:
 
     def _settle(self, outcome: str, why: str) -> None:
         attempt = self._attempt
-        self._wait.end()
+        self._alarm.put_off()
         attempt.outcome, attempt.why = outcome, why
         if attempt.usage is NO_USAGE and outcome in (ANSWERED, TOOLS) and not self.member.tells_usage:
             attempt.usage = self._estimated()
@@ -325,38 +325,3 @@ class Try:
         attempt.cost_micros = self._spending.cost_micros(attempt.model, attempt.usage)
         self._spending.add(self._payer, attempt.model, attempt.usage, attempt.cost_micros, is_failed=attempt.has_failed)
         self.member.note(attempt, self._clock.monotonic() - self._started)
-
-
-class _Wait:
-    """Around each wait for a chunk: ends it with TimeoutError when the time is up. What the caller does between two chunks is never
-    ended; a timeout around the whole loop could not tell the two apart. Belongs to the task in which it is made."""
-
-    def __init__(self, clock: Clock, seconds: float) -> None:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("models are called from a task")
-        self._task = task
-        self._others = task.cancelling()
-        self._is_waiting = False
-        self._is_over = False
-        self._timer = clock.call_later(seconds, self._stop)
-
-    def __enter__(self) -> None:
-        if self._is_over:
-            raise TimeoutError
-        self._is_waiting = True
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self._is_waiting = False
-        if self._is_over:
-            is_cancelled_too = self._task.uncancel() > self._others
-            if kind is asyncio.CancelledError and not is_cancelled_too:
-                raise TimeoutError from error
-
-    def end(self) -> None:
-        self._timer.cancel()
-
-    def _stop(self) -> None:
-        self._is_over = True
-        if self._is_waiting:
-            self._task.cancel()
