@@ -6,7 +6,7 @@ Promise: one call of `stream` is one try. The call is repeated only to leave out
 
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,12 @@ from bot.config.schema import Model
 from bot.errors import Fault, ModelError
 from bot.llm import faults
 from bot.llm.anthropic_answer import Answer
-from bot.llm.anthropic_request import Body, Form, body, is_readable
+from bot.llm.anthropic_request import Form, body, is_readable
 from bot.llm.clients import Clients
 from bot.llm.content import ReadBlob, encoded, load, room_for, with_files
 from bot.llm.stream import Events, Patience, whole
 from bot.model import Attachment
-from bot.ports import ChatMessage, ChatRequest, Chunk, Clock, Headroom
+from bot.ports import ChatRequest, Chunk, Clock, Headroom
 
 if TYPE_CHECKING:
     import anthropic
@@ -49,62 +49,61 @@ class AnthropicModel:
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         answer = Answer(self.name)
-        return faults.only_model_errors(self._chunks(request, answer), answer, self._clock, self._key, request)
+        return faults.only_model_errors(self._portions(request, answer), answer, self._clock, self._key, request)
 
-    async def _chunks(self, request: ChatRequest, answer: Answer) -> AsyncGenerator[Chunk, None]:
-        patience = Patience(self._clock, self._settings.first_token_s, self._settings.idle_s)
-        try:
-            theirs = with_files(request.messages)
-            async with self._clients.room.hold(room_for(theirs, self._is_readable)):
-                response = await self._open(request, theirs, patience)
-        except Exception as error:
-            refusal = getattr(error, "response", None)
-            if refusal is not None and (headroom := self._headroom(refusal)) is not None:
-                yield headroom
-            raise
-        answer.has_begun = True
-        try:
-            if (headroom := self._headroom(response)) is not None:
-                yield headroom
-            async with aclosing(self._read(response, answer, patience)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            await response.aclose()
+    async def _portions(self, request: ChatRequest, answer: Answer) -> AsyncGenerator[Iterable[Chunk], None]:
+        with Patience(self._clock, self._settings.first_token_s, self._settings.idle_s) as patience:
+            try:
+                response = await self._open(request, patience)
+            except Exception as error:
+                yield self._headroom(getattr(error, "response", None))
+                raise
+            answer.has_begun = True
+            try:
+                yield self._headroom(response)
+                async with aclosing(self._read(response, answer, patience)) as portions:
+                    async for portion in portions:
+                        yield portion
+            finally:
+                await response.aclose()
 
     def _is_readable(self, attachment: Attachment) -> bool:
         return is_readable(attachment, self._reads)
 
-    def _headroom(self, response: "httpx2.Response") -> Headroom | None:
-        return faults.anthropic_headroom(response.headers, self._clock.now_ms())
+    def _headroom(self, response: "httpx2.Response | None") -> Iterable[Headroom]:
+        headroom = response and faults.anthropic_headroom(response.headers, self._clock.now_ms())
+        return (headroom,) if headroom else ()
 
-    async def _open(self, request: ChatRequest, theirs: Sequence[ChatMessage], patience: Patience) -> "httpx2.Response":
-        """The response, its body still to be read. Asks again, each time with less, while the server names what it does not take. The files
-        of `theirs` are let go of at its end."""
-        files = await load(theirs, self._is_readable, self._read_blob)
-        form = Form(files, has_schema=self._takes_schema and request.schema is not None)
-        while True:
-            try:
-                return await patience.wait(self._ask(body(request, self._settings, self.name, form), bool(form.files)))
-            except Exception as error:
-                less = form.without(_refused(error))
-                if less is None:
-                    raise
-                if form.has_schema and not less.has_schema:
-                    self._takes_schema = False
-                _log.warning("The model %s refused %s; asking again without it.", self.name, form.beyond(less))
-                form = less
+    async def _open(self, request: ChatRequest, patience: Patience) -> "httpx2.Response":
+        """The response, its body still to be read, and the files that were sent let go of. Asks again, each time with less, while the
+        server names what it does not take."""
+        theirs = with_files(request.messages)
+        async with self._clients.room.hold(room_for(theirs, self._is_readable)):
+            files = await load(theirs, self._is_readable, self._read_blob)
+            form = Form(files, has_schema=self._takes_schema and request.schema is not None)
+            while True:
+                try:
+                    return await patience.wait(self._ask(request, form))
+                except Exception as error:
+                    less = form.without(_refused(error))
+                    if less is None:
+                        raise
+                    if form.has_schema and not less.has_schema:
+                        self._takes_schema = False
+                    _log.warning("The model %s refused %s; asking again without it.", self.name, form.beyond(less))
+                    form = less
 
-    async def _ask(self, asked: Body, has_files: bool) -> "httpx2.Response":
+    async def _ask(self, request: ChatRequest, form: Form) -> "httpx2.Response":
         import httpx2
 
         from bot.llm.transport import released
 
-        if self._sdk is None:
-            self._sdk = await self._clients.anthropic(self._settings.base_url, self._key)
         settings = self._settings
+        if self._sdk is None:
+            self._sdk = await self._clients.anthropic(settings.base_url, self._key)
+        asked = body(request, settings, self.name, form)
         whole = {"model": settings.model, "max_tokens": settings.output_tokens, "stream": settings.stream, **asked}
-        sent = await encoded(whole, has_files=has_files)
+        sent = await encoded(whole, has_files=bool(form.files))
         response = await self._sdk.post(
             "/v1/messages", cast_to=httpx2.Response, content=sent, stream=True, stream_cls=None
         )
@@ -112,35 +111,18 @@ class AnthropicModel:
 
     async def _read(
         self, response: "httpx2.Response", answer: Answer, patience: Patience
-    ) -> AsyncGenerator[Chunk, None]:
+    ) -> AsyncGenerator[Iterable[Chunk], None]:
         kind = response.headers.get("content-type", "")
-        if "event-stream" in kind:
-            async with aclosing(self._events(response, answer, patience)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+        if "event-stream" not in kind:
+            yield _taken_whole(await patience.wait(whole(response)), kind, answer)
             return
-        text = await patience.wait(whole(response))
-        if "json" not in kind:
-            raise ModelError(
-                f"the server answered with {kind or 'no content type'} in place of JSON. Is base_url right?",
-                Fault.MALFORMED,
-            )
-        for chunk in answer.take_whole(json.loads(text)):
-            yield chunk
-
-    async def _events(
-        self, response: "httpx2.Response", answer: Answer, patience: Patience
-    ) -> AsyncGenerator[Chunk, None]:
         events = Events()
         async with aclosing(response.aiter_bytes()) as pieces:
             while (piece := await patience.wait(anext(pieces, None))) is not None:
                 tokens = answer.tokens
-                for name, data in events.feed(piece):
-                    if name != b"ping":
-                        for chunk in answer.take(json.loads(data)):
-                            yield chunk
+                yield _taken(events.feed(piece), answer)
                 if answer.is_over:
-                    await self._linger(pieces)
+                    await _linger(pieces, patience)
                     break
                 if answer.tokens > tokens:
                     patience.progress()
@@ -149,12 +131,28 @@ class AnthropicModel:
         if not answer.is_finished:
             raise ModelError("the stream ended before the answer was whole", Fault.UNREACHABLE)
 
-    async def _linger(self, pieces: AsyncIterator[bytes]) -> None:
-        """For the end of HTTP, so that the connection can be used again; whatever else comes is none of the answer's."""
-        with suppress(TimeoutError):
-            async with self._clock.timeout(LINGER_S):
-                while await anext(pieces, None) is not None:
-                    pass
+
+def _taken(events: Iterable[tuple[bytes, bytes]], answer: Answer) -> Iterator[Chunk]:
+    for name, data in events:
+        if name != b"ping":
+            yield from answer.take(json.loads(data))
+
+
+def _taken_whole(text: bytes, kind: str, answer: Answer) -> Iterable[Chunk]:
+    if "json" not in kind:
+        raise ModelError(
+            f"the server answered with {kind or 'no content type'} in place of JSON. Is base_url right?",
+            Fault.MALFORMED,
+        )
+    return answer.take_whole(json.loads(text))
+
+
+async def _linger(pieces: AsyncIterator[bytes], patience: Patience) -> None:
+    """For the end of HTTP, so that the connection can be used again; whatever else comes is none of the answer's."""
+    patience.last(LINGER_S)
+    with suppress(ModelError):
+        while await patience.wait(anext(pieces, None)) is not None:
+            pass
 
 
 def _refused(error: Exception) -> str:

@@ -54,13 +54,13 @@ class EndpointEmbedder:
         """Nothing: the connections are the clients'."""
 
     async def _embed(self, texts: Sequence[str]) -> list[bytes]:
-        patience = Patience(self._clock, self._settings.first_token_s, self._settings.idle_s)
         try:
-            response = await patience.wait(self._post(texts))
-            try:
-                answer = await patience.wait(whole(response))
-            finally:
-                await response.aclose()
+            with Patience(self._clock, self._settings.first_token_s, self._settings.idle_s) as patience:
+                response = await patience.wait(self._post(texts))
+                try:
+                    answer = await patience.wait(whole(response))
+                finally:
+                    await response.aclose()
             return _vectors(json.loads(answer), len(texts))
         except FrontdeskError:
             raise

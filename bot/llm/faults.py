@@ -129,14 +129,15 @@ class Answering(Protocol):
 
 
 async def only_model_errors(
-    chunks: AsyncGenerator[Chunk, None], answer: Answering, clock: Clock, key: str, request: ChatRequest
+    portions: AsyncGenerator[Iterable[Chunk], None], answer: Answering, clock: Clock, key: str, request: ChatRequest
 ) -> AsyncGenerator[Chunk, None]:
-    """The chunks of one try and the end of its answer. A broken stream raises anything; what comes out is ModelError alone, and nothing once
+    """The chunks of one try, which come in portions, and the end of its answer. A broken stream raises anything; what comes out is ModelError alone, and nothing once
     the answer was whole."""
     try:
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                yield chunk
+        async with aclosing(portions):
+            async for portion in portions:
+                for chunk in portion:
+                    yield chunk
     except Exception as error:
         if not answer.is_finished:
             failure = from_exception(error, clock.now_ms(), hidden(key, request))

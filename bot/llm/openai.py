@@ -10,7 +10,7 @@ message of the history, and the typed stream builds objects for pieces of which 
 
 import json
 import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -24,7 +24,7 @@ from bot.llm.openai_dialect import Quirk, Quirks, learnt
 from bot.llm.openai_request import body, query
 from bot.llm.stream import Events, Patience, whole
 from bot.model import Attachment
-from bot.ports import ChatMessage, ChatRequest, Chunk, Clock
+from bot.ports import ChatRequest, Chunk, Clock, Headroom
 from bot.tools.names import SEARCH_KNOWLEDGE
 
 if TYPE_CHECKING:
@@ -56,45 +56,42 @@ class OpenAIModel:
     def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         can_call = bool(request.tools) and not request.has_tools_off
         answer = Answer(self.name, can_call=can_call, is_json=request.schema is not None)
-        return faults.only_model_errors(self._chunks(request, answer), answer, self._clock, self._key, request)
+        return faults.only_model_errors(self._portions(request, answer), answer, self._clock, self._key, request)
 
-    async def _chunks(self, request: ChatRequest, answer: Answer) -> AsyncGenerator[Chunk, None]:
-        patience = Patience(self._clock, self._settings.first_token_s, self._settings.idle_s)
-        try:
-            theirs = content.with_files(request.messages)
-            async with self._clients.room.hold(content.room_for(theirs, self._is_readable)):
-                response = await self._open(request, theirs, patience)
-        except Exception as error:
-            headroom = faults.openai_headroom(getattr(getattr(error, "response", None), "headers", {}))
-            if headroom is not None:
-                yield headroom
-            raise
-        if response is None:
-            answer.take(_search(query(request)))
-            return
-        answer.has_begun = True
-        try:
-            headroom = faults.openai_headroom(response.headers)
-            if headroom is not None:
-                yield headroom
-            async with aclosing(self._pieces(response, answer, patience)) as pieces:
-                async for piece in pieces:
-                    for chunk in answer.take(piece):
-                        yield chunk
-        finally:
-            await response.aclose()
+    async def _portions(self, request: ChatRequest, answer: Answer) -> AsyncGenerator[Iterable[Chunk], None]:
+        with Patience(self._clock, self._settings.first_token_s, self._settings.idle_s) as patience:
+            try:
+                response = await self._open(request, patience)
+            except Exception as error:
+                yield _headroom(getattr(error, "response", None))
+                raise
+            if response is None:
+                answer.take(_search(query(request)))
+                return
+            answer.has_begun = True
+            try:
+                yield _headroom(response)
+                async with aclosing(self._read(response, answer, patience)) as portions:
+                    async for portion in portions:
+                        yield portion
+            finally:
+                await response.aclose()
 
-    async def _open(
-        self, request: ChatRequest, theirs: Sequence[ChatMessage], patience: Patience
-    ) -> "httpx2.Response | None":
-        """The response, its body still to be read; None when what the user asks is to be looked up first. Asks again, each time in another
-        form, while the server names what it does not take. The files of `theirs` are let go of at its end."""
-        loaded = await content.load(theirs, self._is_readable, self._read_blob)
+    async def _open(self, request: ChatRequest, patience: Patience) -> "httpx2.Response | None":
+        """The response, its body still to be read, and the files that were sent let go of; None when what the user asks is to be looked up
+        first."""
+        theirs = content.with_files(request.messages)
+        async with self._clients.room.hold(content.room_for(theirs, self._is_readable)):
+            loaded = await content.load(theirs, self._is_readable, self._read_blob)
+            return await self._ask(request, loaded, patience)
+
+    async def _ask(self, request: ChatRequest, loaded: content.Loaded, patience: Patience) -> "httpx2.Response | None":
+        """Asks again, each time in another form, while the server names what it does not take."""
         quirks = self._quirks
         asked = self._body(request, loaded, quirks)
         while Quirk.NO_TOOLS not in quirks or not query(request):
             try:
-                response = await patience.wait(self._post(asked, bool(loaded)))
+                response = await patience.wait(self._post(asked, has_files=bool(loaded)))
             except Exception as error:
                 quirk = learnt(getattr(error, "status_code", 0), getattr(error, "body", None), asked, quirks)
                 if quirk is None:
@@ -119,7 +116,7 @@ class OpenAIModel:
         files = {} if Quirk.NO_FILES in quirks else loaded
         return body(self.name, self._settings, request, files, quirks, is_openai=self._is_openai)
 
-    async def _post(self, asked: dict[str, Any], has_files: bool) -> "httpx2.Response":
+    async def _post(self, asked: dict[str, Any], *, has_files: bool) -> "httpx2.Response":
         if self._sdk is None:
             self._sdk = await self._clients.openai(self._settings.url, self._key)
         import httpx2
@@ -135,58 +132,64 @@ class OpenAIModel:
         )
         return released(response)
 
-    async def _pieces(
+    async def _read(
         self, response: "httpx2.Response", answer: Answer, patience: Patience
-    ) -> AsyncGenerator[dict[str, Any], None]:
+    ) -> AsyncGenerator[Iterable[Chunk], None]:
         kind = response.headers.get("content-type", "")
         if "event-stream" not in kind:
-            for name, data in _events(await patience.wait(whole(response)), kind):
-                yield self._piece(name, data)
+            yield _taken(_events(await patience.wait(whole(response)), kind), answer)
             return
         events = Events()
         async with aclosing(response.aiter_bytes()) as pieces:
             while (piece := await patience.wait(anext(pieces, None))) is not None:
                 size, was_finished = answer.size, answer.is_finished
-                for name, data in events.feed(piece):
-                    if data and data != b"[DONE]":
-                        yield self._piece(name, data)
+                yield _taken(events.feed(piece), answer)
                 if answer.is_finished and not was_finished:
-                    patience = Patience(self._clock, TAIL_S, 0.0)
+                    patience.last(TAIL_S)
                 elif answer.size > size:
                     patience.progress()
                 elif not was_finished:
                     patience.sign()
 
-    def _piece(self, name: bytes, data: bytes) -> dict[str, Any]:
-        """An event's JSON. Raises ErrorInAnswer for an error that comes in the place of an answer."""
-        piece = json.loads(data)
-        if isinstance(piece, list) and piece:
-            piece = piece[0]  # Gemini's errors
-        if not isinstance(piece, dict):
-            raise ModelError("the server sent JSON that is no answer", Fault.MALFORMED)
-        if name == b"error" or piece.get("error") or piece.get("object") == "error":
-            raise faults.ErrorInAnswer(piece)
-        return piece
-
     def _is_readable(self, attachment: Attachment) -> bool:
         return content.kind(attachment.media_type) in self._reads
 
 
-def _events(whole: bytes, kind: str) -> Iterator[tuple[bytes, bytes]]:
+def _headroom(response: "httpx2.Response | None") -> Iterable[Headroom]:
+    headroom = response and faults.openai_headroom(response.headers)
+    return (headroom,) if headroom else ()
+
+
+def _taken(events: Iterable[tuple[bytes, bytes]], answer: Answer) -> Iterator[Chunk]:
+    for name, data in events:
+        if data and data != b"[DONE]":
+            yield from answer.take(_piece(name, data))
+
+
+def _piece(name: bytes, data: bytes) -> dict[str, Any]:
+    """An event's JSON. Raises ErrorInAnswer for an error that comes in the place of an answer."""
+    piece = json.loads(data)
+    if isinstance(piece, list) and piece:
+        piece = piece[0]  # Gemini's errors
+    if not isinstance(piece, dict):
+        raise ModelError("the server sent JSON that is no answer", Fault.MALFORMED)
+    if name == b"error" or piece.get("error") or piece.get("object") == "error":
+        raise faults.ErrorInAnswer(piece)
+    return piece
+
+
+def _events(whole: bytes, kind: str) -> list[tuple[bytes, bytes]]:
     """An answer in one piece as the one event of a stream; some servers stream whatever they are asked for, or call a stream something
     else."""
     start = whole.lstrip()[:6]
     if start.startswith((b"data:", b"event:", b":")):
-        for name, data in Events().feed(whole + b"\n\n"):
-            if data and data != b"[DONE]":
-                yield name, data
-    elif "json" in kind or start.startswith((b"{", b"[")):
-        yield b"", whole
-    else:
-        raise ModelError(
-            f"the server answered with {kind or 'no content type'} in place of JSON. Is base_url right?",
-            Fault.MALFORMED,
-        )
+        return Events().feed(whole + b"\n\n")
+    if "json" in kind or start.startswith((b"{", b"[")):
+        return [(b"", whole)]
+    raise ModelError(
+        f"the server answered with {kind or 'no content type'} in place of JSON. Is base_url right?",
+        Fault.MALFORMED,
+    )
 
 
 def _search(words: str) -> dict[str, Any]:

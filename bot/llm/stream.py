@@ -1,8 +1,9 @@
 """Reading a server's stream: how long to wait for its next piece, and the events in the pieces."""
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
+from bot.alarm import Alarm
 from bot.errors import Fault, ModelError
 from bot.ports import Clock
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_ANSWER_BYTES = 16_777_216
+LEAST_S = 0.001  # what is there already is taken, however late it is
 MOST_EVENT_BYTES = 4_194_304  # the largest single event that is read
 
 
@@ -20,10 +22,11 @@ class Patience:
 
     A sign of life that is no token (a ping) is worth another `idle_s`, but never more than `first_s + idle_s` seconds of waiting pass
     without a token: a server that pings for ever does not hold a turn. Only time spent waiting counts, never what the reader of the
-    stream takes for itself."""
+    stream takes for itself. It ends with its `with`."""
 
     def __init__(self, clock: Clock, first_s: float, idle_s: float) -> None:
         self._clock = clock
+        self._alarm = Alarm(clock)
         self._idle_s = idle_s
         self._most_s = first_s + idle_s
         self._left_s = first_s
@@ -38,11 +41,17 @@ class Patience:
         """The server lives."""
         self._left_s = min(max(self._left_s, self._idle_s), self._left_at_most_s)
 
+    def last(self, seconds: float) -> None:
+        """Nothing of the answer is missing: for what may follow there are so many seconds, and no more."""
+        self._left_s = self._left_at_most_s = self._most_s = seconds
+        self._idle_s = 0.0
+
     async def wait(self, coming: Awaitable[T]) -> T:
         """What comes; raises ModelError(SILENT) when it takes too long."""
         began = self._clock.monotonic()
+        self._alarm.set(began + max(self._left_s, LEAST_S))
         try:
-            async with self._clock.timeout(self._left_s):
+            with self._alarm:
                 return await coming
         except TimeoutError:
             raise ModelError(f"the server was silent for {self._left_s:g} s", Fault.SILENT) from None
@@ -50,6 +59,12 @@ class Patience:
             waited = self._clock.monotonic() - began
             self._left_s -= waited
             self._left_at_most_s -= waited
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._alarm.put_off()
 
 
 class Events:

@@ -79,11 +79,12 @@ class Transcriber:
         try:
             async with self._clients.room.hold(COPIES * size_bytes):
                 data = await read()
-                response = await patience.wait(self._post(data, media_type))
-                try:
-                    answer = await patience.wait(whole(response))
-                finally:
-                    await response.aclose()
+                with patience:
+                    response = await patience.wait(self._post(data, media_type))
+                    try:
+                        answer = await patience.wait(whole(response))
+                    finally:
+                        await response.aclose()
             return _transcript(json.loads(answer))
         except FrontdeskError:
             raise

@@ -11,6 +11,7 @@ from bot.errors import Fault, ModelError
 from bot.llm.stream import MOST_ANSWER_BYTES
 
 _BIG_BYTES = 1_000_000  # a larger body is written in pieces, so that it does not hold the loop
+_SENT = httpx2.Request("POST", "http://sent.invalid")
 
 
 class SessionTransport(httpx2.AsyncBaseTransport):
@@ -35,9 +36,8 @@ class SessionTransport(httpx2.AsyncBaseTransport):
 
 
 def released(response: httpx2.Response) -> httpx2.Response:
-    """The response without the body that was sent for it, which it would hold for as long as the answer takes."""
-    asked = response.request
-    response.request = httpx2.Request(asked.method, asked.url, headers=asked.headers)
+    """The response without the request that was sent for it, whose body it would hold for as long as the answer takes."""
+    response.request = _SENT
     return response
 
 
