@@ -17,7 +17,7 @@ from bot.llm.anthropic_answer import Answer
 from bot.llm.anthropic_request import Form, body, is_readable
 from bot.llm.clients import Clients
 from bot.llm.content import ReadBlob, encoded, load, room_for, with_files
-from bot.llm.stream import Events, Patience, whole
+from bot.llm.stream import Events, Patience, unpacked, whole
 from bot.model import Attachment
 from bot.ports import ChatRequest, Chunk, Clock, Headroom
 
@@ -117,7 +117,7 @@ class AnthropicModel:
             yield _taken_whole(await patience.wait(whole(response)), kind, answer)
             return
         events = Events()
-        async with aclosing(response.aiter_bytes()) as pieces:
+        async with aclosing(unpacked(response)) as pieces:
             while (piece := await patience.wait(anext(pieces, None))) is not None:
                 tokens = answer.tokens
                 yield _taken(events.feed(piece), answer)

@@ -22,7 +22,7 @@ from bot.llm.clients import Clients
 from bot.llm.openai_answer import Answer
 from bot.llm.openai_dialect import Quirk, Quirks, learnt
 from bot.llm.openai_request import body, query
-from bot.llm.stream import Events, Patience, whole
+from bot.llm.stream import Events, Patience, unpacked, whole
 from bot.model import Attachment
 from bot.ports import ChatRequest, Chunk, Clock, Headroom
 from bot.tools.names import SEARCH_KNOWLEDGE
@@ -140,7 +140,7 @@ class OpenAIModel:
             yield _taken(_events(await patience.wait(whole(response)), kind), answer)
             return
         events = Events()
-        async with aclosing(response.aiter_bytes()) as pieces:
+        async with aclosing(unpacked(response)) as pieces:
             while (piece := await patience.wait(anext(pieces, None))) is not None:
                 size, was_finished = answer.size, answer.is_finished
                 yield _taken(events.feed(piece), answer)

@@ -1,7 +1,7 @@
 """Reading a server's stream: how long to wait for its next piece, and the events in the pieces."""
 
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Self, TypeVar
+from collections.abc import AsyncGenerator, Awaitable
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from bot.alarm import Alarm
 from bot.errors import Fault, ModelError
@@ -100,10 +100,17 @@ class Events:
         return found
 
 
+def unpacked(response: "httpx2.Response") -> AsyncGenerator[bytes, None]:
+    """The body of an answer as it comes. One that is not packed does not go through what unpacks."""
+    if "content-encoding" in response.headers:
+        return response.aiter_bytes()
+    return cast(Any, response.stream).__aiter__()  # type: ignore[no-any-return]  # httpx2 does not say that it is a generator
+
+
 async def whole(response: "httpx2.Response") -> bytes:
     """The body of an answer that is not streamed. Raises ModelError(MALFORMED) for an endless one."""
     pieces, size = [], 0
-    async for piece in response.aiter_bytes():
+    async for piece in unpacked(response):
         pieces.append(piece)
         size += len(piece)
         if size > MOST_ANSWER_BYTES:
