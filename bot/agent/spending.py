@@ -6,7 +6,7 @@ the currency of the config's prices: tokens times the price of a million of them
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import date
 
 from bot.config.schema import Prices
 from bot.model import changeable
@@ -14,6 +14,7 @@ from bot.ports import Clock, Row, Usage
 
 MILLION = 1_000_000
 DAY_MS = 86_400_000
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 @changeable
@@ -31,7 +32,7 @@ class Spent:
 
 def day_of(now_ms: int) -> str:
     """The UTC day of a moment, as YYYY-MM-DD."""
-    return datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y-%m-%d")
+    return date.fromordinal(_EPOCH + now_ms // DAY_MS).isoformat()
 
 
 def is_priced(prices: Prices) -> bool:
