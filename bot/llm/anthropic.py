@@ -45,6 +45,7 @@ class AnthropicModel:
         self._read_blob = read_blob
         self._clock = clock
         self._sdk: anthropic.AsyncAnthropic | None = None
+        self._url = ""
         self._takes_schema = True
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
@@ -94,20 +95,15 @@ class AnthropicModel:
                     form = less
 
     async def _ask(self, request: ChatRequest, form: Form) -> "httpx2.Response":
-        import httpx2
-
-        from bot.llm.transport import released
-
         settings = self._settings
         if self._sdk is None:
             self._sdk = await self._clients.anthropic(settings.base_url, self._key)
+        from bot.llm.transport import place, posted
+
+        self._url = self._url or place(self._sdk, "v1/messages")
         asked = body(request, settings, self.name, form)
         whole = {"model": settings.model, "max_tokens": settings.output_tokens, "stream": settings.stream, **asked}
-        sent = await encoded(whole, has_files=bool(form.files))
-        response = await self._sdk.post(
-            "/v1/messages", cast_to=httpx2.Response, content=sent, stream=True, stream_cls=None
-        )
-        return released(response)
+        return await posted(self._sdk, self._url, await encoded(whole, has_files=bool(form.files)))
 
     async def _read(
         self, response: "httpx2.Response", answer: Answer, patience: Patience

@@ -51,6 +51,7 @@ class OpenAIModel:
         self._read_blob = read_blob
         self._clock = clock
         self._sdk: AsyncOpenAI | None = None
+        self._url = ""
         self._quirks: Quirks = frozenset() if settings.tools else frozenset({Quirk.NO_TOOLS})
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
@@ -119,18 +120,10 @@ class OpenAIModel:
     async def _post(self, asked: dict[str, Any], *, has_files: bool) -> "httpx2.Response":
         if self._sdk is None:
             self._sdk = await self._clients.openai(self._settings.url, self._key)
-        import httpx2
+        from bot.llm.transport import place, posted
 
-        from bot.llm.transport import released
-
-        response = await self._sdk.post(
-            "/chat/completions",
-            cast_to=httpx2.Response,
-            content=await content.encoded(asked, has_files=has_files),
-            stream=True,
-            stream_cls=None,
-        )
-        return released(response)
+        self._url = self._url or place(self._sdk, "chat/completions")
+        return await posted(self._sdk, self._url, await content.encoded(asked, has_files=has_files))
 
     async def _read(
         self, response: "httpx2.Response", answer: Answer, patience: Patience

@@ -3,6 +3,7 @@
 import io
 from collections.abc import AsyncIterator
 from math import inf
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx2
@@ -10,7 +11,12 @@ import httpx2
 from bot.errors import Fault, ModelError
 from bot.llm.stream import MOST_ANSWER_BYTES
 
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from openai import AsyncOpenAI
+
 _BIG_BYTES = 1_000_000  # a larger body is written in pieces, so that it does not hold the loop
+_ONCE: Any = {"idempotency_key": "once"}  # else an SDK draws one at random, for tries of its own, and sends it nowhere
 _SENT = httpx2.Request("POST", "http://sent.invalid")
 
 
@@ -33,6 +39,20 @@ class SessionTransport(httpx2.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._session.close()
+
+
+def place(sdk: "AsyncAnthropic | AsyncOpenAI", path: str) -> str:
+    """The whole address of a path, which an SDK would otherwise put together for each call."""
+    base = sdk.base_url
+    return str(base.copy_with(raw_path=base.raw_path + path.encode()))
+
+
+async def posted(sdk: "AsyncAnthropic | AsyncOpenAI", url: str, content: bytes) -> httpx2.Response:
+    """What the server answers to this JSON, its body still to be read."""
+    response: httpx2.Response = await sdk.post(
+        url, cast_to=httpx2.Response, content=content, options=_ONCE, stream=True, stream_cls=None
+    )
+    return released(response)
 
 
 def released(response: httpx2.Response) -> httpx2.Response:
