@@ -31,7 +31,9 @@ from bot.text import pattern
 GROUP_MOST = 256  # units in one transaction: bounds how long the first of them waits for the last
 TOLD_AT_ONCE = 8  # callers that learn of their commit in one round of the loop: each may go on with a whole turn
 GATHER_FROM = 4  # units in a group: after it, the next one gathers
-GATHER_S = 0.005  # between the beginnings of two groups, while they gather
+GATHER_UNITS = 16  # so many are enough
+GATHER_S = 0.005  # from the beginning of one group: the longest that the next one gathers
+LULL_S = 0.0005  # without a unit: nobody seems to have more
 PROBE_S = 1.0  # between two writes that find out whether a failed store works again
 _NOTHING: dict[str, Value] = {}
 _NAME = pattern(r"(?<![:\w]):([a-z_]\w*)")
@@ -215,9 +217,10 @@ class Writer:
         return not is_last
 
     def _gather(self) -> None:
-        """Lets more units come, if the last group was large and has only just begun."""
-        if self._gathers_until and (left_s := self._gathers_until - self._now()) > 0:
-            self._wait(left_s)
+        """Lets more units come, as long as they do, if the last group was large and has only just begun."""
+        came = -1
+        while came < (came := self._queue.qsize()) < GATHER_UNITS and (left_s := self._gathers_until - self._now()) > 0:
+            self._wait(min(left_s, LULL_S))
 
     def _keep_up(self, connection: sqlite3.Connection, upkeep: _Upkeep) -> None:
         try:

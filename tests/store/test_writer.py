@@ -3,8 +3,8 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from bot.errors import Overloaded, StoreUnavailable
 from bot.ports import Cursor
 from bot.store.folder import DATABASE, prepare
 from bot.store.sqlite import SqliteStore
-from bot.store.writer import GATHER_FROM, GATHER_S, GROUP_MOST, TOLD_AT_ONCE, Writer
+from bot.store.writer import GATHER_FROM, GATHER_S, GATHER_UNITS, GROUP_MOST, LULL_S, TOLD_AT_ONCE, Writer, _Work
 from tests.store.database import note, note_and_raise, note_twice, noted, opened, until
 
 WAIT_S = 10.0
@@ -104,31 +104,83 @@ async def test_the_loop_goes_round_while_the_callers_of_a_large_group_are_told(t
     assert max(after - before for before, after in pairwise(seen)) <= TOLD_AT_ONCE
 
 
-async def test_a_group_gathers_after_a_large_one_and_after_no_other(tmp_path: Path) -> None:
-    """Under load a group lets more units come, a moment at most; where they are few, nobody waits."""
-    groups: list[int] = []
-    waits: list[tuple[int, float]] = []  # after how many groups, and for how long
+class Gathering:
+    """A writer whose groups gather in a time of the test's own; `come` says how many units come with each wait."""
 
-    def nothing(cursor: Cursor) -> None:
-        cursor.fetch("SELECT 1")
+    def __init__(self, path: Path, come: Sequence[int] = ()) -> None:
+        self.groups: list[int] = []
+        self.waits: list[tuple[int, float]] = []  # after how many groups, and for how long
+        self._come = list(come)
+        self._now = 100.0
+        self.writer = Writer(
+            lambda: sqlite3.connect(path, isolation_level=None),
+            observe=lambda units, seconds: self.groups.append(units),
+            now=lambda: self._now,
+            wait=self._wait,
+        )
 
-    writer = Writer(
-        lambda: sqlite3.connect(tmp_path / "units.db", isolation_level=None),
-        observe=lambda units, seconds: groups.append(units),
-        now=lambda: 100.0,
-        wait=lambda seconds: waits.append((len(groups), seconds)),
-    )
-    await writer.open()
-    for units in (GATHER_FROM - 1, GATHER_FROM, 1):
+    def _wait(self, seconds: float) -> None:
+        self.waits.append((len(self.groups), round(seconds, 6)))
+        self._now += seconds
+        for _ in range(self._come.pop(0) if self._come else 0):
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """As the loop would; from the thread, where no future can be made."""
+        work = _Work(nothing, (), asyncio.Future(loop=self.writer._loop))
+        self.writer._queue.put(work)
+
+    async def group(self, units: int) -> None:
+        """Hands them over so that they are committed together."""
         gate = Gate()
-        held = writer.hand_over(gate, ())
+        held = self.writer.hand_over(gate, ())
         await until(gate.is_reached.is_set)
-        others = [writer.hand_over(nothing, ()) for _ in range(units)]
+        others = [self.writer.hand_over(nothing, ()) for _ in range(units)]
         gate.open()
         await asyncio.gather(held, *others)
-    await writer.close()
-    assert groups == [1, GATHER_FROM - 1, 1, GATHER_FROM, 1, 1]
-    assert [(after, round(seconds, 6)) for after, seconds in waits] == [(4, GATHER_S)]
+
+
+def nothing(cursor: Cursor) -> None:
+    cursor.fetch("SELECT 1")
+
+
+@asynccontextmanager
+async def gathering(path: Path, come: Sequence[int] = ()) -> AsyncIterator[Gathering]:
+    one = Gathering(path, come)
+    await one.writer.open()
+    try:
+        yield one
+    finally:
+        await one.writer.close()
+
+
+async def test_a_group_gathers_after_a_large_one_and_after_no_other(tmp_path: Path) -> None:
+    """Where units are few, nobody waits; a lull ends the waiting."""
+    async with gathering(tmp_path / "units.db") as one:
+        await one.group(GATHER_FROM - 1)
+        assert (one.groups, one.waits) == ([1, GATHER_FROM - 1], [])
+        await one.group(GATHER_FROM)
+        assert (one.groups[2:], one.waits) == ([1, GATHER_FROM], [])
+        await one.group(1)
+        assert (one.groups[4:], one.waits) == ([1, 1], [(4, LULL_S)])
+
+
+async def test_a_group_gathers_as_long_as_units_come_and_not_longer_than_a_moment(tmp_path: Path) -> None:
+    """However many callers there are, the first of them does not wait for all."""
+    steps = round(GATHER_S / LULL_S)
+    async with gathering(tmp_path / "units.db", [1] * (steps * 2)) as one:
+        await one.group(GATHER_FROM)
+        await one.writer.hand_over(nothing, ())
+        assert one.groups == [1, GATHER_FROM, steps + 1]
+        assert len(one.waits) == steps
+
+
+async def test_a_group_that_has_enough_gathers_no_more(tmp_path: Path) -> None:
+    async with gathering(tmp_path / "units.db", [1, GATHER_UNITS, 1]) as one:
+        await one.group(GATHER_FROM)
+        await one.writer.hand_over(nothing, ())
+        assert one.groups == [1, GATHER_FROM, 1 + 1 + GATHER_UNITS]
+        assert len(one.waits) == 2
 
 
 async def test_units_keep_their_order(tmp_path: Path) -> None:
