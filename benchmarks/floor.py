@@ -95,6 +95,7 @@ class SdkModel:
         self._url = url
         self._is_streaming = is_streaming
         self._sdk: Any = None  # one of two SDKs
+        self._place = ""
 
     async def say(self, text: str) -> AsyncIterator[str]:
         response = await self._ask(text)
@@ -113,10 +114,13 @@ class SdkModel:
     async def _ask(self, text: str) -> Any:  # an httpx2 response
         import httpx2
 
+        from bot.llm.transport import place
+
         is_anthropic = self._provider == "anthropic"
         if self._sdk is None:
             sdk = self._clients.anthropic if is_anthropic else self._clients.openai
             self._sdk = await sdk(self._url if is_anthropic else f"{self._url}/v1", "key")
+            self._place = place(self._sdk, "v1/messages" if is_anthropic else "chat/completions")
         body = {
             "model": "local",
             "max_tokens": 1024,
@@ -124,8 +128,7 @@ class SdkModel:
             "stream": self._is_streaming,
         }
         sent = json.dumps(body, separators=(",", ":")).encode()
-        path = "/v1/messages" if is_anthropic else "/chat/completions"
-        return await self._sdk.post(path, cast_to=httpx2.Response, content=sent, stream=True, stream_cls=None)
+        return await self._sdk.post(self._place, cast_to=httpx2.Response, content=sent, stream=True, stream_cls=None)
 
 
 async def events(pieces: AsyncIterator[bytes]) -> AsyncIterator[Any]:  # JSON

@@ -3,7 +3,7 @@
 import io
 from collections.abc import AsyncIterator
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import httpx2
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _BIG_BYTES = 1_000_000  # a larger body is written in pieces, so that it does not hold the loop
-_ONCE: Any = {"idempotency_key": "once"}  # else an SDK draws one at random, for tries of its own, and sends it nowhere
 _SENT = httpx2.Request("POST", "http://sent.invalid")
 
 
@@ -50,7 +49,7 @@ def place(sdk: "AsyncAnthropic | AsyncOpenAI", path: str) -> str:
 async def posted(sdk: "AsyncAnthropic | AsyncOpenAI", url: str, content: bytes) -> httpx2.Response:
     """What the server answers to this JSON, its body still to be read."""
     response: httpx2.Response = await sdk.post(
-        url, cast_to=httpx2.Response, content=content, options=_ONCE, stream=True, stream_cls=None
+        url, cast_to=httpx2.Response, content=content, stream=True, stream_cls=None
     )
     return released(response)
 
