@@ -353,7 +353,10 @@ class _Run:
                         break
                     if said.grounds is not None:
                         await said.grounds.prepare()
-                    await self._show(said.checked(chunk.text))
+                    self._note_first()
+                    said.unshown += said.checked(chunk.text)
+                    if not said.is_whole:
+                        await self._show(said)
                 else:
                     self._take(chunk, said)
         finally:
@@ -361,7 +364,9 @@ class _Run:
         if not said.end.reason:
             raise ModelError("the model's answer broke off", Fault.MALFORMED)
         if said.watch is not None:
-            await self._show(said.watch.rest())
+            said.unshown += said.watch.rest()
+        if said.calls or not said.is_whole:  # a whole answer is sent at once: it needs no draft before
+            await self._show(said)
         return said
 
     def _take(self, chunk: Began | Chunk, said: "_Said") -> None:
@@ -391,6 +396,7 @@ class _Run:
             said.grounds = grounds
         answer.is_last_resort |= began.is_last_resort
         said.opening = self._opening()
+        said.is_whole = began.is_whole
 
     def _opening(self) -> str:
         """The last resort says once in a case that it can only quote."""
@@ -429,12 +435,14 @@ class _Run:
     def _steps_most(self) -> int:
         return self._rules.steps + (LOCAL_STEPS if self._answer.is_last_resort else 0)
 
-    async def _show(self, text: str) -> None:
-        if not text:
-            return
-        text = _seemly(text)
+    def _note_first(self) -> None:
         if self._answer.first_token_s is None:
             self._answer.first_token_s = self._agent.clock.monotonic() - self._started
+
+    async def _show(self, said: "_Said") -> None:
+        text, said.unshown = _seemly(said.unshown), ""
+        if not text:
+            return
         if self._is_stale:
             self._is_stale = self._has_shown = False
             await self._asked.page.void()
@@ -570,6 +578,8 @@ class _Said:
     watch: "ClaimWatch | None" = None
     grounds: "Grounds | None" = None
     opening: str = ""
+    unshown: str = ""  # what the page may show
+    is_whole: bool = False  # the model does not stream
 
     @property
     def text(self) -> str:
@@ -598,6 +608,7 @@ class _Said:
         self.chars = 0
         self.calls.clear()
         self.reasoning.clear()
+        self.unshown = ""
         self.end = _NOT_YET
 
 

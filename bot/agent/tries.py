@@ -68,11 +68,12 @@ class Attempt:
 @value
 class Began:
     """A model begins to answer; text before this in the same call is void. `is_last_resort`: the offline answerer stands in because
-    every model before it failed. `is_again`: text of an earlier try has been shown."""
+    every model before it failed. `is_again`: text of an earlier try has been shown. `is_whole`: its answer is not streamed."""
 
     model: str
     is_last_resort: bool = False
     is_again: bool = False
+    is_whole: bool = False
 
 
 class Member:
@@ -204,7 +205,7 @@ class Try:
         self._chunks = member.model.stream(request)
 
     def began(self) -> Began:
-        return Began(self.member.name, False, self._is_again)
+        return Began(self.member.name, False, self._is_again, not self.member.settings.stream)
 
     def __aiter__(self) -> AsyncIterator[Began | TextDelta]:
         return self

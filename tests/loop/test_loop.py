@@ -99,11 +99,22 @@ def message(text: str, author: Author = Author.USER, seq: int = 1) -> Message:
 class House:
     """An agent with what it stands on."""
 
-    def __init__(self, *models: ChatModel, rules: Rules | None = None, budget: float = 0.0, price: float = 0.0) -> None:
+    def __init__(
+        self,
+        *models: ChatModel,
+        rules: Rules | None = None,
+        budget: float = 0.0,
+        price: float = 0.0,
+        is_streaming: bool = True,
+    ) -> None:
         self.clock, self.shelf, self.page = ManualClock(), Shelf(PASSAGE), Page()
         settings = {
             each.name: schema.Model(
-                provider="openai", model="m", tries=1, prices=schema.Prices(input=price, output=price)
+                provider="openai",
+                model="m",
+                tries=1,
+                stream=is_streaming,
+                prices=schema.Prices(input=price, output=price),
             )
             for each in models
         }
@@ -182,6 +193,17 @@ async def test_text_before_a_call_is_replaced_by_the_answer() -> None:
     house = House(Scripted(calls("search_knowledge", text="Let me look."), says("Within 30 days [1].")))
     await house.ask()
     assert (house.page.shown, house.page.voided) == (["Within 30 days [1]."], 1)
+
+
+async def test_an_answer_that_comes_whole_needs_no_draft() -> None:
+    """It is sent at once. What a model says before it calls a tool is shown meanwhile."""
+    house = House(Scripted(says("Yes.", " Thirty days.")), is_streaming=False)
+    answer = await house.ask("Returns?")
+    assert (answer.text, house.page.shown, house.page.voided) == ("Yes. Thirty days.", [], 0)
+    assert answer.first_token_s is not None
+    house = House(Scripted(calls("search_knowledge", text="Let me look."), says("Yes [1].")), is_streaming=False)
+    answer = await house.ask("Returns?")
+    assert (answer.text, house.page.shown) == ("Yes [1].", ["Let me look."])
 
 
 async def test_an_answer_that_cites_nothing_it_found_offers_a_person() -> None:
