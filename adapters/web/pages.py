@@ -3,13 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from aiohttp import hdrs, web
 
 from adapters.web import Settings
+from bot.model import value
 from bot.ports import Route
 
 _TYPES: Final = {
@@ -32,7 +32,7 @@ _EVERY_PAGE: Final = {
 _ANYWHERE: Final = {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*", "Cross-Origin-Resource-Policy": "cross-origin"}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Page:
     body: bytes
     media_type: str

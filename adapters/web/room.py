@@ -2,16 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from adapters.web.origins import Origins
 from adapters.web.presence import Presence
 from adapters.web.visitors import Credentials
-from bot.model import Blob, BlobId, Identity
+from bot.model import Blob, BlobId, Identity, value
 from bot.ports import Host, HostLimits
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Room:
     """The house, the caps, who may come in and who is here."""
 

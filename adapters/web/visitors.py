@@ -8,11 +8,10 @@ on a reconnect and never renewed, so that only the host page keeps a person sign
 import base64
 import hmac
 import secrets
-from dataclasses import dataclass
 from typing import Any
 
 from bot.errors import Refused
-from bot.model import Identity
+from bot.model import Identity, value
 from bot.ports import Clock
 
 CHANNEL = "web"
@@ -29,7 +28,7 @@ _SUBJECT_CHARS = 200
 _NAME_CHARS = 100
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Admission:
     """A person who was let in, with the token to come back with. `is_new`: nobody has ever written under this identity."""
 

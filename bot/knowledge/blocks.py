@@ -5,8 +5,9 @@ Blocks keep their Markdown, so that a passage can be shown as it was written; on
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from bot.model import value
 
 
 class Kind(StrEnum):
@@ -19,7 +20,7 @@ class Kind(StrEnum):
     CODE = "code"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Block:
     """One block of a document. `level` is 1 to 6 for headings, else 0."""
 

@@ -6,10 +6,9 @@ A passage never spans two headings, so its heading path says where it stands. Wi
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from bot.knowledge.blocks import Block, Kind, list_items, sentences
-from bot.model import PassageId
+from bot.model import PassageId, value
 
 LEAST_CHARS = 150  # a shorter rest of a section joins the piece before it
 MOST_CHARS = 1200
@@ -17,7 +16,7 @@ MOST_CODE_CHARS = 6000  # a longer code block is split between lines
 SEPARATOR = " › "
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Piece:
     """A passage before it has an id. `title` is the heading path."""
 

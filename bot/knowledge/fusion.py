@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.knowledge.search import Hit
+from bot.model import value
 
 LIKENESS = 0.75  # what likeness counts, of 1; the rest is words
 NO_LIKENESS = 0.1  # a cosine up to here is chance, and says nothing
@@ -36,7 +37,7 @@ class Weighing:
         return self.likeness * (1 - (1 - LEAST_SHARE) * crowded)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fused:
     """A passage by its row number. `words` and `likeness` are what spoke for it: BM25 with coverage, and the cosine; None: it is not
     embedded, or nothing was compared."""

@@ -10,14 +10,13 @@ import os
 import sqlite3
 import urllib.parse
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bot.knowledge.fusion import Fused, Weighing, fuse
 from bot.knowledge.joining import MOST_CHARS, Row, joined, parts_of
 from bot.knowledge.search import TOKENIZER, Condition, WordSearch, match_expression
 from bot.knowledge.vectors import Vector, Vectors, open_vectors
-from bot.model import Found, Passage, PassageId
+from bot.model import Found, Passage, PassageId, value
 
 __all__ = [
     "DocumentSummary",
@@ -107,7 +106,7 @@ _KEEP = "INSERT INTO embeddings (hash, model, vector) VALUES (:hash, :model, :ve
 _UNUSED = "DELETE FROM embeddings WHERE model <> :model OR NOT EXISTS (SELECT 1 FROM passages WHERE passages.hash = embeddings.hash)"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Known:
     """What the index holds of one file. `given`: what was said of it from outside, see `SourceFile.given`."""
 
@@ -119,7 +118,7 @@ class Known:
     given: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One document with its passages, ready to be stored. `language` ("de") and `audience` ("staff") are "" where the document is for
     all. `is_talk`: the passages are turns of a conversation, which lean on those before and after them."""
@@ -134,7 +133,7 @@ class Entry:
     is_talk: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DocumentSummary:
     """A line of `frontdesk knowledge list`."""
 
@@ -145,7 +144,7 @@ class DocumentSummary:
     passages: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Edition:
     """A document as it is now. `version`: the SHA-256 of its content; `passages`: their ids, front to back."""
 
@@ -156,7 +155,7 @@ class Edition:
     passages: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Only:
     """Which documents a search may use. `within`: files and folders; `audiences`: those documents for nobody in particular, and for these;
     `language`: those in no particular language, and in this one. Empty, None and "": all."""

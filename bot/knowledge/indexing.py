@@ -5,13 +5,14 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from bot.knowledge.chunking import passage_ids, pieces
 from bot.knowledge.index import Entry, IndexWriter, Known, delete_index, is_damage
 from bot.knowledge.reading.room import ReadingRoom
 from bot.knowledge.sources import Document, Root, SourceFile, Unreadable, read_document, scan_folders
+from bot.model import changeable
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ BATCH_FILES = 64
 BATCH_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(slots=True)
+@changeable
 class SyncReport:
     """What one pass over the folders changed: names of documents, and `name: reason` for what could not be read."""
 
@@ -141,7 +142,7 @@ class Indexer:
         self._warned = set(report.unreadable)
 
 
-@dataclass(slots=True)
+@changeable
 class _Changes:
     """What one transaction will change."""
 

@@ -1,9 +1,10 @@
 """From ranked passages to results: no text twice, neighbours as one, and no more than there is room for. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bot.knowledge.fusion import Fused
+from bot.model import changeable, value
 
 MOST_CHARS = 20_000  # of all results of one search, headings included
 MOST_JOINED = (
@@ -13,7 +14,7 @@ GLUE = "-"  # between the ids of a joined passage; not a hexadecimal digit
 BETWEEN = "\n\n"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Row:
     """A passage as the index holds it."""
 
@@ -64,7 +65,7 @@ def joined(
     return [(Row.of(group.rows), group.fused) for group in groups]
 
 
-@dataclass(slots=True)
+@changeable
 class _Group:
     """Passages that follow each other, with what speaks for the best of them."""
 

@@ -4,7 +4,6 @@ import importlib.util
 import logging
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from bot.config.knowledge_schema import Folder, Knowledge, place_of, uploads
@@ -14,6 +13,7 @@ from bot.knowledge.library import FolderKnowledge
 from bot.knowledge.origins.keeper import SourceKeeper
 from bot.knowledge.origins.making import Surroundings
 from bot.knowledge.sources import Root
+from bot.model import value
 from bot.net.asking import Asker
 from bot.net.perimeter import Perimeter
 from bot.ports import Clock
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 Endpoint = Callable[[], Embedder]  # makes what asks the model of [roles] embed
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Choice:
     """What makes embeddings, in words for an operator, and the maker: None where search goes by words alone."""
 

@@ -3,14 +3,13 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 from bot.knowledge.forms import Form, form_of
 from bot.knowledge.synonyms import alternatives
 from bot.knowledge.units import Shape, Unit, units_of
 from bot.knowledge.words import hinting_words, informative_words, is_near, is_number, stem
-from bot.model import Found
+from bot.model import Found, value
 
 _RUN_IN = re.compile(r"\*\*[^*]+[.:?!]\*\*")
 
@@ -41,7 +40,7 @@ INTRODUCTION_CHARS = 250  # a paragraph this short before a table is quoted with
 RUN_IN = 1.5  # how much more a sentence is worth that stands in bold at the head of its paragraph, as a heading does
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Quote:
     """Text of one passage, verbatim but for links and table marks. `found` is the passage's place in the results; `lead` is
     the sentence that leads to a block, if there is one."""
@@ -51,7 +50,7 @@ class Quote:
     lead: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Evidence:
     """How well the passages fit a question: the share of its words held by the best passage, and by the best block (with the headings
     above it); how many words that block holds; and how alike the nearest passage is in meaning, if that was compared."""
@@ -72,7 +71,7 @@ class Evidence:
         return self.coverage >= KNOWN_COVERAGE and self.block >= least
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Term:
     """A word of the question: the stems that stand for it."""
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from bot.knowledge.synonyms import alternatives
 from bot.knowledge.words import STOP_WORDS, hinting_words, informative_words, is_near
+from bot.model import value
 
 TOKENIZER = "porter unicode61 remove_diacritics 2"
 TITLE_WEIGHT = 3.0  # a word of the heading path counts this many times
@@ -37,7 +38,7 @@ WHERE passage_words MATCH :query AND rank MATCH 'bm25({TITLE_WEIGHT}, 1.0, {AROU
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Hit:
     """A passage by its row number. `score` is higher for better, `coverage` the share of the question's words that it holds."""
 
@@ -46,7 +47,7 @@ class Hit:
     coverage: float
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Condition:
     """What a passage must fulfil: SQL over the columns of `passages` and `documents`, with its parameters. "": nothing."""
 
@@ -183,7 +184,7 @@ class _Asked:
     passages: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Question:
     """A question as the index is asked it: the expression that chooses passages, and what each of its words weighs."""
 

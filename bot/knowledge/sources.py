@@ -8,13 +8,14 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from bot.knowledge.blocks import Block, Kind, markdown_blocks, strip_marks, text_blocks
 from bot.knowledge.html import html_blocks
 from bot.knowledge.reading.parsed import Format, Parsed, Unparsed
 from bot.knowledge.reading.room import ReadingRoom
+from bot.model import changeable, value
 
 MOST_BYTES = 5 * 1024 * 1024
 MOST_PACKED_BYTES = 50 * 1024 * 1024  # of a file whose pictures and packing take most of it
@@ -24,7 +25,7 @@ TEXT = (".txt", ".text")
 PACKED = {".pdf": Format.PDF, ".docx": Format.DOCX}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Root:
     """A folder or file to be read. `language` and `audience` hold for those of its documents that do not say themselves. `is_optional`: it
     need not be there."""
@@ -35,7 +36,7 @@ class Root:
     is_optional: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SourceFile:
     """A file as the folder shows it. `path` is absolute; `relative` is its path within the folder; `name` adds the folder's. `language` and
     `audience` are its root's."""
@@ -54,7 +55,7 @@ class SourceFile:
         return f"{self.language} {self.audience}".strip()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Document:
     """What a file says. `url` is where a person can read it, if the file itself says so; `language` (as in "de") and `audience` (who may
     hear it, "" for everyone) likewise."""
@@ -67,7 +68,7 @@ class Document:
     audience: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unreadable:
     """Something that was passed over, and why. `is_by_content`: reading it again is useless until the file changes."""
 
@@ -79,7 +80,7 @@ class Unreadable:
         return f"{self.name}: {self.reason}"
 
 
-@dataclass(slots=True)
+@changeable
 class Scan:
     """What the folders hold now."""
 
@@ -162,7 +163,7 @@ def split_front_matter(text: str) -> tuple[dict[str, str], str]:
     return {key.lower(): value.strip().strip("\"'") for key, value in pairs}, "\n".join(lines[end + 1 :])
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Walk:
     """Through one root. `seen` is shared by all."""
 

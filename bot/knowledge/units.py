@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from bot.knowledge.blocks import Block, Kind, list_items, markdown_blocks, sentences, strip_local_links
 from bot.knowledge.words import split_words, stem
-from bot.model import Found
+from bot.model import Found, value
 
 MOST_CHARS = 1500  # of one block: a longer list gives single items, longer code is left out
 _FOOTNOTE = re.compile(r"\[(\d+)\](?!\()")
@@ -22,7 +21,7 @@ class Shape(StrEnum):
     BLOCK = "block"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unit:
     """Text of a passage that can be quoted by itself, with the stems of its own words, of the headings above it, and of its block: the
     paragraph, or the row with the head of its table."""
@@ -58,7 +57,7 @@ def units_of(found: Sequence[Found]) -> list[Unit]:
     return units
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Part:
     """A unit before it is weighed."""
 

@@ -8,13 +8,12 @@ import json
 import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 
 from bot.handoff.triggers import wants_person
 from bot.knowledge.blocks import sentences
 from bot.knowledge.quoting import Quote, quote
 from bot.knowledge.words import informative_words, split_words
-from bot.model import Author, Found
+from bot.model import Author, Found, value
 from bot.ports import ChatMessage, ChatRequest, Chunk, Finished, TextDelta, ToolCall
 
 SEARCH = "search_knowledge"
@@ -49,14 +48,14 @@ class OfflineModel:
                 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Search:
     """Look it up first."""
 
     query: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Say:
     """Answer now."""
 
@@ -66,7 +65,7 @@ class Say:
     is_answered: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Phrases:
     """Everything that it says in its own words."""
 
@@ -125,7 +124,7 @@ def decide(request: ChatRequest) -> Search | Say:
     return Say(phrases.no_documents, is_offering_person=True, is_answered=False)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Asked:
     """The last run of the user's messages: a burst is one question. `end` is the place after it."""
 

@@ -4,13 +4,13 @@ The same way out as every other read: the fetcher's sessions, its perimeter, its
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 from yarl import URL
 
 from bot.errors import FetchError
+from bot.model import value
 from bot.net.calls import check_headers, whole
 from bot.net.fetch import REDIRECTS, REDIRECTS_MOST, Fetcher, failure_of, origins_of, parsed, target_of
 
@@ -19,7 +19,7 @@ LONGEST_WAIT_S: Final = 86_400.0  # that a server's Retry-After is believed
 DATE_WAIT_S: Final = 60.0  # where it names a date instead of seconds
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """A whole answer, whatever its status. `url` is where it came from in the end; `is_cut`: there was more."""
 

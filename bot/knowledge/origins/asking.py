@@ -5,11 +5,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Final, Protocol
 
 from bot.errors import FetchError
 from bot.knowledge.origins.origin import SourceFailed
+from bot.model import changeable
 from bot.net.asking import Answer
 from bot.ports import Clock
 
@@ -52,7 +53,7 @@ class Pace:
             await self._clock.sleep(due - now)
 
 
-@dataclass(slots=True)
+@changeable
 class Api:
     """Asks one interface, at its pace, again where that may help. `name` is how people call the service."""
 

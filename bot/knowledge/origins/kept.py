@@ -14,13 +14,14 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Final
 
 from bot.config.knowledge_schema import Source
 from bot.errors import DataError
 from bot.knowledge.origins.origin import Fresh, Mark, Page
+from bot.model import value
 from bot.whole import replace_whole
 
 _NOTES: Final = ".notes"
@@ -30,7 +31,7 @@ _OURS: Final = re.compile(r"(?:[a-z0-9-]+-)?[0-9a-f]{16}\.md|\.draft-.+")
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]+")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Note:
     """What is known of one document without reading it. `file` is "" where nothing is kept of it."""
 
@@ -41,7 +42,7 @@ class Note:
     mark: Mark
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class State:
     """How the source fares. Times are UTC milliseconds, 0: never. `failures` counts those since it was last read."""
 

@@ -1,7 +1,6 @@
 """From a source's settings to its origin. Origins are imported when the first source of their kind is made."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
@@ -9,10 +8,11 @@ from bot.config.knowledge_schema import Drive, Folder, Git, Notion, Source, Webs
 from bot.knowledge.origins.asking import Outside
 from bot.knowledge.origins.origin import Origin
 from bot.knowledge.reading.room import ReadingRoom
+from bot.model import value
 from bot.ports import Clock
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Surroundings:
     """What sources need of the house: the way out, the perimeter's word on an address, and secrets by name."""
 

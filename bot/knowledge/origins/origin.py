@@ -1,13 +1,13 @@
 """What every origin of documents is: something that, given what is kept of it, says what is there now."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from bot.errors import FetchError
+from bot.model import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mark:
     """What lets an origin see that a document has not changed, without reading it: validators of HTTP (RFC 9110, section 8.8) or a
     `token` of the origin's own. `links`: where a page leads."""
@@ -18,7 +18,7 @@ class Mark:
     links: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Page:
     """A document as Markdown. `language` is "" where the origin does not say, `audience` where the source's holds."""
 
@@ -29,7 +29,7 @@ class Page:
     audience: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fresh:
     """A document that was read. `page` None: something is there, but nothing to be kept (a page that asks not to be)."""
 
@@ -38,14 +38,14 @@ class Fresh:
     mark: Mark = Mark()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Same:
     """A document that is as it was."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Passed:
     """Something that could not be read now. `key`: what is kept of it stays; "": nothing is kept of it any more."""
 
@@ -57,7 +57,7 @@ class Passed:
         return f"{self.name}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unfinished:
     """There is more than was looked at: what was not seen stays."""
 
@@ -89,7 +89,7 @@ class SourceFailed(FetchError):
         self.retry_after_s = retry_after_s
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Progress:
     """How far a pass over one source has come. `expected` 0: nobody knows yet."""
 

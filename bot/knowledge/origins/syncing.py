@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -21,13 +21,14 @@ from bot.knowledge.origins.origin import (
     Unfinished,
     Watch,
 )
+from bot.model import changeable
 from bot.ports import Clock
 
 FIRST_WAIT_S: Final = 60.0
 MOST_WAIT_S: Final = 6 * 3600.0
 
 
-@dataclass(slots=True)
+@changeable
 class SourceReport:
     """What one pass changed, or would change where `is_dry`. `kept` counts documents after it."""
 
