@@ -133,11 +133,18 @@ class TurnScheduler:
         return True
 
     async def _end_all(self) -> None:
+        """However often it is cancelled meanwhile."""
         running = tuple(self._running.values())
         for task in running:
             task.cancel()
-        if running:
-            await asyncio.wait(running)
+        cancelled: asyncio.CancelledError | None = None
+        while left := [task for task in running if not task.done()]:
+            try:
+                await asyncio.wait(left)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     # --- within ----------------------------------------------------------------------------------------------------
 

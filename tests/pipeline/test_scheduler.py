@@ -264,6 +264,32 @@ async def test_when_it_is_cancelled_every_turn_has_ended_before_it_has() -> None
     assert scheduler.running() == 0
 
 
+async def test_a_second_cancellation_leaves_no_turn_behind() -> None:
+    gate = asyncio.Event()
+    last_words: list[str] = []
+
+    async def turn(conversation: str) -> float | None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await gate.wait()
+            last_words.append(conversation)
+        return None
+
+    scheduler = TurnScheduler(turn, ManualClock())
+    scheduler.wake("a")
+    running_ = asyncio.ensure_future(scheduler.run())
+    for _ in range(3):
+        await settle()
+        running_.cancel()
+    await settle()
+    assert not running_.done()
+    gate.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running_
+    assert last_words == ["a"]
+
+
 async def test_what_a_turn_should_not_have_raised_ends_it_and_the_other_turns() -> None:
     turns, clock = Turns(), ManualClock()
     turns.hold("a")
