@@ -34,7 +34,10 @@ class Alarm:
         if task is None:
             raise RuntimeError("only a task can be woken")
         if self._timer is None or self._at < self._rings_at:
-            self._wind()
+            left_s = self._at - self._clock.monotonic()
+            if left_s <= 0:
+                raise TimeoutError
+            self._wind(left_s)
         self._task, self._others = task, task.cancelling()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
@@ -45,22 +48,19 @@ class Alarm:
             if kind is asyncio.CancelledError and not is_cancelled_too:
                 raise TimeoutError from error
 
-    def _wind(self) -> None:
-        """Raises TimeoutError when it is too late already."""
-        left = self._at - self._clock.monotonic()
-        if left <= 0:
-            raise TimeoutError
+    def _wind(self, left_s: float) -> None:
         self.put_off()
         self._rings_at = self._at
-        self._timer = self._clock.call_later(left, self._ring)
+        self._timer = self._clock.call_later(left_s, self._ring)
 
     def _ring(self) -> None:
         """Nobody may be waiting, or the moment may have been moved since the timer was set."""
         self._timer = None
         if self._task is None:
             return
-        if self._clock.monotonic() < self._at:
-            self._wind()
+        left_s = self._at - self._clock.monotonic()
+        if left_s > 0:
+            self._wind(left_s)
         else:
             self._has_rung = True
             self._task.cancel()

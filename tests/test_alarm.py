@@ -1,12 +1,12 @@
 """A time limit around waits alone."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
 from bot.alarm import Alarm
-from tests.clock import ManualClock
+from tests.clock import ManualClock, ManualTimer
 
 
 async def test_a_wait_ends_at_its_moment_and_not_before() -> None:
@@ -42,6 +42,22 @@ async def test_the_moment_may_be_moved_to_and_fro(seconds: int) -> None:
         await waiting
 
 
+async def test_a_moment_that_comes_while_the_timer_is_looked_at_is_not_missed() -> None:
+    clock = ManualClock()
+    alarm = Alarm(clock, clock.monotonic() + 5)
+    await _wait(alarm, clock_passes(clock, 1))
+    moment = clock.monotonic() + 5
+    alarm.set(moment)
+    waiting = asyncio.ensure_future(_wait(alarm, nothing()))
+    await asyncio.sleep(0)
+    looks = iter([moment - 1e-7])
+    alarm._clock = _Looked(clock, looks, moment)
+    await clock.advance(4)
+    await clock.advance(1.1)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(waiting, 1)
+
+
 async def test_a_wait_that_is_cancelled_too_stays_cancelled() -> None:
     clock = ManualClock()
     waiting = asyncio.ensure_future(_wait(Alarm(clock, clock.monotonic() + 5), stubborn()))
@@ -58,6 +74,20 @@ async def test_an_alarm_that_is_put_off_leaves_no_timer_behind() -> None:
     await _wait(alarm, clock_passes(clock, 1))
     alarm.put_off()
     assert all(timer.call is None for _, _, timer in clock._timers)
+
+
+class _Looked(ManualClock):
+    """Time passes between two looks at it."""
+
+    def __init__(self, clock: ManualClock, looks: Iterator[float], then: float) -> None:
+        super().__init__()
+        self._inner, self._looks, self._then = clock, looks, then
+
+    def monotonic(self) -> float:
+        return next(self._looks, self._then)
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> ManualTimer:
+        return self._inner.call_later(seconds, call)
 
 
 async def _wait(alarm: Alarm, coming: Awaitable[object]) -> None:
