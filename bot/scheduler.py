@@ -203,9 +203,9 @@ class TurnScheduler:
         try:
             again_s = await turn(conversation)
         except Exception as error:
-            if self._failure is not None and not self._failure.done():
-                self._failure.set_exception(error)
-            raise
+            if self._failure is None or self._failure.done():
+                raise  # nobody waits for it: asyncio logs it
+            self._failure.set_exception(error)
         finally:
             self._end(conversation, again_s)
 

@@ -102,8 +102,8 @@ class AnthropicModel:
 
         self._url = self._url or place(self._sdk, "v1/messages")
         asked = body(request, settings, self.name, form)
-        whole = {"model": settings.model, "max_tokens": settings.output_tokens, "stream": settings.stream, **asked}
-        return await posted(self._sdk, self._url, await encoded(whole, has_files=bool(form.files)))
+        sent = {"model": settings.model, "max_tokens": settings.output_tokens, "stream": settings.stream, **asked}
+        return await posted(self._sdk, self._url, await encoded(sent, has_files=bool(form.files)))
 
     async def _read(
         self, response: "httpx2.Response", answer: Answer, patience: Patience

@@ -131,8 +131,8 @@ class Answering(Protocol):
 async def only_model_errors(
     portions: AsyncGenerator[Iterable[Chunk], None], answer: Answering, clock: Clock, key: str, request: ChatRequest
 ) -> AsyncGenerator[Chunk, None]:
-    """The chunks of one try, which come in portions, and the end of its answer. A broken stream raises anything; what comes out is ModelError alone, and nothing once
-    the answer was whole."""
+    """The chunks of one try, which come in portions, and the end of its answer. A broken stream raises anything; what comes out is
+    ModelError alone, and nothing once the answer was whole."""
     try:
         async with aclosing(portions):
             async for portion in portions:

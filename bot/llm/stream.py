@@ -1,5 +1,6 @@
 """Reading a server's stream: how long to wait for its next piece, and the events in the pieces."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_ANSWER_BYTES = 16_777_216
-LEAST_S = 0.001  # what is there already is taken, however late it is
+LATE_S = 0.001  # beyond its time, in all: what is there already is taken
 MOST_EVENT_BYTES = 4_194_304  # the largest single event that is read
 
 
@@ -49,11 +50,13 @@ class Patience:
     async def wait(self, coming: Awaitable[T]) -> T:
         """What comes; raises ModelError(SILENT) when it takes too long."""
         began = self._clock.monotonic()
-        self._alarm.set(began + max(self._left_s, LEAST_S))
+        self._alarm.set(began + max(self._left_s, min(LATE_S, self._left_s + LATE_S)))
         try:
             with self._alarm:
                 return await coming
         except TimeoutError:
+            if asyncio.iscoroutine(coming):
+                coming.close()  # which may not have begun
             raise ModelError(f"the server was silent for {self._left_s:g} s", Fault.SILENT) from None
         finally:
             waited = self._clock.monotonic() - began

@@ -61,7 +61,8 @@ def released(response: httpx2.Response) -> httpx2.Response:
 
 
 class _Body(httpx2.AsyncByteStream):
-    """A response's bytes as they come, of an error at most MOST_ANSWER_BYTES: the SDKs read those as a whole. Closed before the end, it closes the connection; at the end, the connection is free again."""
+    """A response's bytes as they come, of an error at most MOST_ANSWER_BYTES: the SDKs read those as a whole. Closed before the end, it
+    closes the connection; at the end, the connection is free again."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response

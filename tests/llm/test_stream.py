@@ -79,6 +79,15 @@ async def test_pings_after_a_token_are_bounded_too() -> None:
     assert await _silent_after(clock, patience) == 5
 
 
+async def test_a_flood_of_pieces_without_a_token_uses_the_time_up() -> None:
+    """However close they come, and also after the answer's end."""
+    clock = ManualClock()
+    for patience in (Patience(clock, 0.01, 0.01), Patience(clock, 20, 5)):
+        patience.last(0.02)
+        with pytest.raises(ModelError, match="silent"):
+            await _flood(clock, patience, 100)
+
+
 async def test_what_the_reader_takes_for_itself_does_not_count() -> None:
     """A slow page is no fault of the model's."""
     clock = ManualClock()
@@ -92,6 +101,12 @@ async def _wait(clock: ManualClock, patience: Patience, seconds: float) -> None:
     waiting = asyncio.ensure_future(patience.wait(clock.sleep(seconds)))
     await clock.advance(seconds)
     await waiting
+
+
+async def _flood(clock: ManualClock, patience: Patience, pieces: int) -> None:
+    for _ in range(pieces):
+        await _wait(clock, patience, 0.0005)
+        patience.sign()
 
 
 async def _silent_after(clock: ManualClock, patience: Patience) -> float:
