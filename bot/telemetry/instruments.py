@@ -89,7 +89,7 @@ class Family(Generic[I]):
         if found is None:
             if len(values) != len(self.labels):
                 raise ValueError(f"{self.name} has the labels {self.labels}, not {values}")
-            found = self.children[values] = self._make()
+            found = self.children.setdefault(values, self._make())
         return found
 
 
