@@ -258,4 +258,4 @@ def _fitted(messages: Sequence[Message], budget_chars: int) -> tuple[list[ChatMe
         left -= len(text)
         if text or message.attachments:
             entries.append(ChatMessage(Author.USER, text, message.attachments, name=name))
-    return entries[::-1], left
+    return entries[::-1], budget_chars - sum(map(_length, entries))  # a name counts with its message alone

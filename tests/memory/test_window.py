@@ -110,6 +110,18 @@ def test_f42_a_promise_and_a_consent_are_shown_after_the_window_has_left_them() 
     assert texts[-1] == "x" * 100
 
 
+def test_a_message_that_found_no_room_takes_none_with_its_name_either() -> None:
+    earlier = message(1, Author.AGENT, "e" * 50)
+    asked = [
+        Message(MessageId(f"m{seq}"), Seq(seq), Author.USER, "x" * 100, 0, name=f"{seq}" * 60) for seq in range(2, 5)
+    ]
+    newest = message(5, Author.USER, "n" * 40)
+
+    built = context.build(Past([earlier]), [*asked, newest], 100)
+
+    assert [entry.text for entry in built] == [earlier.text, newest.text]
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(st.tuples(WORDS, st.integers(0, 10**12)), max_size=30),
