@@ -156,6 +156,8 @@ def is_binding(message: Message) -> bool:
 def is_promise(text: str) -> bool:
     """Whether something is promised in it, in English or German. An offer or a question is none."""
     plain = text.lower()
+    if not text.isascii():  # İ, ı and ſ are i and s where case does not count
+        plain = plain.replace("i\u0307", "i").replace("ı", "i").replace("ſ", "s")
     for word in _WORDS_OF_PROMISES:  # the pattern takes ten times as long to find that there is none
         if word in plain:
             return bool(_PROMISE.search(text))

@@ -81,6 +81,9 @@ def test_f42_with_memory_in_it_a_context_keeps_its_budget_and_the_users_text(
         "Die Lampen werden am Montag geliefert.",
         "SIE ERHALTEN eine Nachricht.",
         "Sie hören von uns.",
+        "WE WİLL SEND IT.",
+        "Das Geld wırd morgen erſtattet.",
+        "ſie erhalten eine Nachricht.",
     ],
 )
 def test_a_promise_is_found_in_every_form(text: str) -> None:
