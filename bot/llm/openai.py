@@ -178,6 +178,8 @@ def _events(whole: bytes, kind: str) -> list[tuple[bytes, bytes]]:
     if start.startswith((b"data:", b"event:", b":")):
         return Events().feed(whole + b"\n\n")
     if "json" in kind or start.startswith((b"{", b"[")):
+        if not start:
+            raise ModelError("the server sent an answer without a body", Fault.MALFORMED)
         return [(b"", whole)]
     raise ModelError(
         f"the server answered with {kind or 'no content type'} in place of JSON. Is base_url right?",

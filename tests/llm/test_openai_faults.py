@@ -302,6 +302,15 @@ async def test_a_page_in_place_of_an_answer_says_where_to_look() -> None:
     assert "base_url" in str(error)
 
 
+async def test_an_answer_without_a_body_is_malformed() -> None:
+    """The server was reached, and has begun to answer."""
+    async with OpenAIServer() as server, opened(server, stream=False) as model:
+        server.replies.append(Reply(raw=b"", content_type="application/json"))
+        error = await fault(model)
+    assert error.fault is Fault.MALFORMED
+    assert error.has_begun
+
+
 async def test_no_log_holds_what_people_wrote(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with OpenAIServer() as server, opened(server) as model:
