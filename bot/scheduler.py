@@ -203,6 +203,7 @@ class TurnScheduler:
         try:
             again_s = await turn(conversation)
         except Exception as error:
+            self._is_open = False
             if self._failure is None or self._failure.done():
                 raise  # nobody waits for it: asyncio logs it
             self._failure.set_exception(error)

@@ -311,6 +311,20 @@ async def test_what_a_turn_should_not_have_raised_ends_it_and_the_other_turns() 
     assert turns.started == ["a"]
 
 
+async def test_after_what_a_turn_should_not_have_raised_none_begins() -> None:
+    async def turn(conversation: str) -> float | None:
+        raise ZeroDivisionError
+
+    clock = ManualClock()
+    scheduler = TurnScheduler(turn, clock, at_once=1)
+    scheduler.wake("a")
+    scheduler.wake("b")
+    with pytest.raises(ZeroDivisionError):
+        await scheduler.run()
+    assert (scheduler.running(), scheduler.waiting()) == (0, 1)
+    assert await scheduler.drain(1)
+
+
 async def test_a_suspect_runs_with_nothing_beside_it() -> None:
     """Before everything that waits, after everything that runs, and each suspect by itself."""
     turns, clock = Turns(), ManualClock()
