@@ -284,9 +284,8 @@ class Turns:
         if is_woken and self._agent(batch.conversation).is_local:
             return self._end(batch, "recorded")
         ending = await self._answer(batch, draft, asked)
-        for inbound in batch.read:
-            if contact_in(inbound.message.text):
-                ending.hears = batch.read  # which off hours the agent has asked for
+        if any(contact_in(inbound.message.text) for inbound in batch.read):
+            ending.hears = batch.read  # which off hours the agent has asked for
         if ending.ask is None and ask is not None:
             ending.ask = ask.ask
         return ending
