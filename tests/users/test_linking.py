@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.people.linking import CODE, ELSEWHERE, KNOWN, LINKED, NO_CODE, NOT_LINKED, OWN_CODE, UNLINKED, wish_of
+from bot.people.linking import CODE, ELSEWHERE, KNOWN, LINKED, NO_CODE, NOT_LINKED, OWN_CODE, UNLINKED, hash_of, wish_of
 from bot.store import people
 from tests.pipeline.house import Core, ListChannel, core
 
@@ -159,12 +159,36 @@ async def test_the_same_event_again_makes_no_second_code(tmp_path: Path) -> None
         "Bitte verknüpfen Sie meine Accounts",
         "Kannst du meine Konten verbinden?",
         "Wie kann ich meine Konten verknüpfen?",
+        "connect my channels",
+        "merge both profiles",
+        "combine my identities",
+        "Verbinde mein Konto mit Slack",
+        "Verbinde meine Kanäle",
+        "Verbinde meine Kana\u0308le",
+        "Verbinde meine Kanale",
+        "koppeln Sie meine Identitäten",
     ],
 )
 def test_the_wish_is_understood(text: str) -> None:
     found = wish_of(text)
     assert found is not None
     assert (found.is_undo, found.code_hash) == (False, "")
+
+
+@pytest.mark.parametrize("prefix", ["LINK", "link", "Link", "L\u0130NK", "l\u0131nk", "LIN\u212a"])
+@pytest.mark.parametrize("gap", ["-", " ", ""])
+def test_a_code_is_covered_in_whatever_letters_it_is_typed(prefix: str, gap: str) -> None:
+    """Those of a Turkish keyboard too."""
+    found = wish_of(f"Here: {prefix}{gap}AB2D{gap}EF9H.")
+    assert found is not None
+    assert (found.text, found.code_hash) == ("Here: [linking code].", hash_of("AB2DEF9H"))
+
+
+@pytest.mark.parametrize("text", ["unlink", "Please unmerge me", "Die Verknüpfung bitte aufheben"])
+def test_the_wish_to_be_apart_again_is_understood(text: str) -> None:
+    found = wish_of(text)
+    assert found is not None
+    assert found.is_undo
 
 
 @pytest.mark.parametrize(
