@@ -120,10 +120,8 @@ def trace(
             kept["whole"] = {"passages": len(whole.found), "chars": len(whole.text), "tokens": whole.tokens}
         if answer.reranked:
             kept["reranked"] = answer.reranked
-    for each in attempts:
-        if each.is_call or each.outcome not in _PLAIN:  # the offline answerer's own stand above
-            kept["attempts"] = list(map(attempt_json, attempts))
-            break
+    if any(each.is_call or each.outcome not in _PLAIN for each in attempts):  # the offline answerer's own stand above
+        kept["attempts"] = [attempt_json(each) for each in attempts]
     return _encode(kept)
 
 

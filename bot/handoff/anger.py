@@ -16,7 +16,7 @@ def is_angry_sentence(sentence: Sentence) -> bool:
     text = sentence.text
     angry, calm = _patterns()
     if not text.isascii():
-        further_angry, further_calm = _further_patterns()
+        further_angry, further_calm = _patterns_of_other_scripts()
         angry, calm = angry + further_angry, calm + further_calm
     return any(one.search(text) for one in angry) and not any(one.search(text) for one in calm)
 
@@ -65,7 +65,7 @@ def _patterns() -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern[str], ...
 
 
 @cache
-def _further_patterns() -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern[str], ...]]:
+def _patterns_of_other_scripts() -> tuple[tuple[re.Pattern[str], ...], tuple[re.Pattern[str], ...]]:
     """Of scripts whose words are never ASCII."""
     return (_east_asian(),), (_calm_pieces(),)
 
