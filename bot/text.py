@@ -1,6 +1,7 @@
 """Text from outside: made fit to keep (`clean`), and made fit to look at (`visible`); and the patterns that read it (`pattern`)."""
 
 import re
+from collections.abc import Iterable
 from typing import Any, ClassVar, cast
 
 
@@ -52,6 +53,14 @@ def clean(text: str) -> str:
         return text
     text = _LINE_ENDS.sub("\n", text).replace("\ufeff", "")
     return _UNFIT.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def has_one_of(words: Iterable[str], text: str) -> bool:
+    """Whether one of these stands in it, as they are written: a quick look before a pattern that takes longer."""
+    for word in words:  # noqa: SIM110  half the time of `any`, a tenth of that of one pattern which ignores case
+        if word in text:
+            return True
+    return False
 
 
 def visible(text: str) -> str:

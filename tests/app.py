@@ -22,6 +22,15 @@ port = 0
 enabled = false
 """  # the begin of a config of which nothing is reached by a known address
 
+TALKER = """
+[knowledge]
+paths = []
+[models.talker]
+provider = "openai"
+model = "m"
+base_url = "http://127.0.0.1:9/v1"
+"""  # and a model that a test plays
+
 
 @asynccontextmanager
 async def running(

@@ -88,10 +88,10 @@ def parse(text: str) -> Frame:
     text = text.strip(_SPACE)
     try:
         frame, end = _decode(text)
+        if end != len(text):
+            raise ValueError("something follows the value")
     except (ValueError, RecursionError):
         raise BadFrame("This is not JSON.") from None
-    if end != len(text):
-        raise BadFrame("This is not JSON.")
     if type(frame) is not dict:
         raise BadFrame("A frame is a JSON object.")
     _check(frame)

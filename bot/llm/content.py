@@ -119,10 +119,7 @@ def paired(messages: Sequence[ChatMessage], id_form: re.Pattern[str] | None = No
     """The same conversation in the order that every server demands: a message with calls is the agent's and followed at once by one that
     holds a result for each of them, in their order, and nothing else. A result without its call becomes a note, a call without a result
     gets one that says so. Ids that occur twice, are empty or do not match `id_form` are replaced, in calls and results alike."""
-    for message in messages:
-        if message.calls or message.results:
-            break
-    else:
+    if not any(message.calls or message.results for message in messages):
         return list(messages)
     pairing = _Pairing(id_form)
     for message in messages:

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Final
 
 from bot.model import value
-from bot.text import pattern
+from bot.text import has_one_of, pattern
 
 CHARS_MOST: Final = 120
 
@@ -91,10 +91,7 @@ def wanted(text: str) -> Wanted | None:
     if not text or len(text) > CHARS_MOST:
         return None
     plain = text.replace("’", "'").lower()
-    for word in _SPOKEN_OF:
-        if word in plain:
-            break
-    else:
+    if not has_one_of(_SPOKEN_OF, plain):
         return None
     plain = _AROUND.sub("", _PLEASE.sub(" ", plain).strip())
     plain = " ".join(plain.split())

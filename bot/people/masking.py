@@ -5,10 +5,10 @@ have, and the check digit. One in ten numbers that fit the first two passes the 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from bot.text import pattern
+from bot.text import has_one_of, pattern
 
 REMOVED: Final = "[secret removed]"
 
@@ -89,11 +89,11 @@ def masked(text: str) -> str:
     if _may_hold_card(text):
         text = _without_cards(text)
     lower = text.lower()
-    if _has_one_of(_TOKENS, lower) or _SIGNS.search(text):
+    if has_one_of(_TOKENS, lower) or _SIGNS.search(text):
         text = _SHAPES.sub(REMOVED, text)
     if "bearer" in lower:
         text = _BEARER.sub(rf"\g<1>{REMOVED}", text)
-    if _has_one_of(_NAMES, lower) or (not text.isascii() and _LIKE_ASCII.search(text)):
+    if has_one_of(_NAMES, lower) or (not text.isascii() and _LIKE_ASCII.search(text)):
         text = _AFTER_A_NAME.sub(_hidden, text)
     return text
 
@@ -102,13 +102,6 @@ def _may_hold_card(text: str) -> bool:
     if text.isascii():
         return sum(map(text.count, "0123456789")) >= _DIGITS_LEAST
     return _MANY_DIGITS.search(text) is not None
-
-
-def _has_one_of(words: Sequence[str], lower: str) -> bool:
-    for word in words:  # noqa: SIM110  half the time of `any`, a tenth of that of one pattern which ignores case
-        if word in lower:
-            return True
-    return False
 
 
 def _without_cards(text: str) -> str:

@@ -8,18 +8,12 @@ from bot.app import App
 from bot.model import Address, CaseEnded, Identity
 from bot.tools.names import ABOUT_ME, REMEMBER
 from tests import app as daemon
-from tests.app import APART
+from tests.app import APART, TALKER
 from tests.memory.house import told
 from tests.pipeline.house import ListChannel, ScriptedModel
 from tests.store.database import until
 
 CONFIG = """
-[knowledge]
-paths = []
-[models.talker]
-provider = "openai"
-model = "m"
-base_url = "http://127.0.0.1:9/v1"
 [models.writer]
 provider = "openai"
 model = "m"
@@ -37,7 +31,7 @@ tools = {tools}
 async def running(
     folder: Path, memory: str = "true", tools: str = '["remember", "about_me"]'
 ) -> AsyncIterator[tuple[App, ListChannel, ScriptedModel]]:
-    (folder / "config.toml").write_text(APART + CONFIG.format(memory=memory, tools=tools))
+    (folder / "config.toml").write_text(APART + TALKER + CONFIG.format(memory=memory, tools=tools))
     talker, channel = ScriptedModel(), ListChannel()
     models = {"talker": talker, "writer": ScriptedModel(told("Ada asked about a tyre."))}
     async with daemon.running(folder, channel, models=models) as app:

@@ -11,17 +11,11 @@ import aiohttp
 from bot.app import App
 from bot.store.blobs import OWN_COPY
 from bot.store.folder import BLOBS
-from tests.app import APART, running
+from tests.app import APART, TALKER, running
 from tests.pipeline.house import ScriptedModel
 from tests.web.desk import Frame, Page
 
-CONFIG = """
-[knowledge]
-paths = []
-[models.talker]
-provider = "openai"
-model = "m"
-base_url = "http://127.0.0.1:9/v1"
+CONFIG = f"""{TALKER}
 [roles]
 answer = ["talker"]
 """
